@@ -1,0 +1,48 @@
+"""Secure aggregation for federated learning that people can run, break and measure.
+
+    result = asyncagg.run("scenarios/digits.toml", engine="sim", seed=3)
+    mean, report = asyncagg.secure_mean(vectors)
+
+Names are imported when they are first used, so that `import asyncagg` and the command line start at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from asyncagg.version import __version__
+
+if TYPE_CHECKING:
+    from asyncagg.api import AggregationFailed, Result, run, run_async, secure_mean
+    from asyncagg.learning.owners import DataOwner, ModelOwner
+    from asyncagg.scenario.errors import ScenarioError
+
+_WHERE = {
+    "AggregationFailed": "asyncagg.api",
+    "DataOwner": "asyncagg.learning.owners",
+    "ModelOwner": "asyncagg.learning.owners",
+    "Result": "asyncagg.api",
+    "ScenarioError": "asyncagg.scenario.errors",
+    "run": "asyncagg.api",
+    "run_async": "asyncagg.api",
+    "secure_mean": "asyncagg.api",
+}
+
+__all__ = [
+    "AggregationFailed",
+    "DataOwner",
+    "ModelOwner",
+    "Result",
+    "ScenarioError",
+    "__version__",
+    "run",
+    "run_async",
+    "secure_mean",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'asyncagg' has no attribute {name!r}")
+    return getattr(importlib.import_module(_WHERE[name]), name)

@@ -1,0 +1,170 @@
+"""The Python interface: run a scenario, or take one secure mean of vectors at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from asyncagg.engines.cast import Finished
+from asyncagg.engines.experiment import prepare
+from asyncagg.engines.launch import begin, play
+from asyncagg.learning import workload
+from asyncagg.learning.owners import DataOwner, ModelOwner
+from asyncagg.protocols.terms import owner_name
+from asyncagg.runs.trace import Trace
+from asyncagg.scenario.load import load, parse
+from asyncagg.scenario.schema import Scenario
+
+Source = str | Path | Mapping[str, Any] | Scenario
+
+
+class Result(dict[str, Any]):
+    """The contents of `result.json`, with what else the run left as attributes."""
+
+    def __init__(self, finished: Finished) -> None:
+        super().__init__(finished.result.to_json())
+        self.means: dict[int, NDArray[np.float64]] = finished.means
+        """Round → the decoded mean, (d,) float64."""
+        self.model: dict[str, NDArray[Any]] = finished.model
+        """The parameters after the last round."""
+        self.trace: Trace = finished.trace
+
+
+class AggregationFailed(Exception):
+    """No mean could be had; `result` says how the run went."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result["reason"])
+        self.result = result
+
+
+def run(
+    scenario: Source,
+    *,
+    engine: str | None = None,
+    seed: int | None = None,
+    owners: Sequence[DataOwner] | None = None,
+    model_owner: ModelOwner | None = None,
+) -> Result:
+    """Run a scenario (a path, a mapping with its keys, or one loaded) and return how it went.
+
+    With `owners` and `model_owner` those are used instead of the scenario's workload. Works inside a running loop (a
+    notebook) too: the run has a thread and a loop of its own. Raises ScenarioError for a scenario that is not right.
+    """
+    ready = _load(scenario, engine, seed, None if owners is None else len(owners))
+    given = None
+    if owners is not None or model_owner is not None:
+        if owners is None or model_owner is None:
+            raise TypeError("owners and model_owner go together: give both or neither")
+        given = workload.given(owners, model_owner)
+    finished = begin(ready)
+    experiment = prepare(ready, given)
+    _on_a_free_thread(lambda: play(experiment, finished, lambda _: None))
+    return Result(finished)
+
+
+async def run_async(scenario: Source, **options: Any) -> Result:
+    """As `run`, without blocking the loop it is awaited on."""
+    return await asyncio.to_thread(run, scenario, **options)
+
+
+def secure_mean(
+    vectors: ArrayLike,
+    weights: Sequence[int] | None = None,
+    protocol: str = "secagg+",
+    dropped: Mapping[str, Sequence[int]] | None = None,
+    **aggregation: Any,
+) -> tuple[NDArray[np.float64], Result]:
+    """The weighted mean of `vectors` (owners × d, float) by one simulated round, and the report of that round.
+
+    `dropped` maps a phase to the owners that fall silent in it. Further keywords are keys of `[aggregation]`. Values are
+    clipped at the largest magnitude among them. Raises AggregationFailed when the round has no sum.
+    """
+    rows = np.asarray(vectors, dtype=np.float64)
+    if rows.ndim != 2 or not rows.size:
+        raise ValueError(f"vectors must be owners × d, not of shape {rows.shape}")
+    counted = [1] * len(rows) if weights is None else [int(weight) for weight in weights]
+    if len(counted) != len(rows) or min(counted) < 1:
+        raise ValueError(f"weights must be {len(rows)} positive integers")
+    scenario: dict[str, Any] = {
+        "name": "secure-mean",
+        "engine": "sim",
+        "owners": {"count": len(rows)},
+        "aggregation": {"protocol": protocol, "compute_nodes": min(3, rows.shape[1]), **aggregation},
+        "encoding": {"clip": float(np.max(np.abs(rows), initial=1e-9)), "bits": 24},
+        "faults": [
+            {"kind": "drop", "phase": phase, "players": [str(owner_name(index)) for index in indices]}
+            for phase, indices in (dropped or {}).items()
+        ],
+    }
+    owners = [_Fixed(row, weight) for row, weight in zip(rows, counted, strict=True)]
+    result = run(scenario, owners=owners, model_owner=_NoModel(rows.shape[1]))
+    if 0 not in result.means:
+        raise AggregationFailed(result)
+    return result.means[0], result
+
+
+class _Fixed(DataOwner):
+    """An owner whose gradient is one given vector."""
+
+    def __init__(self, vector: NDArray[np.float64], weight: int) -> None:
+        self.vector = vector
+        self.weight = self.max_weight = weight
+
+    def compute_gradient(self, parameters: dict[str, NDArray[Any]], round: int) -> tuple[dict[str, NDArray[Any]], int]:
+        return {"vector": self.vector}, self.weight
+
+
+class _NoModel(ModelOwner):
+    """Nothing is published and nothing is learnt: only the mean is wanted."""
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = dimension
+
+    def initial_parameters(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def apply(self, parameters: dict[str, NDArray[Any]], mean: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return parameters
+
+    def gradient_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"vector": (self.dimension,)}
+
+
+def _load(source: Source, engine: str | None, seed: int | None, owners: int | None) -> Scenario:
+    if isinstance(source, str | Path):
+        count = () if owners is None else (f"owners.count={owners}",)
+        return load(source, count, engine=engine, seed=seed)
+    values = dict(source.normalised() if isinstance(source, Scenario) else source)
+    values |= {key: value for key, value in (("engine", engine), ("seed", seed)) if value is not None}
+    if owners is not None:
+        values["owners"] = {**values.get("owners", {}), "count": owners}
+    return parse(values)
+
+
+def _on_a_free_thread(work: Any) -> None:
+    """Here when no loop runs in this thread; else in a thread of its own, waited for."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        work()
+        return
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # handed to the caller's thread whatever it is
+            errors.append(error)
+
+    thread = threading.Thread(target=guarded, name="asyncagg-run")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]

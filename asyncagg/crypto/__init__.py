@@ -1,0 +1,1 @@
+"""Keys, masks, shares, boxes, signatures and digests: the primitives that protocols are written in."""

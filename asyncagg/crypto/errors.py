@@ -1,0 +1,5 @@
+"""What goes wrong in cryptography because of what a peer sent. No text here ever carries a secret."""
+
+
+class CryptoError(ValueError):
+    """Something from outside that a primitive refuses: a key, a box, a share."""

@@ -1,0 +1,170 @@
+"""From a scenario to what its players agree on: workload, protocol, ring, slices and terms; the same in every engine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from asyncagg.learning.errors import WorkloadError
+from asyncagg.learning.workload import Workload, build
+from asyncagg.protocols import messages as m
+from asyncagg.protocols.context import GraphPolicy, Terms
+from asyncagg.protocols.parameters import check_minimum_cohort
+from asyncagg.protocols.population import Infeasible, Population, exact
+from asyncagg.protocols.registry import PROTOCOLS, Protocol
+from asyncagg.protocols.terms import PHASES, Label, Phase, Player, owner_name
+from asyncagg.scenario import choice
+from asyncagg.scenario.schema import Scenario
+from asyncagg.vectors.encoder import Encoder, EncodingError
+from asyncagg.vectors.flatten import Layout
+from asyncagg.vectors.ring import RingError
+from asyncagg.vectors.slices import SliceError, SlicePlan
+
+RUN_NONCE_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A scenario made ready: everything public that does not depend on the engine."""
+
+    scenario: Scenario
+    workload: Workload
+    protocol: Protocol
+    layout: Layout
+    encoder: Encoder
+    plan: SlicePlan
+    max_weight: int
+    population: Population
+    graph: GraphPolicy | None
+
+    def terms(self, run: bytes, identities: Mapping[str, bytes] | None = None) -> Terms:
+        """What the players of one run agree on; `run` is its nonce, `identities` are everyone's pinned keys."""
+        scenario, aggregation = self.scenario, self.scenario.aggregation
+        largest = max(self.plan.bounds(node)[1] - self.plan.bounds(node)[0] for node in range(self.plan.nodes))
+        window = aggregation.memory_budget_bytes // (largest * self.encoder.ring.word_bytes)
+        return Terms(
+            protocol=self.protocol.name,
+            threat=aggregation.threat,
+            reveal=aggregation.reveal,
+            population=scenario.owners.count,
+            compute_nodes=aggregation.compute_nodes,
+            dimension=self.workload.dimension,
+            ring=self.encoder.ring,
+            plan=self.plan,
+            clip=scenario.encoding.clip,
+            bits=scenario.encoding.bits,
+            max_weight=self.max_weight,
+            minimum_cohort=aggregation.minimum_cohort,
+            corrupt=self.population.corrupt_owners,
+            corrupt_nodes=aggregation.corrupt_nodes,
+            roster_floor=self._roster_floor(),
+            run=run,
+            scenario=scenario.digest(),
+            window=max(1, min(scenario.owners.count, window)),
+            graph=self.graph,
+            identities=identities or {},
+            enough={name: scenario.phases[name].enough for name in PHASES},
+        )
+
+    def deadlines(self) -> dict[Phase, int]:
+        """Phase → nanoseconds."""
+        return {name: self.scenario.phases[name].deadline_ns for name in PHASES}
+
+    def _roster_floor(self) -> int:
+        """Fewest owners in a roster: what the dropout rate leaves, where a roster is what protects an input."""
+        curious_pairwise = self.graph is None and self.scenario.aggregation.threat == "curious"
+        least = self.scenario.aggregation.minimum_cohort
+        return least if curious_pairwise else max(least, self.population.roster_floor)
+
+    def limits(self) -> dict[str, tuple[int, int]]:
+        """Largest body and payload of every kind."""
+        words = self.plan.length * self.encoder.ring.word_bytes
+        most = self.scenario.owners.in_round
+        holders = 0 if self.graph is None else self.graph.parameters(most).neighbours + 1
+        return m.limits(self.scenario.owners.count, holders, 8 * self.workload.dimension + 64, words + 64)
+
+    def cohort(self, round_index: int) -> tuple[Player, ...]:
+        return tuple(owner_name(index) for index in choice.cohort(self.scenario, round_index))
+
+    def silent_from(self, owner: int) -> Callable[[int], Phase | None]:
+        """Round → the first phase in which a `drop` fault silences this owner."""
+        return lambda round_index: self._dropped(round_index).get(owner)
+
+    @cached_property
+    def _dropped(self) -> Callable[[int], dict[int, Phase]]:
+        return cache(lambda round_index: choice.dropped(self.scenario, round_index))
+
+    def draws_key(self, owner: int) -> Callable[[Label], bytes]:
+        """Label → key of this owner's public rounding draws; one stream per owner, round and attempt."""
+        seed = self.scenario.seed
+
+        def key(label: Label) -> bytes:
+            text = f"{seed}/rounding/{owner}/{label.round}/{label.attempt}"
+            return hashlib.sha256(text.encode()).digest()[:16]
+
+        return key
+
+
+def prepare(scenario: Scenario, workload: Workload | None = None) -> Experiment:
+    """Build the workload (unless one is given) and check that everything fits; ScenarioError where it does not."""
+    try:
+        workload = workload or build(
+            scenario.workload.kind,
+            owners=scenario.owners.count,
+            seed=scenario.seed,
+            rounds=scenario.rounds,
+            base=scenario.base,
+            options=scenario.workload.settings(),
+        )
+    except WorkloadError as error:
+        scenario.refuse(error.key, error.message)
+    protocol = PROTOCOLS[scenario.aggregation.protocol]
+    max_weight = _max_weight(scenario, workload)
+    try:
+        encoder = Encoder.for_population(
+            scenario.owners.in_round,
+            scenario.encoding.clip,
+            scenario.encoding.bits,
+            max_weight,
+            scenario.encoding.rounding,
+        )
+    except (RingError, EncodingError) as error:
+        scenario.refuse("encoding.bits", str(error))
+    try:
+        plan = SlicePlan(workload.dimension, 1 if protocol.shares else scenario.aggregation.compute_nodes)
+    except SliceError as error:
+        scenario.refuse("aggregation.compute_nodes", str(error))
+    shapes = workload.shapes
+    layout = Layout(tuple(shapes), tuple(shapes.values()), ("<f8",) * len(shapes))
+    population = _population(scenario)
+    graph = _graph(scenario, population)
+    return Experiment(scenario, workload, protocol, layout, encoder, plan, max_weight, population, graph)
+
+
+def _population(scenario: Scenario) -> Population:
+    aggregation = scenario.aggregation
+    return Population(
+        scenario.owners.in_round, exact(aggregation.corrupt), exact(aggregation.dropout), aggregation.threat
+    )
+
+
+def _graph(scenario: Scenario, population: Population) -> GraphPolicy | None:
+    """The policy for threshold and neighbours, found safe for the whole population and its minimum cohort."""
+    aggregation = scenario.aggregation
+    if aggregation.protocol not in ("secagg", "secagg+"):
+        return None
+    policy = GraphPolicy(aggregation.protocol, population, aggregation.threshold, aggregation.neighbours)
+    try:
+        check_minimum_cohort(policy.parameters(population.owners), aggregation.minimum_cohort)
+    except Infeasible as refusal:
+        scenario.refuse("aggregation", str(refusal))
+    return policy
+
+
+def _max_weight(scenario: Scenario, workload: Workload) -> int:
+    aggregation = scenario.aggregation
+    if aggregation.max_weight != "auto":
+        return aggregation.max_weight
+    return workload.max_weight if aggregation.weighting == "examples" else 1

@@ -1,0 +1,40 @@
+"""Engine `sim`: everyone in memory on a virtual clock. Seeded, repeatable to the byte, and insecure by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asyncagg.crypto.randomness import InsecureSeededRandomness
+from asyncagg.engines.cast import Cast, Finished, World
+from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
+from asyncagg.engines.workbench import InlineBench
+from asyncagg.protocols.terms import Player
+from asyncagg.runs.result import RoundResult
+from net.clock import now_ns
+from net.frames import Limits
+from net.memory import MemoryNetwork
+from net.virtual import run_virtual
+
+RANDOMNESS = "seeded (insecure, simulation only)"
+
+
+def run(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+    """Play the experiment to its end on a loop of its own."""
+    run_virtual(_play(experiment, finished, progress))
+
+
+async def _play(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+    seed = experiment.scenario.seed
+    finished.result.randomness = RANDOMNESS
+
+    def randomness(player: Player) -> InsecureSeededRandomness:
+        return InsecureSeededRandomness(seed, "secrets", player)
+
+    network = MemoryNetwork(Limits(experiment.limits()))
+    nonce = InsecureSeededRandomness(seed, "run").bytes(RUN_NONCE_BYTES)
+    world = World(nonce, lambda player: network, InlineBench(), randomness, experiment.draws_key)
+    try:
+        await Cast(experiment, world, finished, progress).play()
+    finally:
+        finished.result.virtual_seconds = now_ns() / 1e9
+        await network.close()

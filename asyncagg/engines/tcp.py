@@ -1,0 +1,60 @@
+"""Engine `tcp`: everyone in one process, over real loopback sockets, in real time.
+
+The model owner and each compute node listen on ports that the system chooses; data owners listen to nobody and share
+one connection to each peer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from asyncagg.crypto.randomness import SystemRandomness
+from asyncagg.engines.cast import Cast, Finished, World
+from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
+from asyncagg.engines.workbench import ThreadBench
+from asyncagg.protocols.terms import MODEL_OWNER, Player, node_name, owner_name
+from asyncagg.runs.result import RoundResult
+from net.channel import Network
+from net.frames import Limits
+from net.tcp import TcpNetwork
+
+RANDOMNESS = "system"
+FLEET = 1000
+"""Owners that share one connection to each peer."""
+
+
+def run(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+    """Play the experiment to its end on a loop of its own."""
+    with asyncio.Runner() as runner:
+        runner.run(_play(experiment, finished, progress))
+
+
+async def _play(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+    finished.result.randomness = RANDOMNESS
+    randomness = SystemRandomness()
+    nonce = randomness.bytes(RUN_NONCE_BYTES)
+    networks = _networks(experiment, nonce)
+    bench = ThreadBench()
+    world = World(nonce, networks.__getitem__, bench, lambda player: randomness, experiment.draws_key)
+    try:
+        await Cast(experiment, world, finished, progress).play()
+    finally:
+        bench.close()
+        for network in dict.fromkeys(networks.values()):
+            await network.close()
+
+
+def _networks(experiment: Experiment, nonce: bytes) -> dict[Player, Network]:
+    """Player → its network: one for each that listens, one for each fleet of owners."""
+    limits = Limits(experiment.limits())
+    scenario = experiment.scenario
+    listeners = [MODEL_OWNER, *(node_name(index) for index in range(scenario.aggregation.compute_nodes))]
+    addresses: dict[str, tuple[str, int]] = dict.fromkeys(listeners, ("127.0.0.1", 0))
+    owners = [owner_name(index) for index in range(scenario.owners.count)]
+    fleets = [owners[first : first + FLEET] for first in range(0, len(owners), FLEET)]
+    networks: dict[Player, Network] = {}
+    for players in [*([player] for player in listeners), *fleets]:
+        network = TcpNetwork(players, nonce, limits, addresses)
+        networks |= dict.fromkeys(players, network)
+    return networks

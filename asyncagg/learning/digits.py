@@ -1,0 +1,105 @@
+"""The workload `digits`: 1,797 handwritten digits of 8 × 8 pixels that scikit-learn brings along.
+
+The file is read where scikit-learn keeps it, without importing scikit-learn, which would take most of a
+second. (E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
+1998.)
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from asyncagg.learning.errors import WorkloadError
+from asyncagg.learning.models import Classifier
+from asyncagg.learning.options import Options
+from asyncagg.learning.partition import iid
+from asyncagg.learning.streams import permutation, stream
+from asyncagg.learning.training import ClassifierModelOwner, ClassifierOwner, Examples
+from asyncagg.learning.workload import Workload
+
+FEATURES = 64
+CLASSES = 10
+TEST_EXAMPLES = 360
+
+
+def workload(owners: int, seed: int, options: Options) -> Workload:
+    """Owners with rows dealt by the seed, and a classifier that is tested on rows none of them holds.
+
+    Keys: `model` (mlp | logistic), `hidden` (sizes of the mlp's hidden layers), `learning_rate`,
+    `momentum`, `batch_size` (absent: each owner's every row each round), `partition` (iid), `shares` (how
+    much of the rows each owner gets; absent: the same).
+
+    With the defaults, the test accuracy over ten seeds is 0.89 to 0.95 after 10 rounds, 0.96 to 0.97 after
+    20, and 0.97 to 0.98 after 30, however many owners share the rows: the mean is the same gradient.
+    """
+    model = _model(options)
+    learning_rate = options.positive_number("learning_rate", 0.3)
+    momentum = options.number("momentum", 0.8, least=0, below=1)
+    batch_size = options.optional_integer("batch_size")
+    options.choice("partition", ("iid",))
+    shares = options.shares("shares", owners)
+    options.finish("digits")
+    train, test = load()
+    rows = iid(len(train), shares, seed)
+
+    def owner(index: int) -> ClassifierOwner:
+        return ClassifierOwner(model, train.take(rows[index]), batch_size=batch_size, seed=seed, index=index)
+
+    def model_owner() -> ClassifierModelOwner:
+        return ClassifierModelOwner(model, test, learning_rate=learning_rate, momentum=momentum, seed=seed)
+
+    return Workload(
+        population=owners,
+        shapes=model.shapes,
+        max_weight=max(len(part) for part in rows),
+        make_owner=owner,
+        make_model_owner=model_owner,
+    )
+
+
+def _model(options: Options) -> Classifier:
+    hidden = options.integers("hidden", (64,))
+    if options.choice("model", ("mlp", "logistic")) == "logistic":
+        hidden = ()
+    return Classifier((FEATURES, *hidden, CLASSES))
+
+
+@lru_cache(maxsize=1)
+def load() -> tuple[Examples, Examples]:
+    """The training and the test examples, the same in every experiment.
+
+    Pixels, 0 to 16, are shifted and scaled to about mean 0 and variance 1, which halves the rounds needed.
+    """
+    table = _read(_locate())
+    order = permutation(stream(0, "digits", "split"), len(table))
+    examples = Examples(((table[:, :-1] - 5.0) / 6).astype(np.float32), table[:, -1].astype(np.int64))
+    return examples.take(order[TEST_EXAMPLES:]), examples.take(order[:TEST_EXAMPLES])
+
+
+def _locate() -> Path:
+    package = importlib.util.find_spec("sklearn")  # finds a top-level package without importing it
+    for folder in (package and package.submodule_search_locations) or []:
+        path = Path(folder, "datasets", "data", "digits.csv.gz")
+        if path.is_file():
+            return path
+    raise WorkloadError(
+        "digits is read from scikit-learn, which is not installed (pip install scikit-learn)",
+        "workload.kind",
+    )
+
+
+def _read(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """One row an example: 64 pixels from 0 to 16, then the digit."""
+    try:
+        table = np.loadtxt(path, np.uint8, delimiter=",", ndmin=2)
+    except (OSError, EOFError, ValueError) as error:
+        raise WorkloadError(f"{path} cannot be read: {error} (reinstall scikit-learn)", "workload.kind") from error
+    if table.shape[1] != FEATURES + 1 or len(table) <= TEST_EXAMPLES:
+        raise WorkloadError(
+            f"{path} holds {len(table)} rows of {table.shape[1]} numbers (1797 rows of 65)", "workload.kind"
+        )
+    return table

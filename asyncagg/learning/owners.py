@@ -1,0 +1,59 @@
+"""The two classes a user writes: who holds data, and who holds the model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays: TypeAlias = dict[str, NDArray[Any]]
+"""Named arrays: a model's parameters, or a gradient."""
+
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+"""The names and shapes of such arrays."""
+
+
+class DataOwner(ABC):
+    """Holds private data and computes gradients on it; they are masked before they leave the owner."""
+
+    max_weight: int = 1
+    """The largest weight this owner ever returns: public, since the ring must hold the sum of all weights.
+
+    Set it in the class when every owner's bound is the same (a scenario's `workload.owner` reads it there),
+    or in `__init__` for owners handed to `asyncagg.run`.
+    """
+
+    @abstractmethod
+    def compute_gradient(self, parameters: Arrays, round: int) -> tuple[Arrays, int]:
+        """Returns the gradient at `parameters` in round `round` (from 0), and its weight.
+
+        The gradient has the names and shapes of `ModelOwner.gradient_shapes`, real and finite; coordinates
+        beyond the scenario's `encoding.clip` are clipped. The weight is an integer from 1 to `max_weight`,
+        usually the number of examples. A round that is retried asks again; do not change `parameters` in
+        place.
+        """
+
+
+class ModelOwner(ABC):
+    """Holds the model: publishes parameters and learns of the owners' data the mean and its total weight."""
+
+    @abstractmethod
+    def initial_parameters(self) -> Arrays:
+        """Returns the parameters of the first round."""
+
+    @abstractmethod
+    def apply(self, parameters: Arrays, mean: Arrays) -> Arrays:
+        """Returns the next round's parameters as new arrays; called once for every round that succeeded.
+
+        `mean` holds the weighted mean of the survivors' gradients, float64, by the same names and shapes.
+        """
+
+    def evaluate(self, parameters: Arrays) -> dict[str, float]:
+        """Returns figures about the model, such as loss and accuracy; `{}` unless overridden."""
+        return {}
+
+    def gradient_shapes(self) -> Shapes:
+        """Names and shapes of a gradient: those of the parameters, unless overridden."""
+        return {name: np.shape(array) for name, array in self.initial_parameters().items()}

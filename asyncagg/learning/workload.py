@@ -1,0 +1,113 @@
+"""What an experiment trains on: the owners' data and the model, built one player at a time."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncagg.learning.errors import WorkloadError
+from asyncagg.learning.options import Options
+from asyncagg.learning.owners import DataOwner, ModelOwner, Shapes
+
+KINDS = ("digits", "synthetic", "vectors", "python")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The owners and the model of one experiment, each made only when asked for.
+
+    A real deployment builds on every host only the players that live there, so `owner(i)` neither needs nor
+    builds another owner, and gives the same owner wherever it is called.
+    """
+
+    population: int
+    """Number of data owners, `data-owner-0` … ."""
+
+    shapes: Shapes
+    """Names and shapes of a gradient, in the order of the coordinates."""
+
+    max_weight: int
+    """The largest weight of any owner in the experiment, by number of examples."""
+
+    make_owner: Callable[[int], DataOwner]
+    make_model_owner: Callable[[], ModelOwner]
+
+    def __post_init__(self) -> None:
+        if self.dimension < 1:
+            raise WorkloadError(
+                "a gradient has no coordinates (without parameters, override ModelOwner.gradient_shapes)"
+            )
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates of a gradient."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+    def owner(self, index: int) -> DataOwner:
+        """Builds the data owner `index`, 0 ≤ `index` < `population`."""
+        if not 0 <= index < self.population:
+            raise ValueError(f"no data-owner-{index} in a population of {self.population}")
+        return self.make_owner(index)
+
+    def model_owner(self) -> ModelOwner:
+        """Builds the model owner as it is before the first round."""
+        return self.make_model_owner()
+
+
+def build(kind: str, *, owners: int, seed: int, rounds: int, base: Path, options: Mapping[str, object]) -> Workload:
+    """Builds the workload `kind`: one of `KINDS`.
+
+    `owners` is the population, `base` the folder that relative paths start from (the scenario's), `options`
+    the other keys of `[workload]`. Everything random follows `seed`. Raises `WorkloadError` for whatever is
+    wrong with the options or with the files they name.
+    """
+    reader = Options(options)
+    match kind:  # imported where used: a run needs one of them
+        case "digits":
+            from asyncagg.learning import digits
+
+            return digits.workload(owners, seed, reader)
+        case "synthetic":
+            from asyncagg.learning import synthetic
+
+            return synthetic.workload(owners, seed, reader)
+        case "vectors":
+            from asyncagg.learning import vectors
+
+            return vectors.workload(owners, rounds, base, reader)
+        case "python":
+            from asyncagg.learning import python
+
+            return python.workload(owners, seed, base, reader)
+    near = difflib.get_close_matches(kind, KINDS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(KINDS)}"
+    raise WorkloadError(f"no workload {kind!r} ({hint})", "workload.kind")
+
+
+def given(owners: Sequence[DataOwner], model_owner: ModelOwner) -> Workload:
+    """The workload of owners and a model that exist already, for one run in this process."""
+    for index, owner in enumerate(owners):
+        if not isinstance(owner, DataOwner):
+            raise WorkloadError(f"owners[{index}] is of type {type(owner).__name__} (an asyncagg.DataOwner)", "owners")
+        check_max_weight(owner.max_weight, f"data-owner-{index}", "owners")
+    if not owners:
+        raise WorkloadError("the list is empty (at least one asyncagg.DataOwner)", "owners")
+    if not isinstance(model_owner, ModelOwner):
+        raise WorkloadError(f"is of type {type(model_owner).__name__} (an asyncagg.ModelOwner)", "model_owner")
+    return Workload(
+        population=len(owners),
+        shapes=model_owner.gradient_shapes(),
+        max_weight=max(owner.max_weight for owner in owners),
+        make_owner=owners.__getitem__,
+        make_model_owner=lambda: model_owner,
+    )
+
+
+def check_max_weight(value: object, whose: str, key: str) -> int:
+    """Returns `value` if it can bound a weight: a positive integer."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise WorkloadError(f"max_weight of {whose} is {value!r} (it must be a positive integer)", key)
+    return value

@@ -1,0 +1,203 @@
+"""A data owner: for every attempt it is invited to, compute a gradient, encode it, and play the owner's role."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from asyncagg.crypto.digest import parameter_digest
+from asyncagg.crypto.keystream import Uniforms
+from asyncagg.crypto.randomness import Randomness
+from asyncagg.crypto.signing import Identity
+from asyncagg.learning.owners import Arrays, DataOwner
+from asyncagg.players.conversation import Ended, RoundFailed
+from asyncagg.players.desk import Desk, Setting
+from asyncagg.players.parameters import ParametersError, unpack_parameters
+from asyncagg.protocols import messages as m
+from asyncagg.protocols.context import Context, Terms, check_published
+from asyncagg.protocols.effects import Cost
+from asyncagg.protocols.registry import Protocol
+from asyncagg.protocols.terms import LEAD, MODEL_OWNER, PHASES, Label, Phase, Player
+from asyncagg.vectors.encoder import Encoder, EncodingError
+from asyncagg.vectors.flatten import Layout, LayoutError
+from asyncagg.vectors.ring import Words
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerPart:
+    """What makes one data owner: its data, and how its vectors are encoded."""
+
+    owner: DataOwner
+    layout: Layout
+    encoder: Encoder
+    weighted: bool
+    """Whether its weight is what `compute_gradient` says; else 1."""
+    draws_key: Callable[[Label], bytes]
+    """16-byte key of the rounding draws of one attempt."""
+    silent_from: Callable[[int], Phase | None]
+    """Round → the first phase in which a `drop` fault silences it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An owner's input to one attempt, as it keeps it: what an experiment's harness re-encodes."""
+
+    label: Label
+    values: np.ndarray
+    weight: int
+    draws_key: bytes
+    clipped: int
+
+
+class OwnerFailed(Exception):
+    """This owner's own computation did not give a usable gradient."""
+
+
+class Silenced(Exception):
+    """A `drop` fault: the owner says nothing from here on in this round."""
+
+
+class DataOwnerPlayer(Desk):
+    """The asyncio side of a data owner; `part.owner` is the user's."""
+
+    roles = ("owner",)
+
+    def __init__(
+        self,
+        me: Player,
+        setting: Setting,
+        terms: Terms,
+        protocol: Protocol,
+        part: OwnerPart,
+        randomness: Randomness,
+        identity: Identity | None,
+    ) -> None:
+        super().__init__(me, setting)
+        self.terms = terms
+        self.protocol = protocol
+        self.part = part
+        self.randomness = randomness
+        self.identity = identity
+        self.kept: Kept | None = None
+        self.trouble: str | None = None
+        """Why this owner had to leave its last attempt, for its own eyes."""
+        self._silent_round = -1
+        self._finished: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self, deadline_ns: int) -> None:
+        """Dial out to everyone, then serve attempts until the run is finished or the model owner is gone."""
+        for node in self.terms.nodes:
+            await self.dial(node, deadline_ns)
+        await self.dial(MODEL_OWNER, deadline_ns)
+        try:
+            await self._finished
+        finally:
+            if self._task is not None:
+                self._task.cancel()
+
+    # -- what is not for a role -------------------------------------------------------------------------------------
+
+    def control(self, peer: Player, label: Label, message: m.Message) -> bool:
+        match message:
+            case m.Publish() if peer == MODEL_OWNER and label > self.label:
+                self._begin(label, message)
+            case m.Finish() if peer == MODEL_OWNER:
+                self._finish(message.reason)
+            case m.Excluded() if peer == LEAD and label == self.label:
+                for conversation in self.conversations.values():
+                    conversation.fail(Ended(f"excluded: {message.reason}"))
+            case m.Publish() | m.Finish() | m.Excluded():
+                pass
+            case _:
+                return False
+        return True
+
+    def gone(self, peer: str, reason: str) -> None:
+        super().gone(peer, reason)
+        if peer == MODEL_OWNER:
+            self._finish(f"model owner gone: {reason}")
+
+    def ends_attempt(self, peer: Player) -> bool:
+        return peer in (LEAD, MODEL_OWNER)
+
+    def _finish(self, reason: str) -> None:
+        if not self._finished.done():
+            self._finished.set_result(reason)
+
+    # -- one attempt ------------------------------------------------------------------------------------------------
+
+    def _begin(self, label: Label, message: m.Publish) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self.open(label, "owner")
+        if label.round != self._silent_round:
+            self._task = asyncio.get_running_loop().create_task(self._attempt(label, message), name=f"{self.me}")
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """An error that is no peer's and no user's is ours: raise it where the run is awaited."""
+        if not task.cancelled() and (error := task.exception()) is not None and not self._finished.done():
+            self._finished.set_exception(error)
+
+    async def _attempt(self, label: Label, message: m.Publish) -> None:
+        conversation = self.conversations["owner"]
+        try:
+            parameters = unpack_parameters(message)
+            context = Context(
+                terms=self.terms,
+                me=self.me,
+                label=label,
+                invited=message.cohort,
+                digest=parameter_digest(parameters),
+                randomness=self.randomness,
+                identity=self.identity,
+                sealing_key=message.sealing_key,
+            )
+            refusal = check_published(context, message.signature)
+            if refusal is not None:
+                raise RoundFailed(refusal)
+            words = await self._vector(label, parameters)
+            await conversation.run(self.protocol.owner(context, words))
+        except Silenced:
+            self.note(label, conversation.phase, "fault", self.me, "drop")
+        except Ended:
+            pass
+        except (RoundFailed, OwnerFailed, ParametersError, m.MessageError) as error:
+            self.trouble = str(error)
+            if label.round != self._silent_round and self.part.silent_from(label.round) is None:
+                self.tell_failure(label, RoundFailed(self.trouble), LEAD)
+
+    async def _vector(self, label: Label, parameters: Arrays) -> Words:
+        """This owner's extended vector: encoded coordinates, counts and weight."""
+        part = self.part
+
+        def work() -> tuple[Words, Kept]:
+            try:
+                gradient, weight = part.owner.compute_gradient(parameters, label.round)
+            except Exception as error:  # the user's own code: it may raise anything, and only its owner may see what
+                raise OwnerFailed(f"compute_gradient raised {type(error).__name__}") from error
+            try:
+                values = part.layout.flatten(gradient)
+                weight = weight if part.weighted else 1
+                key = part.draws_key(label)
+                encoded = part.encoder.encode(values, weight, Uniforms(key))
+            except (LayoutError, EncodingError) as error:
+                raise OwnerFailed(str(error)) from error
+            kept = Kept(label, values, weight, key, encoded.clipped)
+            return self.terms.plan.extend(encoded.words, weight, self.terms.ring), kept
+
+        cost = Cost(gradients=1, encoded_values=self.terms.dimension)
+        words: Words
+        words, self.kept = await self.compute(label, cost, work)
+        return words
+
+    def send(self, label: Label, to: Player, message: m.Message, phase: Phase) -> None:
+        silent = self.part.silent_from(label.round)
+        if silent is not None and PHASES.index(message.phase) >= PHASES.index(silent):
+            self._silent_round = label.round
+            raise Silenced
+        super().send(label, to, message, phase)

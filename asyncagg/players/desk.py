@@ -1,0 +1,216 @@
+"""A player's desk: its channels, its conversations, and the checks between a peer's bytes and a role.
+
+A frame becomes a message of a label. Messages of the current label go to the conversation of the role they are for, later
+ones wait (bounded) until the player is told of that label, earlier ones are dropped. Bytes that are not a message cost
+their sender its part in the attempt, and nobody else anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from asyncagg.players.account import Account
+from asyncagg.players.conversation import Conversation, Ended, RoundFailed
+from asyncagg.protocols import messages as m
+from asyncagg.protocols.effects import Cost
+from asyncagg.protocols.leading import from_phase_pairs, phase_pairs
+from asyncagg.protocols.terms import Label, Phase, Player
+from asyncagg.runs.trace import Event, Record, Trace
+from net.buffers import release
+from net.channel import Channel, Network
+from net.clock import now_ns
+from net.errors import PeerError
+from net.frames import Frame
+
+NO_ROUND = Label(0, 0)
+STASHED_PER_PEER = 16
+
+
+class Workbench(Protocol):
+    """Where heavy pure functions run: threads in real engines, inline and charged in virtual time."""
+
+    async def run(self, cost: Cost, work: Callable[[], Any]) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What an engine gives to every player."""
+
+    network: Network
+    workbench: Workbench
+    trace: Trace
+    deadlines: Mapping[Phase, int]
+    """Phase → nanoseconds."""
+    permit_limit_ns: int
+    start_ns: int
+    population: int
+
+
+class Desk(ABC):
+    """One player's connections and conversations; the three kinds of player add what they do with a new label."""
+
+    roles: tuple[m.RoleName, ...]
+
+    def __init__(self, me: Player, setting: Setting) -> None:
+        self.me = me
+        self.setting = setting
+        self.deadlines = setting.deadlines
+        self.permit_limit_ns = setting.permit_limit_ns
+        self.release = release
+        self.account = Account()
+        self.channels: dict[str, Channel] = {}
+        self.departed: dict[str, str] = {}
+        self.label = NO_ROUND
+        self.conversations: dict[m.RoleName, Conversation] = {}
+        self._stash: dict[str, list[tuple[Label, m.Message]]] = {}
+
+    # -- channels (this object is the sink of all its channels) ------------------------------------------------------
+
+    async def dial(self, remote: Player, deadline_ns: int) -> None:
+        self.joined(await self.setting.network.dial(self.me, remote, self, deadline_ns))
+
+    def accept(self, channel: Channel) -> Desk:
+        self.joined(channel)
+        return self
+
+    def joined(self, channel: Channel) -> None:
+        """A channel to this peer is there, perhaps again."""
+        self.channels[channel.remote] = channel
+        self.departed.pop(channel.remote, None)
+
+    def gone(self, peer: str, reason: str) -> None:
+        self.channels.pop(peer, None)
+        self.departed[peer] = reason
+        self._stash.pop(peer, None)
+        for conversation in self.conversations.values():
+            conversation.depart(peer, reason)
+
+    def deliver(self, frame: Frame) -> None:
+        peer = Player(frame.sender)
+        try:
+            label, message = m.decode(frame.kind, frame.body, frame.payload)
+            self.account.of(label.round).received += frame.size
+            self.route(peer, label, message)
+        except m.MessageError as error:
+            self._refuse(peer, str(error))
+
+    # -- messages ---------------------------------------------------------------------------------------------------
+
+    def route(self, peer: Player, label: Label, message: m.Message) -> None:
+        """Bring a message to whom it is for: this player itself, a conversation, the stash, or nobody."""
+        if isinstance(message, m.Failed):
+            self._failed(peer, label, message)
+        elif self.control(peer, label, message):
+            return
+        elif label == self.label:
+            conversation = self.conversations.get(message.to)
+            if conversation is not None:
+                conversation.deliver(peer, message)
+            elif message.to not in self.roles:
+                self._refuse(peer, f"sent {message.kind}, which is not for {self.me}")
+        elif label > self.label:
+            self._keep(peer, label, message)
+
+    @abstractmethod
+    def control(self, peer: Player, label: Label, message: m.Message) -> bool:
+        """Handle what is for the player and not for a role; True if it was."""
+
+    @abstractmethod
+    def ends_attempt(self, peer: Player) -> bool:
+        """Whether this peer's failure is the end of the attempt for this player."""
+
+    def _failed(self, peer: Player, label: Label, message: m.Failed) -> None:
+        if label > self.label:
+            self._keep(peer, label, message)
+        if label != self.label:
+            return
+        for conversation in self.conversations.values():
+            if self.ends_attempt(peer):
+                conversation.fail(Ended(message.reason, from_phase_pairs(message.dropped), message.exposed))
+            else:
+                conversation.depart(peer, message.reason)
+
+    def _keep(self, peer: Player, label: Label, message: m.Message) -> None:
+        """Hold what belongs to a label this player has not been told of yet; only the latest label of a peer."""
+        kept = self._stash.setdefault(peer, [])
+        if kept and kept[-1][0] != label:
+            kept.clear()
+        if len(kept) < STASHED_PER_PEER + (4 * self.setting.population if message.many else 0):
+            kept.append((label, message))
+
+    def _refuse(self, peer: Player, reason: str) -> None:
+        if self.conversations:
+            for conversation in self.conversations.values():
+                conversation.refuse(peer, reason)
+        else:
+            self.note(self.label, "publish", "refuse", peer, reason)
+
+    # -- for conversations ------------------------------------------------------------------------------------------
+
+    def open(self, label: Label, *roles: m.RoleName) -> list[Conversation]:
+        """Begin a label with these roles, and hand them what has already come for it."""
+        self.label = label
+        self.conversations = {role: Conversation(self, role, label, self.setting.population) for role in roles}
+        stash, self._stash = self._stash, {}
+        for peer, kept in stash.items():
+            for kept_label, message in kept:
+                self.route(Player(peer), kept_label, message)
+        return list(self.conversations.values())
+
+    def send(self, label: Label, to: Player, message: m.Message, phase: Phase) -> None:
+        """Say something; a peer that is not there hears nothing, and its departure is told as such."""
+        if to == self.me:
+            asyncio.get_running_loop().call_soon(self.route, self.me, label, message)
+            return
+        channel = self.channels.get(to)
+        if channel is None:
+            return
+        kind, body, payload = m.encode(label, message)
+        try:
+            size = channel.send(kind, body, payload)
+        except PeerError:
+            return  # closed a moment ago: `gone` follows
+        self.account.of(label.round).sent += size
+        self.setting.trace.add(
+            Record(
+                self.now(),
+                label.round,
+                label.attempt,
+                phase,
+                "message",
+                self.me,
+                to,
+                kind,
+                size,
+                message.exposure,
+                "",
+            )
+        )
+
+    async def compute(self, label: Label, cost: Cost, work: Callable[[], Any]) -> Any:
+        self.account.of(label.round).charge(cost)
+        return await self.setting.workbench.run(cost, work)
+
+    def note(self, label: Label, phase: Phase, event: Event, about: str, detail: str) -> None:
+        """A trace record that is not a message."""
+        self.setting.trace.add(
+            Record(self.now(), label.round, label.attempt, phase, event, self.me, about, "", 0, "", detail)
+        )
+
+    def phase_began(self, label: Label, phase: Phase) -> None:
+        self.account.of(label.round).phases.append((self.now(), phase))
+        self.note(label, phase, "phase", "", "")
+
+    def now(self) -> int:
+        return now_ns() - self.setting.start_ns
+
+    def tell_failure(self, label: Label, failure: RoundFailed, *players: Player) -> None:
+        """Say that this player ends the attempt, or its part in it."""
+        message = m.Failed(failure.reason[:500], phase_pairs(failure.dropped), failure.exposed)
+        for player in players:
+            if player != self.me:
+                self.send(label, player, message, "reveal")

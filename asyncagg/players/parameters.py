@@ -1,0 +1,45 @@
+"""Published parameters as bytes on the wire and back: named arrays one after another, floats only."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from asyncagg.learning.owners import Arrays
+from asyncagg.protocols import messages as m
+
+FLOATS = ("<f4", "<f8")
+
+
+class ParametersError(ValueError):
+    """Published bytes that are not the arrays they claim to be."""
+
+
+def pack_parameters(parameters: Arrays) -> tuple[tuple[tuple[str, tuple[int, ...], str], ...], bytes]:
+    """`(name, shape, dtype)` of every array in order, and all their bytes; floats stay what they are, the rest is <f4."""
+    described, chunks = [], []
+    for name, array in parameters.items():
+        array = np.ascontiguousarray(array, dtype="<f8" if array.dtype == np.float64 else "<f4")
+        described.append((name, tuple(array.shape), array.dtype.str))
+        chunks.append(array.tobytes())
+    return tuple(described), b"".join(chunks)
+
+
+def unpack_parameters(message: m.Publish) -> Arrays:
+    """The arrays of a `Publish`, read-only views of its payload; ParametersError if they do not fit it."""
+    arrays: Arrays = {}
+    data, offset = memoryview(message.data), 0
+    for name, shape, dtype in message.arrays:
+        if dtype not in FLOATS or name in arrays:
+            raise ParametersError(f"parameter {name!r}: dtype {dtype!r} (must be one of {', '.join(FLOATS)}, once)")
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if offset + size > len(data):
+            raise ParametersError(f"parameter {name!r}: {size} bytes from {offset}, only {len(data)} were sent")
+        array = np.frombuffer(data[offset : offset + size], dtype=dtype).reshape(shape)
+        array.flags.writeable = False
+        arrays[name] = array
+        offset += size
+    if offset != len(data):
+        raise ParametersError(f"parameters take {offset} bytes, {len(data)} were sent")
+    return arrays

@@ -1,0 +1,135 @@
+"""`additive`: seed-compressed additive shares over m compute nodes (Pond and its kin).
+
+    node j>0 → owners  NodeKey: a fresh X25519 key of this attempt
+    owner → lead       Joined
+    owner → node 0     x − Σ_j PRG(s_j)
+    owner → node j>0   box(s_j): 16 secret bytes instead of d·b/8
+    node  ↔ lead       Held / Commit
+    node  → receiver   its sum of shares; all m of them add up to the sum
+
+Private while one compute node is honest. Nodes send their sums to the model owner directly, never through the lead, so
+no compute node sees the mean. Dropouts are free.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asyncagg.crypto.agreement import KeyPair
+from asyncagg.crypto.kdf import derive, encode_fields
+from asyncagg.crypto.keystream import add_masks
+from asyncagg.crypto.sealing import SealError, open_box, seal
+from asyncagg.protocols import messages as m
+from asyncagg.protocols.context import Context
+from asyncagg.protocols.effects import Cost, Role, Send, compute, receive
+from asyncagg.protocols.effects import Phase as Enter
+from asyncagg.protocols.leading import Lead
+from asyncagg.protocols.revealing import Revealed, receive_shares, send_sum
+from asyncagg.protocols.terms import LEAD, Player
+from asyncagg.protocols.uploading import Holder, SliceHolder, join, pack_cost, pack_slice, permission
+from asyncagg.vectors.ring import Words
+
+SEED_BYTES = 16
+
+
+def owner(context: Context, words: Words) -> Role[None]:
+    yield from join(context)
+    yield Enter("upload")
+    others = context.terms.nodes[1:]
+    keys: dict[Player, bytes] = {}
+    for each in others:
+        keys[each] = (yield from receive(m.NodeKey, each)).public
+    cost = Cost(
+        key_pairs=1,
+        key_agreements=len(others),
+        keystream_bytes=len(others) * words.nbytes,
+        expanded=len(others) * len(words),
+    )
+    seeds = yield from compute(cost, lambda: _share(context, words, keys))
+    packed = yield from compute(pack_cost(context), lambda: pack_slice(context, words, 0))
+    yield from permission(context)
+    yield Send(LEAD, m.MaskedSlice(packed.data, context.digest, packed.tag))
+    for each, message in seeds.items():
+        yield Send(each, message)
+
+
+def _share(context: Context, words: Words, keys: dict[Player, bytes]) -> dict[Player, m.SealedSeed]:
+    """Subtract one share for every other node from `words`, in place, and seal its seed to that node."""
+    pair = KeyPair.generate(context.randomness)
+    masks, sealed = [], {}
+    for node, public in keys.items():
+        seed = context.randomness.bytes(SEED_BYTES)
+        masks.append((seed, -1))
+        aad = _binding(context, context.me, node)
+        box = seal(derive(pair.shared(public), context.round_id, "seed box", aad, length=16), aad, seed)
+        sealed[node] = m.SealedSeed(context.digest, pair.public, box)
+    add_masks(words, masks)
+    return sealed
+
+
+def _binding(context: Context, owner: Player, node: Player) -> bytes:
+    """What a seed's box is bound to: this attempt, its sender and its receiver."""
+    return encode_fields(context.round_id, owner, node, m.SealedSeed.kind)
+
+
+def lead(context: Context) -> Role[None]:
+    lead = Lead(context)
+    yield from lead.gather("publish", m.Joined, lead.same_parameters)
+    yield from lead.upload()
+    yield from lead.announce()
+    yield from lead.report()
+
+
+def node(context: Context) -> Role[None]:
+    if context.me == LEAD:
+        holder = SliceHolder(context, m.MaskedSlice)
+        yield from holder.gather()
+        yield from send_sum(context, holder.sum, m.SumShare)
+    else:
+        yield from _seed_node(context)
+
+
+def _seed_node(context: Context) -> Role[None]:
+    """A node that holds seeds: it expands those of the survivors once they are fixed, block by block."""
+    holder = SeedHolder(context)
+    for player in context.cohort:
+        yield Send(player, m.NodeKey(holder.pair.public, b""))
+    yield from holder.gather()
+    words = np.zeros(context.terms.plan.length, dtype=context.terms.ring.dtype)
+    cost = Cost(keystream_bytes=len(holder.seeds) * words.nbytes, expanded=len(holder.seeds) * len(words))
+    yield from compute(cost, lambda: add_masks(words, [(seed, 1) for seed in holder.seeds.values()]))
+    yield from send_sum(context, words, m.SumShare)
+
+
+class SeedHolder(Holder[m.SealedSeed]):
+    """A node that is sent seeds: it opens each one before it says `Held`."""
+
+    kind = m.SealedSeed
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.pair = KeyPair.generate(context.randomness)
+        self.opened: dict[Player, bytes] = {}
+        self.seeds: dict[Player, bytes] = {}
+
+    def check(self, owner: Player, message: m.SealedSeed) -> Role[str | None]:
+        if message.digest != self.context.digest:
+            return "parameters-differ"
+        try:
+            self.opened[owner] = yield from compute(Cost(key_agreements=1), lambda: self._open(owner, message))
+        except SealError as error:
+            return str(error)
+        return None
+
+    def _open(self, owner: Player, message: m.SealedSeed) -> bytes:
+        aad = _binding(self.context, owner, self.context.me)
+        key = derive(self.pair.shared(message.public), self.context.round_id, "seed box", aad, length=16)
+        return open_box(key, aad, message.box)
+
+    def add(self, owner: Player, message: m.SealedSeed) -> Role[None]:
+        self.seeds[owner] = self.opened.pop(owner)
+        yield from ()
+
+
+def receiver(context: Context) -> Role[Revealed]:
+    return (yield from receive_shares(context, m.SumShare))

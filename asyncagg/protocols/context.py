@@ -1,0 +1,230 @@
+"""What the players of a run have agreed on (`Terms`), and one attempt at a round under them (`Context`).
+
+Every player makes its own `Terms` from the scenario and its own `Context` from what the model owner published: nothing
+here is taken from the lead. The round id binds all of it, so that two players who disagree cannot talk to each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+from asyncagg.crypto.agreement import KeyPair
+from asyncagg.crypto.kdf import encode_fields
+from asyncagg.crypto.randomness import Randomness
+from asyncagg.crypto.signing import Identity, verify
+from asyncagg.protocols.messages import from_bitmap, to_bitmap
+from asyncagg.protocols.parameters import Auto, GraphParameters, GraphProtocol, choose
+from asyncagg.protocols.population import Population
+from asyncagg.protocols.terms import (
+    MODEL_OWNER,
+    Label,
+    Player,
+    Reveal,
+    Threat,
+    index_of,
+    node_name,
+    owner_name,
+)
+from asyncagg.vectors.packing import packed_size
+from asyncagg.vectors.ring import Ring
+from asyncagg.vectors.slices import SlicePlan
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class GraphPolicy:
+    """What `threshold` and `neighbours` of a scenario mean for a roster; every player computes them for itself."""
+
+    protocol: GraphProtocol
+    population: Population
+    threshold: int | Auto = "auto"
+    neighbours: int | Auto = "auto"
+
+    def parameters(self, members: int) -> GraphParameters:
+        """k and t of a roster of so many; Infeasible where there are no safe ones."""
+        return _choose(self.protocol, self.population, members, self.threshold, self.neighbours)
+
+    def quorum(self, members: int) -> int:
+        """Signatures that make a certificate: two sets of survivors cannot both have as many."""
+        t = self.parameters(members).threshold if self.parameters(members).complete else 0
+        return max(t, (members + self.population.corrupt_owners) // 2 + 1)
+
+
+_choose = lru_cache(maxsize=64)(choose)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Fixed for a whole run and public."""
+
+    protocol: str
+    threat: Threat
+    reveal: Reveal
+    population: int
+    """N: owners in the pinned population."""
+    compute_nodes: int
+    dimension: int
+    """d: coordinates of a gradient."""
+    ring: Ring
+    plan: SlicePlan
+    """How the extended vector (coordinates, counts, weight) is cut for the compute nodes."""
+    clip: float
+    bits: int
+    max_weight: int
+    minimum_cohort: int
+    corrupt: int
+    """n_c: owners assumed to collude with the lead."""
+    corrupt_nodes: int
+    roster_floor: int
+    """An owner refuses a roster smaller than this."""
+    run: bytes
+    """Nonce of the run, 16 bytes, chosen by the model owner."""
+    scenario: bytes
+    """Digest of the scenario, 32 bytes."""
+    window: int
+    """Owners that may upload at the same time: what the nodes' memory budget holds."""
+    graph: GraphPolicy | None = None
+    """How neighbours and threshold follow from a roster (secagg, secagg+)."""
+    identities: Mapping[str, bytes] = field(default_factory=dict)
+    """Player → pinned Ed25519 public key (threat `lying`)."""
+    enough: Mapping[str, float] = field(default_factory=dict)
+    """Phase → fraction of answers with which the lead may close it early; absent: 1."""
+
+    @cached_property
+    def nodes(self) -> tuple[Player, ...]:
+        return tuple(node_name(index) for index in range(self.compute_nodes))
+
+    @property
+    def permits(self) -> bool:
+        """Whether uploads need a permit; without, everyone uploads at once."""
+        return self.window < self.population
+
+    def slice_bounds(self, node: int) -> tuple[int, int]:
+        """First and last + 1 element of the extended vector at this node: its slice, or all where it holds a share."""
+        return self.plan.bounds(node) if self.plan.nodes > 1 else (0, self.plan.length)
+
+    def slice_bytes(self, node: int) -> int:
+        """Size of one packed slice on the wire, without its headers."""
+        start, stop = self.slice_bounds(node)
+        return packed_size(stop - start, self.ring.bits)
+
+    def enough_of(self, phase: str, expected: int) -> int:
+        """How many answers close a phase early."""
+        return max(1, math.ceil(self.enough.get(phase, 1.0) * expected - 1e-9))
+
+
+@dataclass(frozen=True)
+class Context:
+    """One attempt as one player sees it."""
+
+    terms: Terms
+    me: Player
+    label: Label
+    invited: bytes
+    """Owners invited to this attempt, as a bitmap over the population."""
+    digest: bytes
+    """SHA-256 of the parameters this player received."""
+    randomness: Randomness
+    identity: Identity | None = None
+    """This player's signing key (threat `lying`)."""
+    sealing_key: bytes = b""
+    """The model owner's public key of this attempt, where it removes the masks (reveal `model-owner`)."""
+    sealing_pair: KeyPair | None = None
+    """The pair of it, at the model owner."""
+
+    @property
+    def cohort(self) -> tuple[Player, ...]:
+        """Owners invited to this attempt, in order of index. MessageError for a bitmap of another population."""
+        return owners_in(self.invited, self.terms.population)
+
+    @cached_property
+    def round_id(self) -> bytes:
+        """SHA-256 over everything this attempt rests on (PROTOCOLS: round_id), 32 bytes."""
+        terms = self.terms
+        bounds = [edge for node in range(terms.plan.nodes) for edge in terms.plan.bounds(node)]
+        return hashlib.sha256(
+            encode_fields(
+                "asyncagg round",
+                VERSION,
+                terms.run,
+                terms.scenario,
+                *self.label,
+                terms.protocol,
+                terms.threat,
+                terms.reveal,
+                self.sealing_key,
+                *_policy_fields(terms.graph),
+                *terms.nodes,
+                *bounds,
+                terms.population,
+                self.invited,
+                terms.corrupt,
+                terms.corrupt_nodes,
+                terms.roster_floor,
+                terms.minimum_cohort,
+                terms.max_weight,
+                terms.dimension,
+                terms.ring.bits,
+                terms.bits,
+                float(terms.clip).hex(),
+            )
+        ).digest()
+
+    def session_id(self, root: bytes, beacon: bytes = b"") -> bytes:
+        """The round id and all that was advertised under it: salt of every key, bound into every box and signature."""
+        return hashlib.sha256(encode_fields("asyncagg session", self.round_id, root, beacon)).digest()
+
+    def sign(self, text: bytes) -> bytes:
+        """This player's signature; empty where the lead is taken to follow the protocol."""
+        return b"" if self.identity is None else self.identity.sign(text)
+
+    def bitmap_of(self, players: Iterable[Player]) -> bytes:
+        """Owners as a bitmap over the population."""
+        return to_bitmap([index_of(player) for player in players], self.terms.population)
+
+    def players_in(self, bitmap: bytes) -> tuple[Player, ...]:
+        """Names of the owners in a bitmap, in order of index. MessageError for a bitmap of another population."""
+        return owners_in(bitmap, self.terms.population)
+
+
+def published_text(context: Context) -> bytes:
+    """What the model owner signs when it publishes: this attempt, its sealing key, and these parameters."""
+    return encode_fields("asyncagg publish", context.round_id, context.digest)
+
+
+def check_published(context: Context, signature: bytes) -> str | None:
+    """None, or why this publication is not the model owner's. Always None where the lead is curious."""
+    if context.terms.threat == "curious":
+        return None
+    public = context.terms.identities.get(MODEL_OWNER)
+    if public is None or not verify(public, published_text(context), signature):
+        return "the model owner's signature on the parameters and its sealing key is wrong"
+    return None
+
+
+def _policy_fields(policy: GraphPolicy | None) -> tuple[str, ...]:
+    """The policy for t and k as it enters the round id."""
+    if policy is None:
+        return ()
+    population = policy.population
+    return tuple(
+        str(each)
+        for each in (
+            population.owners,
+            population.corrupt,
+            population.dropout,
+            policy.threshold,
+            policy.neighbours,
+        )
+    )
+
+
+@lru_cache(maxsize=64)
+def owners_in(bitmap: bytes, population: int) -> tuple[Player, ...]:
+    """Names of the owners in a bitmap, in order of index. Cached: in one process all owners are sent the same."""
+    return tuple(owner_name(index) for index in from_bitmap(bitmap, population))

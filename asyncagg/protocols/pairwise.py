@@ -1,0 +1,85 @@
+"""`pairwise`: masks that cancel in the sum, without any recovery.
+
+    owner → lead      Joined, Advertise (a fresh X25519 key)
+    lead  → owners    Roster
+    owner → nodes     y_u = x_u + Σ_{v<u} PRG(s_uv) − Σ_{v>u} PRG(s_uv), cut in slices
+    node  ↔ lead      Held / Commit
+    nodes → receiver  sums, in which the masks have cancelled
+
+One owner missing after the roster makes the sum garbage, so the lead fails the attempt and names it; the model owner
+may retry without it, with fresh keys. Safe if two honest owners stay outside the coalition.
+"""
+
+from __future__ import annotations
+
+from asyncagg.crypto.agreement import KeyPair
+from asyncagg.crypto.kdf import derive
+from asyncagg.crypto.keystream import add_masks
+from asyncagg.protocols import messages as m
+from asyncagg.protocols.context import Context
+from asyncagg.protocols.effects import Cost, Role, Send, compute, receive
+from asyncagg.protocols.effects import Phase as Enter
+from asyncagg.protocols.leading import Lead
+from asyncagg.protocols.revealing import Revealed, receive_slices, send_sum
+from asyncagg.protocols.roster import Gate, Member, member_of, read_roster, root_of, signed
+from asyncagg.protocols.session import shared
+from asyncagg.protocols.terms import LEAD, Player, index_of
+from asyncagg.protocols.uploading import SliceHolder, join, upload
+from asyncagg.vectors.ring import Words
+
+
+def owner(context: Context, words: Words) -> Role[None]:
+    yield from join(context)
+    yield Enter("advertise")
+    pair = yield from compute(Cost(key_pairs=1), lambda: KeyPair.generate(context.randomness))
+    bare = Member(context.me, pair.public, b"", context.digest, b"")
+    own = Member(bare.player, bare.mask_key, b"", bare.digest, signed(context, bare))
+    yield Send(LEAD, m.Advertise(own.mask_key, own.sealing_key, own.digest, own.signature))
+    roster = yield from receive(m.Roster, LEAD)
+    _, members = read_roster(context, roster, own)
+    others = len(members) - 1
+    cost = Cost(key_agreements=others, keystream_bytes=others * words.nbytes, expanded=others * len(words))
+    yield from compute(cost, lambda: _mask(context, words, pair, members))
+    yield from upload(context, words, m.MaskedSlice)
+
+
+def _mask(context: Context, words: Words, pair: KeyPair, members: dict[Player, Member]) -> None:
+    """Add the mask of every pair to `words`, in place: plus for a lower partner, minus for a higher one."""
+    session, me = context.session_id(root_of(members.values())), index_of(context.me)
+    masks = []
+    for player, member in members.items():
+        other = index_of(player)
+        if other != me:
+            low, high = sorted((me, other))
+            secret = shared(pair, player, member.mask_key)
+            seed = derive(secret, session, "pair mask", low, high, length=16)
+            masks.append((seed, 1 if other < me else -1))
+    pair.wipe()
+    add_masks(words, masks)
+
+
+def lead(context: Context) -> Role[None]:
+    lead = Lead(context)
+    yield from lead.gather("publish", m.Joined, lead.same_parameters)
+    adverts = yield from lead.gather("advertise", m.Advertise, Gate(context).refusal)
+    members = [member_of(player, advert) for player, advert in adverts.items()]
+    entries = tuple(member.entry(context.digest) for member in members)
+    roster = m.Roster(lead.bitmap(lead.alive), context.digest, entries, b"", b"", b"")
+    for player in adverts:
+        yield Send(player, roster)
+    yield from lead.upload()
+    lost = [owner for owner in adverts if owner not in lead.survivors]
+    if lost:
+        yield from lead.abort(f"pairwise cannot recover {', '.join(lost[:5])}{' …' if len(lost) > 5 else ''}")
+    yield from lead.announce()
+    yield from lead.report()
+
+
+def node(context: Context) -> Role[None]:
+    holder = SliceHolder(context, m.MaskedSlice)
+    yield from holder.gather()
+    yield from send_sum(context, holder.sum, m.SumSlice)
+
+
+def receiver(context: Context) -> Role[Revealed]:
+    return (yield from receive_slices(context, m.SumSlice))

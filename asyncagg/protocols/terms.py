@@ -1,0 +1,44 @@
+"""Names that every part of a protocol shares: players, phases, threats, and the label of one attempt."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, NewType
+
+Player = NewType("Player", str)
+Threat = Literal["curious", "lying"]
+Reveal = Literal["compute-nodes", "model-owner"]
+ProtocolName = Literal["plain", "pairwise", "additive", "secagg", "secagg+"]
+Phase = Literal["publish", "advertise", "share", "upload", "certify", "unmask", "reveal"]
+Exposure = Literal["public", "sealed", "masked", "share", "sum", "clear"]
+"""What the receiver of a message can read in it; `clear` is a vector without any protection."""
+
+PHASES: tuple[Phase, ...] = ("publish", "advertise", "share", "upload", "certify", "unmask", "reveal")
+MODEL_OWNER = Player("model-owner")
+LEAD = Player("compute-node-0")
+
+
+class Label(NamedTuple):
+    """One attempt at one round; a later label cancels an earlier one."""
+
+    round: int
+    attempt: int
+
+
+def owner_name(index: int) -> Player:
+    """The data owner with this index in the pinned population."""
+    return Player(f"data-owner-{index}")
+
+
+def node_name(index: int) -> Player:
+    """The compute node with this index; 0 is the lead."""
+    return Player(f"compute-node-{index}")
+
+
+def index_of(player: str) -> int:
+    """The index in a data owner's or compute node's name."""
+    return int(player.rpartition("-")[2])
+
+
+def role_of(player: str) -> str:
+    """`data-owner`, `compute-node` or `model-owner`: the key of byte and work counts in a result."""
+    return player if player == MODEL_OWNER else player.rpartition("-")[0]

@@ -1,0 +1,152 @@
+"""What no key can say alone: mistakes that only several keys of a scenario together make."""
+
+from collections.abc import Iterator
+
+from asyncagg.scenario.errors import KeyPath, Mistake, show
+from asyncagg.scenario.faults import ByCount
+from asyncagg.scenario.schema import Scenario
+from asyncagg.scenario.workload import Digits, Python, Synthetic, Vectors
+
+WORD_BITS = 64
+"""Widest ring there is."""
+
+_SMALLEST_CLIP = 1e-30
+_LISTED = 3
+
+
+def check(scenario: Scenario) -> Iterator[Mistake]:
+    """Everything that does not fit together, named by the key to change and by the others that take part."""
+    yield from _owners(scenario)
+    yield from _thresholds(scenario)
+    yield from _reveal(scenario)
+    yield from _compute_nodes(scenario)
+    yield from _encoding(scenario)
+    yield from _workload(scenario)
+    yield from _faults(scenario)
+    yield from _expect(scenario)
+
+
+def _at(*keys: str) -> tuple[KeyPath, ...]:
+    return tuple(tuple(key.split(".")) for key in keys)
+
+
+def _mistake(text: str, key: str, *others: str) -> Mistake:
+    first, *rest = _at(key, *others)
+    return Mistake(first, text, tuple(rest))
+
+
+def _owners(scenario: Scenario) -> Iterator[Mistake]:
+    count, per_round = scenario.owners.count, scenario.owners.per_round
+    if per_round is not None and per_round > count:
+        text = f"is {per_round}, but there are {_number(count, 'owner')} (at most {count})"
+        yield _mistake(text, "owners.per_round", "owners.count")
+
+
+def _thresholds(scenario: Scenario) -> Iterator[Mistake]:
+    """Numbers of owners that a round must be able to reach."""
+    there, aggregation = scenario.owners.in_round, scenario.aggregation
+    wanted: dict[str, tuple[object, int]] = {"minimum_cohort": (aggregation.minimum_cohort, there)}
+    if aggregation.protocol in ("secagg", "secagg+"):
+        wanted["threshold"] = (aggregation.threshold, there)
+    if aggregation.protocol == "secagg+":
+        wanted["neighbours"] = (aggregation.neighbours, there - 1)
+    for key, (number, most) in wanted.items():
+        if isinstance(number, int) and number > most:
+            text = f"is {number}, but a round has {_number(there, 'owner')} (at most {most})"
+            yield _mistake(text, f"aggregation.{key}", "aggregation.protocol", "owners.count", "owners.per_round")
+
+
+def _reveal(scenario: Scenario) -> Iterator[Mistake]:
+    why = {
+        "plain": "with plain nothing is hidden from the compute nodes",
+        "pairwise": "with pairwise the masks cancel in the compute nodes' own sum",
+    }.get(scenario.aggregation.protocol)
+    if why is not None and scenario.aggregation.reveal == "model-owner":
+        text = f'is "model-owner", but {why} ("compute-nodes"; or additive, secagg or secagg+)'
+        yield _mistake(text, "aggregation.reveal", "aggregation.protocol")
+
+
+def _compute_nodes(scenario: Scenario) -> Iterator[Mistake]:
+    aggregation, nodes = scenario.aggregation, scenario.aggregation.compute_nodes
+    if aggregation.protocol == "additive":
+        if nodes < 2:
+            text = f"is {nodes}, but additive splits every vector among compute nodes (2 or more)"
+            yield _mistake(text, "aggregation.compute_nodes", "aggregation.protocol")
+        elif aggregation.corrupt_nodes >= nodes:
+            corrupt = aggregation.corrupt_nodes
+            text = f"is {corrupt} of {nodes}, but additive needs one honest node (at most {nodes - 1})"
+            yield _mistake(text, "aggregation.corrupt_nodes", "aggregation.compute_nodes", "aggregation.protocol")
+    elif isinstance(scenario.workload, Synthetic) and nodes > scenario.workload.dimension:
+        dimension = scenario.workload.dimension
+        text = f"is {nodes}, but a vector has {_number(dimension, 'coordinate')} (at most one node for each)"
+        yield _mistake(text, "aggregation.compute_nodes", "workload.kind", "workload.dimension", "aggregation.protocol")
+
+
+def _encoding(scenario: Scenario) -> Iterator[Mistake]:
+    """The largest sum must fit a word: R ≥ W_max · (2^bits − 1) + 1, where an "auto" bound is at least 1."""
+    aggregation, encoding, count = scenario.aggregation, scenario.encoding, scenario.owners.count
+    heaviest = aggregation.max_weight if isinstance(aggregation.max_weight, int) else 1
+    needed = (count * heaviest * (2**encoding.bits - 1)).bit_length()
+    if needed > WORD_BITS:
+        text = (
+            f"is {show(heaviest)}: {_number(count, 'owner')} of that weight at {encoding.bits} bits a value "
+            f"need a ring of {needed} bits (at most {WORD_BITS}: a smaller weight or fewer bits)"
+        )
+        yield _mistake(text, "aggregation.max_weight", "encoding.bits", "owners.count")
+    if encoding.clip < _SMALLEST_CLIP:
+        yield _mistake(f"is {show(encoding.clip)} (at least {_SMALLEST_CLIP})", "encoding.clip")
+
+
+def _workload(scenario: Scenario) -> Iterator[Mistake]:
+    match scenario.workload:
+        case Digits(shares=tuple() as shares) if len(shares) != scenario.owners.count:
+            owners = _number(scenario.owners.count, "owner")
+            text = f"has {_number(len(shares), 'share')} for {owners} (one for each)"
+            yield _mistake(text, "workload.shares", "owners.count")
+        case Vectors(file=file) if not file.is_file():
+            text = f"there is no file {file} (a path relative to the scenario's folder)"
+            yield _mistake(text, "workload.file")
+        case Python(path=path) if not path.is_dir():
+            text = f"there is no folder {path} (a path relative to the scenario's folder)"
+            yield _mistake(text, "workload.path")
+
+
+def _faults(scenario: Scenario) -> Iterator[Mistake]:
+    for index, fault in enumerate(scenario.faults):
+        where: KeyPath = ("faults", index, "players")
+        owners = _at("owners.count", "owners.per_round")
+        match fault.players:
+            case tuple() as names:
+                for at, text in _wrong_names(names, scenario.owners.count):
+                    yield Mistake((*where, at), text, owners)
+            case ByCount(count=count) if count > scenario.owners.in_round:
+                there = scenario.owners.in_round
+                text = f"is {count}, but a round has {_number(there, 'owner')} (at most {there})"
+                yield Mistake((*where, "count"), text, owners)
+
+
+def _wrong_names(names: tuple[str, ...], count: int) -> Iterator[tuple[int, str]]:
+    known = [f"data-owner-{index}" for index in range(count)]
+    allowed = frozenset(known)
+    right = ", ".join(known) if count <= _LISTED else f"{known[0]} to {known[-1]}"
+    for at, name in enumerate(names):
+        if name not in allowed:
+            yield at, f"is {show(name)}, which is no data owner of this scenario ({right})"
+        elif name in names[:at]:
+            yield at, f"is {show(name)} a second time (each player once)"
+
+
+def _expect(scenario: Scenario) -> Iterator[Mistake]:
+    expect, there = scenario.expect, scenario.owners.in_round
+    if expect.survivors_at_least is not None and expect.survivors_at_least > there:
+        text = f"is {expect.survivors_at_least}, but a round has {_number(there, 'owner')} (at most {there})"
+        yield _mistake(text, "expect.survivors_at_least", "owners.count", "owners.per_round")
+    if expect.exact is not None and not scenario.check:
+        yield _mistake("cannot be told without the harness (check = true)", "expect.exact", "check")
+    if expect.accuracy_at_least is not None and isinstance(scenario.workload, Synthetic | Vectors):
+        text = f"is never measured by the workload {scenario.workload.kind} (digits or python)"
+        yield _mistake(text, "expect.accuracy_at_least", "workload.kind")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

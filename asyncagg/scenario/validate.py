@@ -1,0 +1,99 @@
+"""Turns the values of a document into a Scenario, or says everything that is wrong with them."""
+
+import os
+from copy import deepcopy
+from typing import Any
+
+from pydantic import ValidationError
+
+from asyncagg.scenario import faults, workload
+from asyncagg.scenario.checks import check
+from asyncagg.scenario.errors import KeyPath, Mistake, ScenarioError
+from asyncagg.scenario.layers import Document
+from asyncagg.scenario.schema import Scenario, json_schema
+from asyncagg.scenario.words import mistakes
+
+_PATHS: tuple[KeyPath, ...] = (("workload", "file"), ("workload", "path"))
+
+
+def validate(document: Document, refusals: list[str]) -> Scenario:
+    """The scenario. Raises ScenarioError with every mistake in the order of the files, then `refusals`."""
+    _settle(document)
+    found: list[Mistake] = []
+    try:
+        scenario = Scenario.model_validate(document.values, context=document.sources)
+    except ValidationError as error:
+        found = list(mistakes(error, json_schema()))
+        found += _beside(document.values, found)
+    else:
+        found = list(check(scenario))
+    if found or refusals:
+        raise ScenarioError(_lines(document, found) + refusals)
+    return scenario
+
+
+def _lines(document: Document, found: list[Mistake]) -> list[str]:
+    sources = document.sources
+    places = [(sources.blamed(mistake), sources.line(mistake)) for mistake in found]
+    places.sort(key=lambda place: (place[0].layer, place[0].line or 0))
+    return [line for _, line in places]
+
+
+def _beside(values: dict[str, Any], found: list[Mistake]) -> list[Mistake]:
+    """What does not fit together among the keys that are right: the others take their defaults meanwhile."""
+    tables = [key for key, value in values.items() if isinstance(value, dict)]
+    broken = [mistake.path[: 2 if mistake.path[0] in tables else 1] for mistake in found]
+    try:
+        scenario = Scenario.model_validate(_without(values, broken))
+    except ValidationError as error:  # a table lacks what it must have, and goes as a whole
+        broken = [*(mistake.path[:1] for mistake in mistakes(error, json_schema())), *broken]
+        scenario = Scenario.model_validate(_without(values, broken))
+    return [mistake for mistake in check(scenario) if not _touches(mistake, broken)]
+
+
+def _without(values: dict[str, Any], broken: list[KeyPath]) -> dict[str, Any]:
+    rest: dict[Any, Any] = deepcopy(values)
+    for path in broken:
+        table = rest if len(path) == 1 else rest.get(path[0], {})
+        table.pop(path[-1], None)
+    return {"name": "unnamed", **rest}
+
+
+def _touches(mistake: Mistake, broken: list[KeyPath]) -> bool:
+    keys = (mistake.path, *mistake.others)
+    return any(key[: len(path)] == path or path[: len(key)] == key for key in keys for path in broken)
+
+
+def _settle(document: Document) -> None:
+    """Does what the schema cannot: what lower layers left behind goes, relative paths become absolute."""
+    values = document.values
+    table = values.get("workload")
+    if isinstance(table, dict):
+        _settle_workload(document, table)
+    if isinstance(values.get("faults"), list):
+        for index, fault in enumerate(values["faults"]):
+            if isinstance(fault, dict) and isinstance(fault.get("players"), dict):
+                _keep_last_choice(document, ("faults", index, "players"), fault["players"])
+    for path in _PATHS:
+        document.anchor(path)
+
+
+def _settle_workload(document: Document, table: dict[str, Any]) -> None:
+    """An override of `kind` leaves the keys of the former kind without a meaning."""
+    kind = table.get("kind", workload.DEFAULT_KIND)
+    if not isinstance(kind, str) or kind not in workload.KINDS:
+        return
+    own = workload.KINDS[kind].key_names()
+    foreign = {key for other in workload.KINDS.values() for key in other.key_names()} - set(own)
+    layer = document.layer(("workload", "kind"))
+    for key in [key for key in table if key in foreign and document.layer(("workload", key)) < layer]:
+        document.drop(("workload", key))
+    if kind == "python" and "path" not in table:
+        table["path"] = os.path.abspath(document.sources.folder)
+
+
+def _keep_last_choice(document: Document, path: KeyPath, players: dict[str, Any]) -> None:
+    """Of count, fraction and probability the one said last."""
+    layers = {key: document.layer((*path, key)) for key in players if key in faults.CHOICES}
+    for key in [key for key, layer in layers.items() if layer < max(layers.values())]:
+        document.drop((*path, key))

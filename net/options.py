@@ -1,0 +1,35 @@
+"""The times and numbers that bound what a connection over TCP may cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from net.errors import NANOSECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class TcpOptions:
+    """Defaults suit hosts on the same continent; times are nanoseconds."""
+
+    hello_ns: int = 5 * NANOSECONDS
+    """How long one connection attempt may take, and how long a stranger may stay without a valid hello."""
+
+    keepalive_ns: int = 10 * NANOSECONDS
+    """A connection that sent nothing for this long says so; one silent for three times this is cut."""
+
+    stall_ns: int = 30 * NANOSECONDS
+    """A peer that takes nothing for this long while data waits for it is cut."""
+
+    linger_ns: int = 5 * NANOSECONDS
+    """How long a closed connection waits for the other side to close it too."""
+
+    max_players: int = 1024
+    """Players that one connection may carry."""
+
+    max_waiting: int = 128
+    """Connections that may be without a hello at one time; the one that has waited longest makes room."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")

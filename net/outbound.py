@@ -1,0 +1,136 @@
+"""A connection that we dialled: it says hello for all its players, each of which opens a channel over it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from net.errors import Refused
+from net.frames import Everyone, Frame, Gate, pack_frame
+from net.hello import (
+    BYE,
+    FROM_LISTENER,
+    GREETING,
+    HELLO,
+    OPEN,
+    OPENED,
+    WELCOME,
+    Hello,
+    pack,
+    pack_hello,
+    pack_reason,
+    parse_auth,
+    parse_fields,
+)
+from net.session import Hub, Session, TcpChannel
+
+Failure: TypeAlias = str | Refused
+"""A reason that may pass, so that trying again makes sense, or a refusal, which is final."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """A channel that the listener has not confirmed."""
+
+    channel: TcpChannel
+    number: int
+    answer: asyncio.Future[Failure | None]
+
+
+class Outbound(Session):
+    """The dialling end of a connection to `remote`; `greeting` is what the listener answers to the hello."""
+
+    def __init__(self, hub: Hub, remote: str) -> None:
+        super().__init__(hub, Gate(GREETING, (remote,), Everyone()))
+        self._remote = remote
+        self._players = tuple(player for player in hub.players if player != remote)
+        self._opened = 0
+        self._openings: dict[str, _Opening] = {}
+        self.greeting: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
+        self.handlers |= {WELCOME: self._on_welcome, OPENED: self._on_opened}
+
+    async def open(self, channel: TcpChannel) -> Failure | None:
+        """Open `channel` for its local player. It may carry frames before this returns None."""
+        player = channel.local
+        self._opened += 1
+        opening = _Opening(channel, self._opened, asyncio.get_running_loop().create_future())
+        self._openings[player] = opening
+        self.say(player, OPEN, pack([opening.number]))
+        try:
+            return await opening.answer
+        except asyncio.CancelledError:
+            if self._openings.pop(player, None) is not None:
+                self.say(player, BYE, pack_reason(opening.number, reason="gave up dialling"))
+                self._finish_if_idle()
+            raise
+
+    def carried(self, frame: Frame) -> str:
+        """The receiver."""
+        return frame.receiver
+
+    def say(self, player: str, kind: str, body: bytes = b"") -> None:
+        """Send a control frame from `player`."""
+        self.outbox.put(pack_frame(Frame(player, self._remote, kind, body)))
+
+    def control(self, kind: str, body: bytes = b"") -> None:
+        """Send a control frame to the listener."""
+        self.say(self._players[0], kind, body)
+
+    def made(self) -> None:
+        """Say hello."""
+        super().made()
+        self.control(HELLO, pack_hello(Hello(self.hub.run, self._players)))
+
+    def ended(self, reason: str) -> None:
+        """See `Session`; nothing that is still awaited will come."""
+        _answer(self.greeting, reason)
+        for opening in self._openings.values():
+            _answer(opening.answer, reason)
+        self._openings.clear()
+        super().ended(reason)
+
+    def close_channel(self, channel: TcpChannel, reason: str) -> None:
+        """See `Session`; the last one closes the connection."""
+        super().close_channel(channel, reason)
+        self._finish_if_idle()
+
+    def on_refuse(self, frame: Frame) -> None:
+        """The listener will not have us, or no longer."""
+        (reason,) = parse_fields(frame.body, str)
+        _answer(self.greeting, Refused(self._remote, reason))
+        self.finish(f"refused: {reason}")
+
+    def on_bye(self, frame: Frame) -> None:
+        """See `Session`; for a channel that was not opened yet, it is a refusal."""
+        number, reason = parse_fields(frame.body, int, str)
+        opening = self._openings.get(frame.receiver)
+        if opening is not None and opening.number == number:
+            del self._openings[frame.receiver]
+            _answer(opening.answer, Refused(self._remote, reason))
+        super().on_bye(frame)
+        self._finish_if_idle()
+
+    def _on_welcome(self, frame: Frame) -> None:
+        parse_auth(frame.body)
+        self.lingers = True
+        self.decoder.set_gate(Gate(self.hub.limits | FROM_LISTENER, (self._remote,), frozenset(self._players)))
+        _answer(self.greeting, None)
+
+    def _on_opened(self, frame: Frame) -> None:
+        (number,) = parse_fields(frame.body, int)
+        player = frame.receiver
+        opening = self._openings.get(player)
+        if opening is not None and opening.number == number:
+            del self._openings[player]
+            opening.channel.join(self, player, number)
+            _answer(opening.answer, None)
+
+    def _finish_if_idle(self) -> None:
+        if not self.channels and not self._openings and not self.has_ended:
+            self.finish("closed")
+
+
+def _answer(future: asyncio.Future[Failure | None], outcome: Failure | None) -> None:
+    if not future.done():
+        future.set_result(outcome)

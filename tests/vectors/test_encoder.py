@@ -1,0 +1,229 @@
+"""The encoder against exact rational arithmetic: rounding, bias, bounds, clipping, refusals."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncagg.vectors.encoder import MAX_BITS, DecodingError, Encoder, EncodingError
+from asyncagg.vectors.ring import Ring, RingError, add_into
+
+
+def draws_of(generator):
+    return lambda count: generator.integers(0, 1 << 16, count, dtype=np.uint16)
+
+
+def constant(value):
+    return lambda count: np.full(count, value, np.uint16)
+
+
+def exact(encoder, value):
+    """u = (x + clip)·q as a rational number, for a value within ±clip."""
+    return (Fraction(float(value)) + Fraction(encoder.clip)) * encoder.levels / (2 * Fraction(encoder.clip))
+
+
+def mean_of(encoder, contributions):
+    """The mean of (words, weight) without a ring: summed in 64 bits, which nothing here fills."""
+    total = sum(words.astype(np.uint64) for words, _ in contributions)
+    return encoder.decode(total.astype(encoder.ring.dtype), sum(weight for _, weight in contributions))
+
+
+def values_of(generator, clip, count, dtype):
+    values = generator.uniform(-clip, clip, count).astype(dtype)
+    values[:6] = [0.0, -0.0, clip, -clip, clip / 3, -clip / 7]
+    return np.clip(values, -clip, clip).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("bits", range(1, MAX_BITS + 1))
+def test_stochastic_rounding_is_floor_of_fixed_point_plus_draw(bits, dtype):
+    encoder = Encoder.for_population(3, 0.75, bits)
+    values = values_of(np.random.default_rng(bits), 0.75, 100, dtype)
+    draws = np.random.default_rng(1).integers(0, 1 << 16, 100, dtype=np.uint16)
+    words, clipped = encoder.encode(values, 1, lambda count: draws[:count])
+    assert clipped == 0
+    for value, draw, word in zip(values, draws, words.tolist(), strict=True):
+        u = exact(encoder, value)
+        assert abs(word - u) < 1 or word == u
+        if abs(u * 2**16 % 1 - Fraction(1, 2)) > Fraction(1, 16):  # else two roundings may differ from one
+            assert word == (round(u * 2**16) + int(draw)) >> 16
+
+
+@pytest.mark.parametrize("bits", [1, 8, 15, 16, 17, 24, 32])
+def test_stochastic_rounding_is_unbiased_over_all_draws(bits):
+    encoder = Encoder.for_population(3, 8.0, bits)
+    everything = np.arange(1 << 16, dtype=np.uint16)
+    for value in [0.0, 1.2345, -7.999, 8.0, -8.0, 3e-7]:
+        words, _ = encoder.encode(np.full(1 << 15, value), 1, lambda count: everything[0:count])
+        more, _ = encoder.encode(np.full(1 << 15, value), 1, lambda count: everything[count:])
+        average = Fraction(int(words.astype(object).sum() + more.astype(object).sum()), 1 << 16)
+        assert abs(average - exact(encoder, value)) <= Fraction(17, 32 * 2**16)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("bits", [1, 2, 8, 16, 17, 31, 32])
+def test_nearest_rounding_is_within_half_a_quantum(bits, dtype):
+    encoder = Encoder.for_population(5, 2.5, bits, rounding="nearest")
+    values = values_of(np.random.default_rng(bits), 2.5, 300, dtype)
+    words = encoder.encode(values, 1).words
+    tolerance = Fraction(1, 2) + Fraction(1, 2**20)
+    assert all(abs(w - exact(encoder, v)) <= tolerance for v, w in zip(values, words.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("bits", range(1, MAX_BITS + 1))
+def test_the_ends_of_the_range_are_exact(bits):
+    for clip in (8.0, 0.1, 1e-30, 1e30, 3.3):
+        for rounding in ("stochastic", "nearest"):
+            encoder = Encoder.for_population(3, clip, bits, rounding=rounding)
+            for draw in (0, 65535):
+                words = encoder.encode(np.array([-clip, clip]), 1, constant(draw)).words
+                assert words.tolist() == [0, encoder.levels]
+
+
+def test_a_bound_that_a_narrow_type_cannot_hold_is_clamped_in_float64():
+    encoder = Encoder.for_population(3, 0.1, 16)
+    values = np.array([0.1, -0.1], np.float32)  # the nearest float32 lies beyond
+    words, clipped = encoder.encode(values, 1, constant(65535))
+    assert (words.tolist(), clipped) == ([65535, 0], 2)
+
+
+@pytest.mark.parametrize("rounding", ["stochastic", "nearest"])
+@pytest.mark.parametrize("bits", [8, 16, 20])
+def test_fifty_owners_stay_within_the_stated_bound(bits, rounding):
+    generator, clip, count = np.random.default_rng(7), 4.0, 100_000
+    encoder = Encoder.for_population(50, clip, bits, max_weight=9, rounding=rounding)
+    total, total_weight, weighted = encoder.ring.zeros(count), 0, np.zeros(count)
+    kept = []
+    for owner in range(50):
+        values = generator.normal(0, 2, count).astype(np.float32)
+        values[:5] = [0, clip, -clip, 2 * clip, -1e30]
+        weight = owner % 9 + 1
+        encoded = encoder.encode(values, weight, draws_of(generator))
+        assert encoded.clipped == np.count_nonzero(np.abs(values) > clip)
+        add_into(total, encoded.words)
+        kept.append((encoded.words, weight))
+        total_weight += weight
+        weighted += weight * np.clip(values.astype(np.float64), -clip, clip)
+    mean = encoder.decode(total, total_weight)
+    error = np.abs(mean - weighted / total_weight)
+    assert error.max() <= encoder.error_bound() * (1 + 1e-9)
+    assert error.max() >= encoder.error_bound() / 20  # the bound says something
+    assert np.array_equal(mean, mean_of(encoder, kept))
+
+
+def test_the_spread_of_a_mean_is_as_stated():
+    generator, clip = np.random.default_rng(3), 1.0
+    encoder = Encoder.for_population(16, clip, 4, max_weight=4)
+    weights = [1, 2, 3, 4] * 4
+    values = generator.uniform(-1, 1, 20_000)
+    mean = mean_of(encoder, [(encoder.encode(values, w, draws_of(generator)).words, w) for w in weights])
+    largest = np.sqrt(sum(w * w for w in weights)) / (2 * encoder.scale * sum(weights))
+    spread = np.sqrt(np.mean((mean - values) ** 2))
+    assert largest / 2 < spread <= largest
+    assert abs(np.mean(mean - values)) < 5 * largest / np.sqrt(values.size)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 32), st.integers(1, 2**31), st.data())
+def test_decoding_is_exact_arithmetic_at_any_width(bits, weight, data):
+    encoder = Encoder.for_population(weight, 0.3, bits)
+    elements = data.draw(st.lists(st.integers(0, weight * encoder.levels), min_size=1, max_size=5))
+    mean = encoder.decode(np.array(elements, encoder.ring.dtype), weight)
+    for element, value in zip(elements, mean.tolist(), strict=True):
+        wanted = Fraction(element) / encoder.levels / weight * 2 * Fraction(0.3) - Fraction(0.3)
+        assert abs(Fraction(value) - wanted) <= abs(wanted) * Fraction(1, 2**50)
+
+
+def test_decoding_ignores_what_lies_above_the_ring():
+    encoder = Encoder.for_population(3, 1.0, 8)
+    total = np.array([255, 255 + (1 << encoder.ring.bits)], "<u4")
+    assert encoder.decode(total, 2).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("words", "weight", "text"),
+    [
+        ([511], 2, "1 of 1 coordinates exceed the largest sum of weight 2"),
+        ([0], 0, "total weight of 0"),
+        ([0], -1, "total weight of -1"),
+        ([0], 5, "total weight of 5 does not fit 10 bits"),
+    ],
+)
+def test_totals_that_no_inputs_have_are_refused(words, weight, text):
+    with pytest.raises(DecodingError, match=text):
+        Encoder.for_population(3, 1.0, 8).decode(np.array(words, "<u4"), weight)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_not_a_number_and_infinity_are_refused_with_their_place(wrong, dtype):
+    values = np.zeros(140_000, dtype)
+    values[[136_000, 139_999]] = wrong
+    with pytest.raises(EncodingError, match=r"2 of 140000 values are NaN .* first at index 136000"):
+        Encoder.for_population(3, 1.0, 16).encode(values, 1, constant(0))
+
+
+@pytest.mark.parametrize("weight", [0, -1, 8, 2**40])
+def test_weights_out_of_range_are_refused_without_being_told(weight):
+    with pytest.raises(EncodingError, match="weight must be 1 to 7, the published bound") as caught:
+        Encoder.for_population(3, 1.0, 16, max_weight=7).encode(np.zeros(2), weight, constant(0))
+    assert str(2**40) not in str(caught.value)
+
+
+@pytest.mark.parametrize("weight", [1.0, True, "1", None])
+def test_weights_are_integers(weight):
+    with pytest.raises(EncodingError, match="weight must be an integer"):
+        Encoder.for_population(3, 1.0, 16).encode(np.zeros(2), weight, constant(0))
+
+
+@pytest.mark.parametrize(
+    "values", [np.zeros((2, 2)), np.zeros(2, int), np.zeros(2, complex), np.zeros(2, np.longdouble)]
+)
+def test_only_flat_float_vectors_are_encoded(values):
+    with pytest.raises(EncodingError, match="flat float16, float32 or float64"):
+        Encoder.for_population(3, 1.0, 16).encode(values, 1, constant(0))
+
+
+def test_stochastic_rounding_needs_draws():
+    with pytest.raises(EncodingError, match="needs draws"):
+        Encoder.for_population(3, 1.0, 16).encode(np.zeros(2), 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"bits": 0}, "bits must be 1 to 32"),
+        ({"bits": 33}, "bits must be 1 to 32"),
+        ({"clip": 0.0}, "clip"),
+        ({"clip": -1.0}, "clip"),
+        ({"clip": float("nan")}, "clip"),
+        ({"clip": float("inf")}, "clip"),
+        ({"clip": 5e-324}, "clip"),
+        ({"clip": 1.7e308}, "clip"),
+        ({"max_weight": 0}, "max_weight 0"),
+        ({"max_weight": 5}, "max_weight 5 at 16 bits a value does not fit a ring of 18 bits"),
+        ({"rounding": "up"}, "rounding"),
+    ],
+)
+def test_encoders_that_cannot_work_are_refused(arguments, text):
+    usual = {"clip": 1.0, "bits": 16, "ring": Ring(18), "max_weight": 1, "rounding": "stochastic"}
+    with pytest.raises(EncodingError, match=text):
+        Encoder(**usual | arguments)
+
+
+def test_a_population_that_no_ring_holds_is_refused():
+    with pytest.raises(RingError, match="ring of 66 bits"):
+        Encoder.for_population(2**20, 1.0, 32, max_weight=2**14)
+
+
+def test_an_empty_vector_has_no_words():
+    assert Encoder.for_population(3, 1.0, 16).encode(np.empty(0), 1, constant(0)).words.size == 0
+
+
+def test_weights_multiply_within_the_ring():
+    encoder = Encoder.for_population(2, 1.0, 32, max_weight=2**31)
+    assert encoder.ring.bits == 64
+    words = encoder.encode(np.array([1.0, -1.0]), 2**31, constant(0)).words
+    assert words.tolist() == [encoder.levels * 2**31, 0]
