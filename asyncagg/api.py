@@ -54,8 +54,8 @@ def run(
 ) -> Result:
     """Run a scenario (a path, a mapping with its keys, or one loaded) and return how it went.
 
-    With `owners` and `model_owner` those are used instead of the scenario's workload. Works inside a running loop (a
-    notebook) too: the run has a thread and a loop of its own. Raises ScenarioError for a scenario that is not right.
+    With `owners` and `model_owner` those are used instead of the scenario's workload. Works inside a running loop
+    (a notebook) too: the run has a thread and a loop of its own. Raises ScenarioError for a scenario that is not right.
     """
     ready = _load(scenario, engine, seed, None if owners is None else len(owners))
     given = None
@@ -83,8 +83,8 @@ def secure_mean(
 ) -> tuple[NDArray[np.float64], Result]:
     """The weighted mean of `vectors` (owners × d, float) by one simulated round, and the report of that round.
 
-    `dropped` maps a phase to the owners that fall silent in it. Further keywords are keys of `[aggregation]`. Values are
-    clipped at the largest magnitude among them. Raises AggregationFailed when the round has no sum.
+    `dropped` maps a phase to the owners that fall silent in it. Further keywords are keys of `[aggregation]`. Values
+    are clipped at the largest magnitude among them. Raises AggregationFailed when the round has no sum.
     """
     rows = np.asarray(vectors, dtype=np.float64)
     if rows.ndim != 2 or not rows.size:

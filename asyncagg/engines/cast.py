@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from asyncagg.learning.owners import Arrays
 from asyncagg.players.compute_node import ComputeNodePlayer
 from asyncagg.players.data_owner import DataOwnerPlayer, OwnerPart
 from asyncagg.players.desk import Desk, Setting, Workbench
+from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart, RoundOutcome
 from asyncagg.protocols.terms import MODEL_OWNER, Player, node_name, owner_name, role_of
 from asyncagg.runs.result import RoundResult, RunResult, Traffic
@@ -40,6 +42,8 @@ class Finished:
     trace: Trace
     means: dict[int, NDArray[np.float64]]
     model: Arrays
+    ledgers: Path | None = None
+    """Folder for the owners' privacy ledgers; None keeps them in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class Cast:
             ),
             world.randomness(MODEL_OWNER),
             identities.get(MODEL_OWNER),
+            experiment.ledger_rules(),
             self._observe,
         )
         self.nodes = [
@@ -120,6 +125,7 @@ class Cast:
                     encoder=experiment.encoder,
                     weighted=scenario.aggregation.weighting == "examples",
                     draws_key=world.draws_key(index),
+                    store=self._store(owner_name(index)),
                     silent_from=experiment.silent_from(index),
                 ),
                 world.randomness(owner_name(index)),
@@ -127,6 +133,13 @@ class Cast:
             )
             for index in range(scenario.owners.count)
         ]
+
+    def _store(self, owner: Player) -> LedgerStore | None:
+        """An owner's ledger: in the run directory where there is one, else in memory."""
+        rules, folder = self.experiment.ledger_rules(), self.finished.ledgers
+        if rules is None:
+            return None
+        return LedgerStore(rules, None if folder is None else folder / f"{owner}.json")
 
     def _identities(self, world: World) -> dict[Player, Identity]:
         """Against a lying lead: a signing key for every player, all of them pinned by everyone."""
@@ -159,6 +172,8 @@ class Cast:
             result.cpu_seconds = time.process_time() - cpu
             result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             self.finished.model = self.model_owner.parameters
+            if self.model_owner.ledger is not None:
+                result.ledger = [finding.sentence for finding in self.model_owner.ledger.findings]
             for each in result.rounds:
                 self._tally(each)
 

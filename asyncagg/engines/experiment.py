@@ -1,4 +1,4 @@
-"""From a scenario to what its players agree on: workload, protocol, ring, slices and terms; the same in every engine."""
+"""From a scenario to what its players agree on: workload, protocol, ring, slices, terms; the same in every engine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from functools import cache, cached_property
 
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.workload import Workload, build
+from asyncagg.players.parameters import as_published
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import GraphPolicy, Terms
+from asyncagg.protocols.ledger import Rules
 from asyncagg.protocols.parameters import check_minimum_cohort
 from asyncagg.protocols.population import Infeasible, Population, exact
 from asyncagg.protocols.registry import PROTOCOLS, Protocol
@@ -72,6 +74,18 @@ class Experiment:
         """Phase → nanoseconds."""
         return {name: self.scenario.phases[name].deadline_ns for name in PHASES}
 
+    def ledger_rules(self) -> Rules | None:
+        """What privacy ledgers watch for; None where nothing is protected."""
+        aggregation = self.scenario.aggregation
+        if aggregation.protocol == "plain":
+            return None
+        return Rules(
+            owners=self.scenario.owners.count,
+            minimum_cohort=aggregation.minimum_cohort,
+            strict=aggregation.ledger == "strict",
+            weights=self.max_weight > 1,
+        )
+
     def _roster_floor(self) -> int:
         """Fewest owners in a roster: what the dropout rate leaves, where a roster is what protects an input."""
         curious_pairwise = self.graph is None and self.scenario.aggregation.threat == "curious"
@@ -83,7 +97,9 @@ class Experiment:
         words = self.plan.length * self.encoder.ring.word_bytes
         most = self.scenario.owners.in_round
         holders = 0 if self.graph is None else self.graph.parameters(most).neighbours + 1
-        return m.limits(self.scenario.owners.count, holders, 8 * self.workload.dimension + 64, words + 64)
+        parameters = as_published(self.workload.model_owner().initial_parameters())
+        published = sum(array.nbytes for array in parameters.values())
+        return m.limits(self.scenario.owners.count, holders, published, words + 64)
 
     def cohort(self, round_index: int) -> tuple[Player, ...]:
         return tuple(owner_name(index) for index in choice.cohort(self.scenario, round_index))

@@ -32,7 +32,8 @@ class Checked:
 def check(outcome: RoundOutcome, kept: Mapping[str, Kept | None], encoder: Encoder) -> Checked:
     """Compare a round that succeeded with what its survivors put in."""
     revealed, mean = outcome.revealed, outcome.mean
-    assert revealed is not None and mean is not None and outcome.label is not None
+    if revealed is None or mean is None or outcome.label is None:
+        raise ValueError(f"round {outcome.round} has no sum to check")
     total = encoder.ring.zeros(len(mean))
     plain = np.zeros(len(mean))
     weight = clipped = 0

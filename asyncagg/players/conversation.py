@@ -115,8 +115,7 @@ class Conversation:
             raise RoundFailed(f"{error} (in {self.phase})") from None
         finally:
             role.close()
-            for timer in self._timers.values():
-                timer.cancel()
+            self._stop_timers()
 
     async def _carry_out(self, effect: e.Effect) -> Any:
         match effect:
@@ -130,6 +129,8 @@ class Conversation:
                 self._enter(name)
             case e.Permitted(owner):
                 self._start_timer(owner, self.desk.permit_limit_ns)
+            case e.Persist():
+                self.desk.persist()
             case e.Release(payload):
                 self.desk.release(payload)
             case e.Drop(owner, reason):
@@ -176,15 +177,18 @@ class Conversation:
     def _enter(self, name: Phase) -> None:
         self.phase = name
         if self.role == "lead":
+            self._stop_timers()  # permits end with the phase they were given in
             self._expired.clear()
             self.desk.phase_began(self.label, name)
             self._start_timer(None, self.desk.deadlines[name])
 
     def _start_timer(self, key: Player | None, limit_ns: int) -> None:
-        previous = self._timers.pop(key, None)
-        if previous is not None:
-            previous.cancel()
         self._timers[key] = call_at_ns(now_ns() + limit_ns, self._expire, key)
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
 
     def _expire(self, key: Player | None) -> None:
         self._expired.append(key)

@@ -15,6 +15,7 @@ from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, DataOwner
 from asyncagg.players.conversation import Ended, RoundFailed
 from asyncagg.players.desk import Desk, Setting
+from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.parameters import ParametersError, unpack_parameters
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, Terms, check_published
@@ -37,6 +38,8 @@ class OwnerPart:
     """Whether its weight is what `compute_gradient` says; else 1."""
     draws_key: Callable[[Label], bytes]
     """16-byte key of the rounding draws of one attempt."""
+    store: LedgerStore | None
+    """Its privacy ledger; None where nothing is protected."""
     silent_from: Callable[[int], Phase | None]
     """Round → the first phase in which a `drop` fault silences it."""
 
@@ -79,6 +82,7 @@ class DataOwnerPlayer(Desk):
         self.terms = terms
         self.protocol = protocol
         self.part = part
+        self.store = part.store
         self.randomness = randomness
         self.identity = identity
         self.kept: Kept | None = None
@@ -110,6 +114,8 @@ class DataOwnerPlayer(Desk):
             case m.Excluded() if peer == LEAD and label == self.label:
                 for conversation in self.conversations.values():
                     conversation.fail(Ended(f"excluded: {message.reason}"))
+            case m.Excluded() if peer == LEAD and label > self.label:
+                return False  # it has overtaken the publication: kept until that is here
             case m.Publish() | m.Finish() | m.Excluded():
                 pass
             case _:
@@ -155,6 +161,7 @@ class DataOwnerPlayer(Desk):
                 digest=parameter_digest(parameters),
                 randomness=self.randomness,
                 identity=self.identity,
+                ledger=None if self.store is None else self.store.ledger,
                 sealing_key=message.sealing_key,
             )
             refusal = check_published(context, message.signature)
@@ -178,13 +185,15 @@ class DataOwnerPlayer(Desk):
         def work() -> tuple[Words, Kept]:
             try:
                 gradient, weight = part.owner.compute_gradient(parameters, label.round)
+                arrays = {name: np.asarray(array) for name, array in gradient.items()}
             except Exception as error:  # the user's own code: it may raise anything, and only its owner may see what
-                raise OwnerFailed(f"compute_gradient raised {type(error).__name__}") from error
+                raise OwnerFailed(f"compute_gradient gave no arrays and weight: {type(error).__name__}") from error
             try:
-                values = part.layout.flatten(gradient)
+                values = part.layout.flatten(arrays)
                 weight = weight if part.weighted else 1
                 key = part.draws_key(label)
                 encoded = part.encoder.encode(values, weight, Uniforms(key))
+                weight = int(weight)  # a numpy integer would wrap where weights are added up
             except (LayoutError, EncodingError) as error:
                 raise OwnerFailed(str(error)) from error
             kept = Kept(label, values, weight, key, encoded.clipped)

@@ -1,8 +1,8 @@
 """A player's desk: its channels, its conversations, and the checks between a peer's bytes and a role.
 
-A frame becomes a message of a label. Messages of the current label go to the conversation of the role they are for, later
-ones wait (bounded) until the player is told of that label, earlier ones are dropped. Bytes that are not a message cost
-their sender its part in the attempt, and nobody else anything.
+A frame becomes a message of a label. Messages of the current label go to the conversation of the role they are for,
+later ones wait (bounded) until the player is told of that label, earlier ones are dropped. Bytes that are not a
+message cost their sender its part in the attempt, and nobody else anything.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from asyncagg.players.account import Account
 from asyncagg.players.conversation import Conversation, Ended, RoundFailed
+from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.leading import from_phase_pairs, phase_pairs
@@ -62,6 +63,8 @@ class Desk(ABC):
         self.permit_limit_ns = setting.permit_limit_ns
         self.release = release
         self.account = Account()
+        self.store: LedgerStore | None = None
+        """Where this player's privacy ledger is kept, if it keeps one."""
         self.channels: dict[str, Channel] = {}
         self.departed: dict[str, str] = {}
         self.label = NO_ROUND
@@ -93,7 +96,7 @@ class Desk(ABC):
         peer = Player(frame.sender)
         try:
             label, message = m.decode(frame.kind, frame.body, frame.payload)
-            self.account.of(label.round).received += frame.size
+            self.account.of(min(label.round, self.label.round + 1)).received += frame.size  # no peer makes it grow
             self.route(peer, label, message)
         except m.MessageError as error:
             self._refuse(peer, str(error))
@@ -149,6 +152,11 @@ class Desk(ABC):
         else:
             self.note(self.label, "publish", "refuse", peer, reason)
 
+    def persist(self) -> None:
+        """Write down what must outlive this process."""
+        if self.store is not None:
+            self.store.save()
+
     # -- for conversations ------------------------------------------------------------------------------------------
 
     def open(self, label: Label, *roles: m.RoleName) -> list[Conversation]:
@@ -173,7 +181,9 @@ class Desk(ABC):
         try:
             size = channel.send(kind, body, payload)
         except PeerError:
-            return  # closed a moment ago: `gone` follows
+            return  # closed a moment ago
+        if not size:
+            return  # the connection has just ended: `gone` follows
         self.account.of(label.round).sent += size
         self.setting.trace.add(
             Record(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.digest import parameter_digest
@@ -16,15 +17,17 @@ from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, ModelOwner
 from asyncagg.players.conversation import RoundFailed
 from asyncagg.players.desk import Desk, Setting
-from asyncagg.players.parameters import pack_parameters
+from asyncagg.players.parameters import as_published, pack_parameters
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, Terms, published_text
 from asyncagg.protocols.effects import Cost
+from asyncagg.protocols.ledger import Ledger, Rules
 from asyncagg.protocols.registry import Protocol
 from asyncagg.protocols.revealing import Revealed
 from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Phase, Player, index_of
-from asyncagg.vectors.encoder import Encoder
+from asyncagg.vectors.encoder import DecodingError, Encoder
 from asyncagg.vectors.flatten import Layout
+from net.channel import Channel
 from net.clock import call_at_ns, now_ns
 
 OnFailure = Literal["retry", "skip", "abort"]
@@ -56,7 +59,7 @@ class RoundOutcome:
     label: Label | None = None
     """Of the attempt that succeeded."""
     revealed: Revealed | None = None
-    mean: np.ndarray | None = None
+    mean: NDArray[np.float64] | None = None
     """(d,) float64: the decoded mean."""
     dropped: dict[Player, Phase] = field(default_factory=dict)
     """Over all attempts."""
@@ -79,6 +82,7 @@ class ModelOwnerPlayer(Desk):
         part: ModelPart,
         randomness: Randomness,
         identity: Identity | None,
+        rules: Rules | None,
         observe: Callable[[RoundOutcome], None],
     ) -> None:
         super().__init__(MODEL_OWNER, setting)
@@ -89,6 +93,7 @@ class ModelOwnerPlayer(Desk):
         self.parameters: Arrays = part.model.initial_parameters()
         self.identity = identity
         self._observe = observe
+        self.ledger = Ledger(rules) if rules is not None else None
         self._arrival = asyncio.Event()
 
     async def listen(self) -> None:
@@ -116,7 +121,7 @@ class ModelOwnerPlayer(Desk):
     def ends_attempt(self, peer: Player) -> bool:
         return peer == LEAD
 
-    def joined(self, channel) -> None:  # type: ignore[no-untyped-def]
+    def joined(self, channel: Channel) -> None:
         super().joined(channel)
         self._arrival.set()
 
@@ -142,22 +147,34 @@ class ModelOwnerPlayer(Desk):
         for attempt in range(1, self.part.retries + 2):
             outcome.attempts = attempt
             try:
-                revealed = await self._attempt(Label(index, attempt), cohort)
+                revealed, mean = await self._attempt(Label(index, attempt), cohort)
             except RoundFailed as failure:
-                outcome.reason = failure.reason
+                outcome.reason = _and_then(outcome.reason, failure.reason)
                 outcome.dropped.update(failure.dropped)
+                self._note_failure(failure, cohort)
                 if not self._may_retry(failure, outcome):
                     break
-                cohort = tuple(owner for owner in cohort if owner not in failure.dropped)
+                cohort = self._next_cohort(cohort, failure)
                 continue
-            await self._succeed(outcome, revealed)
+            await self._succeed(outcome, revealed, mean)
             return outcome
         outcome.status = "skipped" if self.part.on_failure == "skip" else "failed"
         outcome.ended_ns = self.now()
         return outcome
 
+    def _next_cohort(self, cohort: tuple[Player, ...], failure: RoundFailed) -> tuple[Player, ...]:
+        """Who is invited again: those that stayed, unless a roster of them alone could not be accepted."""
+        stayed = tuple(owner for owner in cohort if owner not in failure.dropped)
+        return stayed if len(stayed) >= self.terms.roster_floor else cohort
+
+    def _note_failure(self, failure: RoundFailed, cohort: tuple[Player, ...]) -> None:
+        """An attempt that failed after uploads began may still come to have a sum."""
+        if self.ledger is not None and failure.exposed:
+            bitmap = m.to_bitmap([index_of(owner) for owner in cohort], self.terms.population)
+            self.ledger.uploaded(self.label, self._digest, bitmap, self.terms.minimum_cohort)
+
     def _may_retry(self, failure: RoundFailed, outcome: RoundOutcome) -> bool:
-        """Whether the policy, and the protocol's rule on sums that may still come to be known, allow another attempt."""
+        """Whether the policy, and the protocol's rule on sums that may yet come to be known, allow another attempt."""
         if self.part.on_failure != "retry":
             return False
         if self.protocol.name == "pairwise" and failure.exposed:
@@ -170,13 +187,15 @@ class ModelOwnerPlayer(Desk):
             )
         return True
 
-    async def _succeed(self, outcome: RoundOutcome, revealed: Revealed) -> None:
+    async def _succeed(self, outcome: RoundOutcome, revealed: Revealed, mean: NDArray[np.float64]) -> None:
         part = self.part
         outcome.status = "ok"
         outcome.label = self.label
         outcome.revealed = revealed
         outcome.dropped.update(revealed.dropped)
-        mean = part.encoder.decode(revealed.words, revealed.weight)
+        if self.ledger is not None:
+            survivors = m.to_bitmap([index_of(owner) for owner in revealed.survivors], self.terms.population)
+            self.ledger.settled(self.label, self._digest, survivors)
         outcome.mean = mean
 
         def work() -> tuple[Arrays, dict[str, float]]:
@@ -186,45 +205,63 @@ class ModelOwnerPlayer(Desk):
         outcome.ended_ns = self.now()
         self.parameters, outcome.metrics = await self.compute(self.label, Cost(), work)
 
-    async def _attempt(self, label: Label, cohort: tuple[Player, ...]) -> Revealed:
-        """Publish, and wait for the sum; never beyond the sum of the phase deadlines."""
+    async def _attempt(self, label: Label, cohort: tuple[Player, ...]) -> tuple[Revealed, NDArray[np.float64]]:
+        """Publish, and wait for the sum; it and the mean it stands for. Never beyond the sum of the phase deadlines."""
         limit_ns = sum(self.deadlines[phase] for phase in self.protocol.phases)
+        end_ns = now_ns() + limit_ns
         (conversation,) = self.open(label, "receiver")
+        self._digest = parameter_digest(self.parameters)
         missing = await self._present(list(self.terms.nodes), now_ns() + self.deadlines["publish"])
         if missing:
             raise RoundFailed(f"{missing[0]} is not connected")
+        published = as_published(self.parameters)
         pair = KeyPair.generate(self.randomness) if self.protocol.seals_answers(self.terms) else None
         context = Context(
             terms=self.terms,
             me=self.me,
             label=label,
             invited=m.to_bitmap([index_of(owner) for owner in cohort], self.terms.population),
-            digest=parameter_digest(self.parameters),
+            digest=self._digest,
             randomness=self.randomness,
             identity=self.identity,
             sealing_key=b"" if pair is None else pair.public,
             sealing_pair=pair,
         )
         timer = call_at_ns(
-            now_ns() + limit_ns,
+            end_ns,
             conversation.fail,
             RoundFailed(f"no sum after {limit_ns / 1e9:g} s, the sum of the phase deadlines"),
         )
         try:
-            self._publish(context)
-            return await conversation.run(self.protocol.receiver(context))
+            self._publish(context, published)
+            revealed = await conversation.run(self.protocol.receiver(context))
+            return revealed, self._decode(revealed)
         except RoundFailed as failure:
             self.note(label, conversation.phase, "abort", "", failure.reason)
             raise
         finally:
             timer.cancel()
 
-    def _publish(self, context: Context) -> None:
+    def _decode(self, revealed: Revealed) -> NDArray[np.float64]:
+        """The mean; RoundFailed for a sum that no inputs of so much weight add up to, which an owner can cause."""
+        try:
+            return self.part.encoder.decode(revealed.words, revealed.weight)
+        except DecodingError as error:
+            raise RoundFailed(f"the sum is not one of encoded vectors: {error}") from None
+
+    def _publish(self, context: Context, published: Arrays) -> None:
         signature = context.sign(published_text(context))
         begin = m.Begin(context.invited, context.digest, context.sealing_key, signature)
         for node in self.terms.nodes:
             self.send(context.label, node, begin, "publish")
-        arrays, data = pack_parameters(self.parameters)
+        arrays, data = pack_parameters(published)
         publish = m.Publish(data, arrays, context.invited, context.sealing_key, signature)
         for owner in context.cohort:
             self.send(context.label, owner, publish, "publish")
+
+
+def _and_then(earlier: str | None, reason: str) -> str:
+    """Why the attempts at a round failed, each reason once."""
+    if earlier is None or earlier.endswith(reason):
+        return reason if earlier is None else earlier
+    return f"{earlier}; then {reason}"

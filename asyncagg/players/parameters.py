@@ -17,7 +17,7 @@ class ParametersError(ValueError):
 
 
 def pack_parameters(parameters: Arrays) -> tuple[tuple[tuple[str, tuple[int, ...], str], ...], bytes]:
-    """`(name, shape, dtype)` of every array in order, and all their bytes; floats stay what they are, the rest is <f4."""
+    """`(name, shape, dtype)` of every array in order, and all their bytes; float64 stays, the rest becomes <f4."""
     described, chunks = [], []
     for name, array in parameters.items():
         array = np.ascontiguousarray(array, dtype="<f8" if array.dtype == np.float64 else "<f4")
@@ -36,7 +36,10 @@ def unpack_parameters(message: m.Publish) -> Arrays:
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if offset + size > len(data):
             raise ParametersError(f"parameter {name!r}: {size} bytes from {offset}, only {len(data)} were sent")
-        array = np.frombuffer(data[offset : offset + size], dtype=dtype).reshape(shape)
+        try:
+            array = np.frombuffer(data[offset : offset + size], dtype=dtype).reshape(shape)
+        except ValueError as error:  # more dimensions than numpy has, or too large beside one of length 0
+            raise ParametersError(f"parameter {name!r}: {error}") from None
         array.flags.writeable = False
         arrays[name] = array
         offset += size

@@ -16,15 +16,19 @@ from __future__ import annotations
 import numpy as np
 
 from asyncagg.crypto.agreement import KeyPair
+from asyncagg.crypto.errors import CryptoError
 from asyncagg.crypto.kdf import derive, encode_fields
 from asyncagg.crypto.keystream import add_masks
-from asyncagg.crypto.sealing import SealError, open_box, seal
+from asyncagg.crypto.sealing import open_box, seal
+from asyncagg.crypto.signing import verify
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
-from asyncagg.protocols.effects import Cost, Role, Send, compute, receive
+from asyncagg.protocols.disclosing import before_upload
+from asyncagg.protocols.effects import Cost, Rejected, Role, Send, collect, compute
 from asyncagg.protocols.effects import Phase as Enter
 from asyncagg.protocols.leading import Lead
 from asyncagg.protocols.revealing import Revealed, receive_shares, send_sum
+from asyncagg.protocols.session import shared
 from asyncagg.protocols.terms import LEAD, Player
 from asyncagg.protocols.uploading import Holder, SliceHolder, join, pack_cost, pack_slice, permission
 from asyncagg.vectors.ring import Words
@@ -36,9 +40,10 @@ def owner(context: Context, words: Words) -> Role[None]:
     yield from join(context)
     yield Enter("upload")
     others = context.terms.nodes[1:]
-    keys: dict[Player, bytes] = {}
-    for each in others:
-        keys[each] = (yield from receive(m.NodeKey, each)).public
+    shown = yield from collect(m.NodeKey, others)
+    for each, message in shown.items():
+        check_node_key(context, each, message)
+    keys = {each: message.public for each, message in shown.items()}
     cost = Cost(
         key_pairs=1,
         key_agreements=len(others),
@@ -47,6 +52,7 @@ def owner(context: Context, words: Words) -> Role[None]:
     )
     seeds = yield from compute(cost, lambda: _share(context, words, keys))
     packed = yield from compute(pack_cost(context), lambda: pack_slice(context, words, 0))
+    yield from before_upload(context, context.invited, context.terms.minimum_cohort)
     yield from permission(context)
     yield Send(LEAD, m.MaskedSlice(packed.data, context.digest, packed.tag))
     for each, message in seeds.items():
@@ -61,7 +67,7 @@ def _share(context: Context, words: Words, keys: dict[Player, bytes]) -> dict[Pl
         seed = context.randomness.bytes(SEED_BYTES)
         masks.append((seed, -1))
         aad = _binding(context, context.me, node)
-        box = seal(derive(pair.shared(public), context.round_id, "seed box", aad, length=16), aad, seed)
+        box = seal(derive(shared(pair, node, public), context.round_id, "seed box", aad, length=16), aad, seed)
         sealed[node] = m.SealedSeed(context.digest, pair.public, box)
     add_masks(words, masks)
     return sealed
@@ -70,6 +76,20 @@ def _share(context: Context, words: Words, keys: dict[Player, bytes]) -> dict[Pl
 def _binding(context: Context, owner: Player, node: Player) -> bytes:
     """What a seed's box is bound to: this attempt, its sender and its receiver."""
     return encode_fields(context.round_id, owner, node, m.SealedSeed.kind)
+
+
+def node_key_text(context: Context, node: Player, public: bytes) -> bytes:
+    """What a compute node signs when it shows its key."""
+    return encode_fields("asyncagg node key", context.round_id, str(node), public)
+
+
+def check_node_key(context: Context, node: Player, shown: m.NodeKey) -> None:
+    """Rejected, against a lying lead, unless the key is this pinned node's."""
+    if context.terms.threat == "curious":
+        return
+    public = context.terms.identities.get(node)
+    if public is None or not verify(public, node_key_text(context, node, shown.public), shown.signature):
+        raise Rejected(f"the signature of {node} on its key is wrong")
 
 
 def lead(context: Context) -> Role[None]:
@@ -92,8 +112,10 @@ def node(context: Context) -> Role[None]:
 def _seed_node(context: Context) -> Role[None]:
     """A node that holds seeds: it expands those of the survivors once they are fixed, block by block."""
     holder = SeedHolder(context)
+    public = holder.pair.public
+    message = m.NodeKey(public, context.sign(node_key_text(context, context.me, public)))
     for player in context.cohort:
-        yield Send(player, m.NodeKey(holder.pair.public, b""))
+        yield Send(player, message)
     yield from holder.gather()
     words = np.zeros(context.terms.plan.length, dtype=context.terms.ring.dtype)
     cost = Cost(keystream_bytes=len(holder.seeds) * words.nbytes, expanded=len(holder.seeds) * len(words))
@@ -115,16 +137,17 @@ class SeedHolder(Holder[m.SealedSeed]):
     def check(self, owner: Player, message: m.SealedSeed) -> Role[str | None]:
         if message.digest != self.context.digest:
             return "parameters-differ"
+        return (yield from compute(Cost(key_agreements=1), lambda: self._open(owner, message)))
+
+    def _open(self, owner: Player, message: m.SealedSeed) -> str | None:
+        """Keep the seed in an owner's box; None, or why there is none."""
+        aad = _binding(self.context, owner, self.context.me)
         try:
-            self.opened[owner] = yield from compute(Cost(key_agreements=1), lambda: self._open(owner, message))
-        except SealError as error:
+            key = derive(self.pair.shared(message.public), self.context.round_id, "seed box", aad, length=16)
+            self.opened[owner] = open_box(key, aad, message.box)
+        except CryptoError as error:
             return str(error)
         return None
-
-    def _open(self, owner: Player, message: m.SealedSeed) -> bytes:
-        aad = _binding(self.context, owner, self.context.me)
-        key = derive(self.pair.shared(message.public), self.context.round_id, "seed box", aad, length=16)
-        return open_box(key, aad, message.box)
 
     def add(self, owner: Player, message: m.SealedSeed) -> Role[None]:
         self.seeds[owner] = self.opened.pop(owner)

@@ -16,6 +16,7 @@ from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.kdf import encode_fields
 from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity, verify
+from asyncagg.protocols.ledger import Ledger
 from asyncagg.protocols.messages import from_bitmap, to_bitmap
 from asyncagg.protocols.parameters import Auto, GraphParameters, GraphProtocol, choose
 from asyncagg.protocols.population import Population
@@ -132,6 +133,8 @@ class Context:
     randomness: Randomness
     identity: Identity | None = None
     """This player's signing key (threat `lying`)."""
+    ledger: Ledger | None = None
+    """A data owner's own privacy ledger."""
     sealing_key: bytes = b""
     """The model owner's public key of this attempt, where it removes the masks (reveal `model-owner`)."""
     sealing_pair: KeyPair | None = None

@@ -6,7 +6,8 @@ A role is a generator. It yields effects and is sent events; it touches no socke
     Permitted(owner)        at the lead: this owner's permit starts; `Expired(owner)` when it has lasted too long
     Send(to, message)       never waits
     Receive(kinds, peers)   waits → Got(peer, message) | Gone(peer, reason) | Expired(key)
-    Compute(cost, work)     a heavy pure function: on a thread in real engines, charged to the cost model in virtual time
+    Compute(cost, work)     a heavy pure function: on a thread in real engines, charged to the cost model in sim
+    Persist()               the privacy ledger is written down before anything else is said
     Release(payload)        the memory of a received vector may be used again
     Drop(owner, reason)     at the lead: this owner is out of the attempt (trace)
     Refuse(peer, reason)    the one site of peer errors: that peer's part in this attempt ends, the others' go on
@@ -79,6 +80,11 @@ class Compute:
 
 
 @dataclass(frozen=True, slots=True)
+class Persist:
+    """Waits until the ledger is where a restart finds it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     payload: Buffer
 
@@ -104,7 +110,7 @@ class Abort:
     """Whether uploads had begun, so that a sum may still come to be known (pairwise)."""
 
 
-Effect = Phase | Permitted | Send | Receive | Compute | Release | Drop | Refuse | Abort
+Effect = Phase | Permitted | Send | Receive | Compute | Persist | Release | Drop | Refuse | Abort
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,22 @@ def receive(kind: type[M], peer: Player) -> Role[M]:
                 yield Refuse(sender, f"sent {kind.kind}, which only {peer} may send here")
             case Gone(_, reason):
                 raise PeerGone(peer, reason)
+
+
+def collect(kind: type[M], peers: Collection[Player]) -> Role[dict[Player, M]]:
+    """One message of `kind` from each of `peers`, in any order; listed in theirs. From anybody else it is refused."""
+    found: dict[Player, M] = {}
+    while len(found) < len(peers):
+        missing = [peer for peer in peers if peer not in found]
+        event: Event = yield Receive((kind,), missing)
+        match event:
+            case Got(sender, message) if sender in missing and isinstance(message, kind):
+                found[sender] = message
+            case Got(sender, _):
+                yield Refuse(sender, f"sent {kind.kind}, which is not its to send")
+            case Gone(peer, reason):
+                raise PeerGone(peer, reason)
+    return {peer: found[peer] for peer in peers}
 
 
 def compute(cost: Cost, work: Callable[[], T]) -> Role[T]:

@@ -45,6 +45,8 @@ class Lead:
         self.silent_after: dict[Player, PhaseName] = {}
         self.survivors: dict[Player, None] = {}
         self.exposed = False
+        self._refusal = ""
+        """Why the last owner that gave a reason of its own left."""
         self._nodes = dict.fromkeys(self.terms.nodes)
         self.watched: dict[Player, None] = {**self.alive, **self._nodes}
 
@@ -74,7 +76,7 @@ class Lead:
         return {owner: answers[owner] for owner in self.survivors if owner in answers}
 
     def answers(self, kind: type[M], accept: Accept[M]) -> Role[dict[Player, M]]:
-        """Answers of `kind` until all owners here gave one, enough did, or the phase expired; drops nobody for silence."""
+        """Answers of `kind` until all owners here gave one, enough did, or time is up; drops nobody for silence."""
         answers: dict[Player, M] = {}
         waiting = dict(self.alive)
         enough = self.terms.enough_of(self.phase, len(waiting))
@@ -91,10 +93,10 @@ class Lead:
                 case Gone(peer, reason):
                     waiting.pop(peer, None)
                     yield from self.left(peer, reason)
-                case Expired():
+                case Expired(None):
                     break
                 case _:
-                    continue  # said by an owner that has been dropped, and told so
+                    continue  # about an owner that has been decided on
         return answers
 
     def left(self, peer: Player, reason: str) -> Role[None]:
@@ -119,6 +121,7 @@ class Lead:
         self.alive.pop(owner, None)
         self.watched.pop(owner, None)
         self.dropped[owner] = self.phase
+        self._refusal = reason if not reason.startswith("silent") else self._refusal
         yield Drop(owner, reason)
         yield Send(owner, m.Excluded(reason))
 
@@ -135,6 +138,8 @@ class Lead:
             )
 
     def abort(self, reason: str) -> Role[None]:
+        if self._refusal:
+            reason = f"{reason} (last to leave: {self._refusal})"
         yield Abort(reason, dict(self.dropped), self.exposed)
 
     def same_parameters(self, owner: Player, message: m.Joined | m.Advertise) -> str | None:

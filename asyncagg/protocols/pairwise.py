@@ -17,6 +17,7 @@ from asyncagg.crypto.kdf import derive
 from asyncagg.crypto.keystream import add_masks
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
+from asyncagg.protocols.disclosing import before_upload
 from asyncagg.protocols.effects import Cost, Role, Send, compute, receive
 from asyncagg.protocols.effects import Phase as Enter
 from asyncagg.protocols.leading import Lead
@@ -40,6 +41,7 @@ def owner(context: Context, words: Words) -> Role[None]:
     others = len(members) - 1
     cost = Cost(key_agreements=others, keystream_bytes=others * words.nbytes, expanded=others * len(words))
     yield from compute(cost, lambda: _mask(context, words, pair, members))
+    yield from before_upload(context, roster.members, len(members))
     yield from upload(context, words, m.MaskedSlice)
 
 

@@ -10,6 +10,7 @@ from asyncagg.crypto.keystream import add_masks
 from asyncagg.protocols import beacon, certificate
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
+from asyncagg.protocols.disclosing import before_answer, before_upload
 from asyncagg.protocols.effects import Cost, Rejected, Role, Send, compute, receive
 from asyncagg.protocols.effects import Phase as Enter
 from asyncagg.protocols.owner_secrets import OwnerSecrets
@@ -28,6 +29,7 @@ def owner(context: Context, words: Words) -> Role[None]:
         session = yield from advertise(context, secrets)
         sharers = yield from share(context, session, secrets)
         yield from mask(context, session, secrets, sharers, words)
+        yield from before_upload(context, context.bitmap_of(sharers), min(session.survivors_floor(), len(sharers)))
         yield from upload(context, words, m.MaskedSlice)
         yield from unmask(context, session, secrets, sharers)
     finally:
@@ -106,6 +108,7 @@ def unmask(context: Context, session: Session, secrets: OwnerSecrets, sharers: t
         asked = yield from receive(m.CertifyRequest, LEAD)
         signed_set = asked.members
         check_survivors(context, session, sharers, signed_set)
+        yield from before_answer(context, signed_set)
         text = certificate.text(context, session.id, roster, signed_set)
         yield Send(LEAD, m.Certify(context.sign(text)))
     yield Enter("unmask")
@@ -118,6 +121,8 @@ def unmask(context: Context, session: Session, secrets: OwnerSecrets, sharers: t
             Cost(signatures=len(request.signatures)),
             lambda: certificate.check(context, session.id, roster, request.members, request.signatures),
         )
+    else:
+        yield from before_answer(context, request.members)
     yield from answer(context, session, secrets, request.members)
 
 

@@ -1,8 +1,9 @@
-"""From the survivors' answers to the keys of the masks that are left in the sum: what the lead does, or the model owner.
+"""From the survivors' answers to the keys of the masks that are left in the sum, at the lead or the model owner.
 
-For an owner in the sum its self mask is removed (b is rebuilt); for one that shared but did not upload, the masks it has
-with the survivors (s_sk is rebuilt). Which of the two follows from U3, so that nobody can ask for both. S survivors and
-D dropped leave S + D·S masks on the complete graph; on a k-regular graph S + Σ alive neighbours of the dropped.
+For an owner in the sum its self mask is removed (b is rebuilt); for one that shared but did not upload, the masks it
+has with the survivors (s_sk is rebuilt). Which of the two follows from U3, so that nobody can ask for both. S
+survivors and D dropped leave S + D·S masks on the complete graph; on a k-regular graph S + Σ alive neighbours of the
+dropped.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Unmasking:
         return Cost(key_agreements=agreements, shares=self.session.threshold * len(self.sharers))
 
     def expected(self, owner: Player) -> tuple[Player, ...]:
-        """Whose shares this owner answers with, in order: those it was sent boxes by, and its own where it holds one."""
+        """Whose shares this owner answers with, in order: of all sharers whose holder it is."""
         sharing = dict.fromkeys(self.sharers)
         return tuple(player for player in self.session.holders(owner) if player in sharing)
 

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from asyncagg.scenario.errors import KeyPath, WrongWithin, show
-from asyncagg.scenario.units import DURATION, SIZE, Quantity
+from asyncagg.scenario.units import BANDWIDTH, DURATION, RATE, SIZE, Quantity
 
 
 class Table(BaseModel):
@@ -67,6 +67,12 @@ PositiveDuration = Annotated[int, InUnits(DURATION, positive=True)]
 
 PositiveSize = Annotated[int, InUnits(SIZE, positive=True)]
 """Bytes, more than zero."""
+
+Bandwidth = Annotated[int, InUnits(BANDWIDTH, positive=True)]
+"""Bits per second, more than zero."""
+
+Rate = Annotated[int, InUnits(RATE, positive=True)]
+"""Bytes per second, more than zero."""
 
 
 def in_units(quantity: Quantity, key: str, default: int, description: str) -> Any:

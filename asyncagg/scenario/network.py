@@ -1,10 +1,10 @@
-"""The tables `[network]` and `[phases.NAME]`: the link of every player, and how long phases may last."""
+"""The tables `[phases.NAME]`: the phases of a round, and how long each may last."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from asyncagg.scenario.fields import Duration, PositiveDuration, Table, in_units, inner
+from asyncagg.scenario.fields import PositiveDuration, Table, in_units, inner
 from asyncagg.scenario.units import DURATION, SECOND_NS
 
 PhaseName = Literal["publish", "advertise", "share", "upload", "certify", "unmask", "reveal"]
@@ -18,12 +18,6 @@ PHASES: tuple[PhaseName, ...] = (
     "reveal",
 )
 """The phases of a round in their order; a protocol has some of them."""
-
-
-class Network(Table):
-    """The link of every player."""
-
-    latency_ns: Duration = in_units(DURATION, "latency", 0, "one-way delay of a message; absent: none")
 
 
 class Phase(Table):

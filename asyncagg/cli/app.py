@@ -1,0 +1,143 @@
+"""The commands and their options. Each imports what it needs when it is called: `--help` answers at once."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asyncagg.cli.plain import PlainGroup
+from asyncagg.version import __version__
+
+app = typer.Typer(
+    cls=PlainGroup,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Secure aggregation for federated learning that people can run, break and measure.",
+)
+
+ScenarioFile = Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario, TOML or JSON.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, and nothing else there.")]
+
+
+class Threat(str, Enum):
+    """The lead's assumed power."""
+
+    CURIOUS = "curious"
+    LYING = "lying"
+
+
+class Protocol(str, Enum):
+    """The protocols that `plan` knows."""
+
+    PLAIN = "plain"
+    PAIRWISE = "pairwise"
+    ADDITIVE = "additive"
+    SECAGG = "secagg"
+    SECAGG_PLUS = "secagg+"
+
+
+class Reveal(str, Enum):
+    """Who sees the sum first."""
+
+    COMPUTE_NODES = "compute-nodes"
+    MODEL_OWNER = "model-owner"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"asyncagg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Secure aggregation for federated learning that people can run, break and measure."""
+
+
+@app.command()
+def run(
+    scenario: ScenarioFile,
+    engine: Annotated[str | None, typer.Option(metavar="ENGINE", help="sim or tcp; wins over the scenario's.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Wins over the scenario's.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The run directory, a new one.", show_default="runs/<name>-<seed>-<n>"),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set a key of the scenario; repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress lines.")] = False,
+) -> None:
+    """Run a scenario and write its run directory."""
+    from asyncagg.cli.running import Request, run_scenario
+
+    request = Request(scenario, tuple(overrides or ()), engine, seed, out, as_json, quiet)
+    raise typer.Exit(run_scenario(request))
+
+
+@app.command()
+def check(
+    scenario: ScenarioFile,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set a key of the scenario; repeatable.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Validate a scenario; say all its defaults, what follows, and who can open an input."""
+    from asyncagg.cli.checking import check_scenario
+
+    check_scenario(scenario, tuple(overrides or ()), as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a scenario."""
+    import json
+
+    from asyncagg.scenario.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def plan(
+    owners: Annotated[int, typer.Option(metavar="N", help="Data owners in a round.", show_default=False)],
+    corrupt: Annotated[str, typer.Option(metavar="G", help="Fraction that may collude with the lead.")] = "0.1",
+    dropout: Annotated[str, typer.Option(metavar="D", help="Fraction that may drop and be recovered from.")] = "0.3",
+    threat: Annotated[Threat, typer.Option(help="The lead's assumed power.")] = Threat.CURIOUS,
+    dimension: Annotated[int, typer.Option("--dimension", "-d", metavar="d", help="Coordinates of a vector.")] = 1_000_000,
+    bits: Annotated[int, typer.Option(metavar="B", help="Of a value, before summing.")] = 16,
+    protocol: Annotated[Protocol, typer.Option(help="Who says what to whom.")] = Protocol.SECAGG_PLUS,
+    reveal: Annotated[Reveal, typer.Option(help="Who sees the sum first.")] = Reveal.COMPUTE_NODES,
+    compute_nodes: Annotated[int, typer.Option(metavar="M", help="Players that add masked vectors.")] = 3,
+    max_weight: Annotated[int, typer.Option(metavar="W", help="Bound on an owner's weight.")] = 1,
+    parameter_bytes: Annotated[
+        int | None,
+        typer.Option(metavar="BYTES", help="What is published each round.", show_default="4 a coordinate"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Parameters and cost of a round before running anything."""
+    from asyncagg.cli.planning import Question, plan_round
+
+    question = Question(
+        owners,
+        corrupt,
+        dropout,
+        threat.value,
+        dimension,
+        bits,
+        protocol.value,
+        reveal.value,
+        compute_nodes,
+        max_weight,
+        4 * dimension if parameter_bytes is None else parameter_bytes,
+    )
+    raise typer.Exit(plan_round(question, as_json))

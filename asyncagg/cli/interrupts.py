@@ -1,0 +1,89 @@
+"""Ctrl-C and SIGTERM, from the first moment to the last: nothing half done, and the end within two seconds.
+
+While held, a signal is only noted: a scenario is loaded, a result is written. Released, it interrupts: asyncio's runner
+cancels the run, which then closes in order. A thread that nothing in Python can block watches over both: a run that
+does not end by itself is interrupted a second time, anywhere, and then the process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Final, NoReturn
+
+AGAIN_AFTER: Final = 0.6
+"""Seconds after which a run that goes on is interrupted wherever it stands, as in the middle of a gradient."""
+END_AFTER: Final = 1.6
+"""Seconds after which the process ends whatever it does."""
+
+_noted: list[int] = []
+
+
+def hold() -> None:
+    """From now on signals are noted; the first call also starts the watch."""
+    if signal.getsignal(signal.SIGINT) is not _note:
+        _watch()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _note)
+
+
+def release() -> None:
+    """From now on signals interrupt, as KeyboardInterrupt; one that was noted does so here."""
+    if signal.getsignal(signal.SIGINT) is not _note:
+        return  # nothing was held: the command was called from Python, whose signals are its own
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminate)
+    if _noted:
+        raise KeyboardInterrupt
+
+
+def noted() -> bool:
+    """Whether a signal has come."""
+    return bool(_noted)
+
+
+def status() -> int:
+    """The exit status after a signal: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + (_noted[0] if _noted else signal.SIGINT)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now: threads that still compute are not waited for."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # nobody reads it any more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        os._exit(code)
+    sys.exit(code)
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    _noted.append(number)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """SIGTERM does what Ctrl-C does, with a status of its own."""
+    _noted.append(number)
+    signal.raise_signal(signal.SIGINT)
+
+
+def _watch() -> None:
+    """Have every signal written to a pipe as it arrives, whatever the main thread does, and a thread read it."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_guard, args=(reader,), name="interrupts", daemon=True).start()
+
+
+def _guard(reader: int) -> None:
+    number = os.read(reader, 1)[0]
+    patience = threading.Event()
+    patience.wait(AGAIN_AFTER)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    patience.wait(END_AFTER - AGAIN_AFTER)
+    os._exit(128 + number)
