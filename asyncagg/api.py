@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +90,20 @@ def secure_mean(
     rows = np.asarray(vectors, dtype=np.float64)
     if rows.ndim != 2 or not rows.size:
         raise ValueError(f"vectors must be owners × d, not of shape {rows.shape}")
-    counted = [1] * len(rows) if weights is None else [int(weight) for weight in weights]
+    if not np.isfinite(rows).all():
+        raise ValueError("vectors hold NaN or Inf, must be finite numbers")
+    counted = [1] * len(rows) if weights is None else [index(weight) for weight in weights]
     if len(counted) != len(rows) or min(counted) < 1:
         raise ValueError(f"weights must be {len(rows)} positive integers")
+    slices = 3 if protocol == "additive" else min(3, rows.shape[1])
     scenario: dict[str, Any] = {
         "name": "secure-mean",
         "engine": "sim",
         "owners": {"count": len(rows)},
-        "aggregation": {"protocol": protocol, "compute_nodes": min(3, rows.shape[1]), **aggregation},
+        "aggregation": {"protocol": protocol, "compute_nodes": slices, **aggregation},
         "encoding": {"clip": float(np.max(np.abs(rows), initial=1e-9)), "bits": 24},
         "faults": [
-            {"kind": "drop", "phase": phase, "players": [str(owner_name(index)) for index in indices]}
+            {"kind": "drop", "phase": phase, "players": [str(owner_name(each)) for each in indices]}
             for phase, indices in (dropped or {}).items()
         ],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -23,14 +23,14 @@ ScenarioFile = Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenari
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, and nothing else there.")]
 
 
-class Threat(str, Enum):
+class Threat(StrEnum):
     """The lead's assumed power."""
 
     CURIOUS = "curious"
     LYING = "lying"
 
 
-class Protocol(str, Enum):
+class Protocol(StrEnum):
     """The protocols that `plan` knows."""
 
     PLAIN = "plain"
@@ -40,7 +40,7 @@ class Protocol(str, Enum):
     SECAGG_PLUS = "secagg+"
 
 
-class Reveal(str, Enum):
+class Reveal(StrEnum):
     """Who sees the sum first."""
 
     COMPUTE_NODES = "compute-nodes"
@@ -55,7 +55,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Secure aggregation for federated learning that people can run, break and measure."""
 
@@ -112,7 +114,9 @@ def plan(
     corrupt: Annotated[str, typer.Option(metavar="G", help="Fraction that may collude with the lead.")] = "0.1",
     dropout: Annotated[str, typer.Option(metavar="D", help="Fraction that may drop and be recovered from.")] = "0.3",
     threat: Annotated[Threat, typer.Option(help="The lead's assumed power.")] = Threat.CURIOUS,
-    dimension: Annotated[int, typer.Option("--dimension", "-d", metavar="d", help="Coordinates of a vector.")] = 1_000_000,
+    dimension: Annotated[
+        int, typer.Option("--dimension", "-d", metavar="d", help="Coordinates of a vector.")
+    ] = 1_000_000,
     bits: Annotated[int, typer.Option(metavar="B", help="Of a value, before summing.")] = 16,
     protocol: Annotated[Protocol, typer.Option(help="Who says what to whom.")] = Protocol.SECAGG_PLUS,
     reveal: Annotated[Reveal, typer.Option(help="Who sees the sum first.")] = Reveal.COMPUTE_NODES,
@@ -120,7 +124,7 @@ def plan(
     max_weight: Annotated[int, typer.Option(metavar="W", help="Bound on an owner's weight.")] = 1,
     parameter_bytes: Annotated[
         int | None,
-        typer.Option(metavar="BYTES", help="What is published each round.", show_default="4 a coordinate"),
+        typer.Option(min=0, metavar="BYTES", help="What is published each round.", show_default="4 a coordinate"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

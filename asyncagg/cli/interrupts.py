@@ -19,25 +19,35 @@ AGAIN_AFTER: Final = 0.6
 END_AFTER: Final = 1.6
 """Seconds after which the process ends whatever it does."""
 
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _noted: list[int] = []
 
 
-def hold() -> None:
-    """From now on signals are noted; the first call also starts the watch."""
-    if signal.getsignal(signal.SIGINT) is not _note:
-        _watch()
-    for number in (signal.SIGINT, signal.SIGTERM):
+def watch() -> None:
+    """From now on signals are noted, and end the process if nothing else does. Once a process, by its main thread."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # written as a signal arrives, whatever Python is doing
+    threading.Thread(target=_guard, args=(reader,), name="interrupts", daemon=True).start()
+    for number in _SIGNALS:
         signal.signal(number, _note)
 
 
 def release() -> None:
     """From now on signals interrupt, as KeyboardInterrupt; one that was noted does so here."""
-    if signal.getsignal(signal.SIGINT) is not _note:
-        return  # nothing was held: the command was called from Python, whose signals are its own
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not _watched():
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the one that asyncio's runner replaces by its own
     signal.signal(signal.SIGTERM, _terminate)
     if _noted:
         raise KeyboardInterrupt
+
+
+def hold() -> None:
+    """From now on signals are noted again."""
+    if _watched():
+        for number in _SIGNALS:
+            signal.signal(number, _note)
 
 
 def noted() -> bool:
@@ -72,12 +82,9 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def _watch() -> None:
-    """Have every signal written to a pipe as it arrives, whatever the main thread does, and a thread read it."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    threading.Thread(target=_guard, args=(reader,), name="interrupts", daemon=True).start()
+def _watched() -> bool:
+    """Whether signals are ours to handle: a command called from Python leaves them to its caller."""
+    return signal.getsignal(signal.SIGTERM) in (_note, _terminate)
 
 
 def _guard(reader: int) -> None:

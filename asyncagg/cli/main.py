@@ -7,7 +7,7 @@ from asyncagg.cli import interrupts
 
 def main() -> None:
     """Run `asyncagg` with the arguments of the process; never returns."""
-    interrupts.hold()
+    interrupts.watch()
     from asyncagg.cli.app import app  # after the first line: Ctrl-C during the imports is not lost
 
     try:

@@ -24,7 +24,8 @@ class Progress:
         self._console.print(self._line(each))
 
     def _line(self, each: RoundResult) -> Text:
-        place = f"round {each.round + 1:>{len(str(self._rounds))}}/{self._rounds}  "
+        width = len(str(self._rounds))
+        place = f"[{each.round + 1:>{width}}/{self._rounds}] round {each.round:<{width}}  "
         sent = sum(traffic.sent for traffic in each.traffic.values())
         parts = [self._survivors(each), figures(each.metrics), size(sent), seconds(each.seconds["total"])]
         if each.attempts > 1:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from asyncagg.cli import interrupts
 from asyncagg.cli.plain import complain, refusing
+from asyncagg.cli.progress import Progress
+from asyncagg.cli.summary import summary
 from asyncagg.engines.cast import Finished
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin, play
@@ -35,7 +36,7 @@ class Request:
 
 
 def run_scenario(request: Request) -> int:
-    """Run it; the exit status. typer.Exit for bad files; KeyboardInterrupt once everything is written down."""
+    """Run it; the exit status. typer.Exit for bad files; KeyboardInterrupt when everything has been written down."""
     with refusing():
         scenario = load(request.scenario, request.overrides, engine=request.engine, seed=request.seed)
         finished = begin(scenario)
@@ -44,13 +45,59 @@ def run_scenario(request: Request) -> int:
         directory.write_scenario(scenario.normalised_toml())
         try:
             _play(scenario, finished, request.quiet)
-        except ScenarioError:  # a file that the scenario names, or the user's own classes: nothing has been run
-            directory.discard()
+        except ScenarioError:
+            _discard(directory)
             raise
-        finally:
-            interrupts.hold()
-            if directory.path.is_dir():
-                _write(directory, finished)
+        except BaseException:
+            _write(directory, finished)
+            complain([f"{scenario.name}: {finished.result.reason}, what there is of the run is in {directory.path}"])
+            raise
+        _write(directory, finished)
+    return _tell(finished, directory, request.as_json)
+
+
+def _play(scenario: Scenario, finished: Finished, quiet: bool) -> None:
+    """From data files to the last round; ScenarioError where the files, or the user's own classes, are not right."""
+    try:
+        interrupts.release()
+        play(prepare(scenario), finished, Progress(scenario, quiet))
+    except WorkloadError as error:
+        scenario.refuse(error.key, error.message)
+    except Exception as error:
+        finished.result.reason = f"internal error: {type(error).__name__}: {error}"
+        raise
+    finally:
+        interrupts.hold()
+
+
+def _write(directory: RunDirectory, finished: Finished) -> None:
+    """Everything; the result comes last, so that until then it says `interrupted`, and first where it is so."""
+    if finished.result.status != "ok":
+        directory.write_result(finished.result)
+    directory.write_trace(finished.trace)
+    directory.write_means(finished.means)
+    directory.write_model(finished.model)
+    if interrupts.noted():
+        finished.result.status, finished.result.reason = "failed", INTERRUPTED
+    directory.write_result(finished.result)
+
+
+def _discard(directory: RunDirectory) -> None:
+    """Take away the directory of a run that could not begin, so that the same command works once files are right."""
+    for name in ("result.json", "scenario.toml"):
+        (directory.path / name).unlink()
+    directory.path.rmdir()
+
+
+def _tell(finished: Finished, directory: RunDirectory, as_json: bool) -> int:
+    result = finished.result
     if interrupts.noted():
         raise KeyboardInterrupt
-    return _tell(finished, directory, request.as_json)
+    if as_json:
+        print((directory.path / "result.json").read_text(encoding="utf-8"), end="")
+    else:
+        print("\n".join(summary(result, directory.path)))
+    if result.status == "ok":
+        return OK
+    complain([f"{result.name}: the run failed: {result.reason}"])
+    return FAILED

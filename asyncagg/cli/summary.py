@@ -15,9 +15,9 @@ def summary(result: RunResult, directory: Path) -> Iterator[str]:
     done = [each for each in result.rounds if each.status == "ok"]
     yield from _rounds(result, done)
     if done and done[-1].metrics:
-        yield f"model: {figures(done[-1].metrics)} after round {done[-1].round + 1}"
+        yield f"model: {figures(done[-1].metrics)} after round {done[-1].round}"
     yield from _costs(result)
-    warnings = [f"round {each.round + 1}: {text}" for each in result.rounds for text in each.warnings]
+    warnings = [f"round {each.round}: {text}" for each in result.rounds for text in each.warnings]
     yield from (f"warning: {text}" for text in [*warnings, *result.ledger])
     if result.protocol == "plain":
         yield "protection: none, plain shows every input to the compute nodes"
@@ -46,7 +46,7 @@ def _checked(done: list[RoundResult]) -> str:
     if wrong:
         return f"; NOT EXACT in {number(wrong, 'round')}"
     clipped = sum(each.clipped or 0 for each in told)
-    return f", every mean exact{f', {number(clipped, "value")} clipped' if clipped else ''}"
+    return ", every mean exact" + (f", {number(clipped, 'value')} clipped" if clipped else "")
 
 
 def _costs(result: RunResult) -> Iterator[str]:

@@ -53,7 +53,7 @@ class World:
     run: bytes
     """Nonce of the run."""
     network: Callable[[Player], Network]
-    bench: Workbench
+    bench: Callable[[Player], Workbench]
     randomness: Callable[[Player], Randomness]
     draws_key: Callable[[int], Callable[[Any], bytes]]
 
@@ -75,17 +75,20 @@ class Cast:
         identities = self._identities(world)
         terms = experiment.terms(world.run, {player: each.public for player, each in identities.items()})
         self.terms = terms
-        setting = partial(
+        common = partial(
             Setting,
-            workbench=world.bench,
             trace=finished.trace,
             deadlines=experiment.deadlines(),
             permit_limit_ns=scenario.aggregation.permit_limit_ns,
             start_ns=now_ns(),
             population=scenario.owners.count,
         )
+
+        def setting(player: Player) -> Setting:
+            return common(network=world.network(player), workbench=world.bench(player))
+
         self.model_owner = ModelOwnerPlayer(
-            setting(network=world.network(MODEL_OWNER)),
+            setting(MODEL_OWNER),
             terms,
             experiment.protocol,
             ModelPart(
@@ -105,7 +108,7 @@ class Cast:
         self.nodes = [
             ComputeNodePlayer(
                 node,
-                setting(network=world.network(node)),
+                setting(node),
                 terms,
                 experiment.protocol,
                 world.randomness(node),
@@ -116,7 +119,7 @@ class Cast:
         self.owners = [
             DataOwnerPlayer(
                 owner_name(index),
-                setting(network=world.network(owner_name(index))),
+                setting(owner_name(index)),
                 terms,
                 experiment.protocol,
                 OwnerPart(
@@ -208,7 +211,8 @@ class Cast:
         """Total, and each phase over all attempts: from its start at the lead to the next one's."""
         seconds = {"total": (outcome.ended_ns - outcome.began_ns) / 1e9}
         phases = self.nodes[0].account.of(outcome.round).phases
-        for (start, phase), (stop, _) in zip(phases, [*phases[1:], (outcome.ended_ns, "")], strict=True):
+        ends = [*(began for began, _ in phases[1:]), outcome.ended_ns]
+        for (start, phase), stop in zip(phases, ends, strict=False):  # no phase where the lead never began
             seconds[phase] = seconds.get(phase, 0.0) + max(0, stop - start) / 1e9
         return seconds
 
@@ -237,6 +241,16 @@ def sorted_by_index(owners: dict[Player, Any]) -> list[tuple[Player, Any]]:
     return sorted(owners.items(), key=lambda item: int(item[0].rpartition("-")[2]))
 
 
+async def farewell(tasks: list[asyncio.Task[None]]) -> None:
+    """Wait until all have noticed that the run is over; who is cut off from it cannot, and is not waited for long."""
+    try:
+        async with asyncio.timeout(FAREWELL_NS / 1e9):
+            for task in tasks:
+                await task
+    except TimeoutError:
+        return
+
+
 async def run_together(main: Coroutine[Any, Any, Any], others: list[Coroutine[Any, Any, None]]) -> Any:
     """Run `main` to its end beside the others; an error of any of them ends all, in order."""
     loop = asyncio.get_running_loop()
@@ -253,9 +267,7 @@ async def run_together(main: Coroutine[Any, Any, Any], others: list[Coroutine[An
         task.add_done_callback(ended)
     try:
         result = await first
-        async with asyncio.timeout(FAREWELL_NS / 1e9):
-            for task in tasks:
-                await task
+        await farewell(tasks)
         return result
     except asyncio.CancelledError:
         if failed.done():

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+import numpy as np
+
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.workload import Workload, build
-from asyncagg.players.parameters import as_published
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import GraphPolicy, Terms
 from asyncagg.protocols.ledger import Rules
-from asyncagg.protocols.parameters import check_minimum_cohort
+from asyncagg.protocols.parameters import COMPLETE_UP_TO, check_minimum_cohort
 from asyncagg.protocols.population import Infeasible, Population, exact
 from asyncagg.protocols.registry import PROTOCOLS, Protocol
 from asyncagg.protocols.terms import PHASES, Label, Phase, Player, owner_name
@@ -96,10 +97,26 @@ class Experiment:
         """Largest body and payload of every kind."""
         words = self.plan.length * self.encoder.ring.word_bytes
         most = self.scenario.owners.in_round
-        holders = 0 if self.graph is None else self.graph.parameters(most).neighbours + 1
-        parameters = as_published(self.workload.model_owner().initial_parameters())
-        published = sum(array.nbytes for array in parameters.values())
-        return m.limits(self.scenario.owners.count, holders, published, words + 64)
+        holders = self._holders(most)
+        parameters = self.workload.model_owner().initial_parameters()
+        values = sum(np.size(array) for array in parameters.values())
+        return m.limits(self.scenario.owners.count, holders, 8 * values, words + 64)
+
+    def _holders(self, most: int) -> int:
+        """How many may hold shares of one owner's secrets, in a roster of any size.
+
+        A roster that shrinks to where the complete graph begins has more neighbours than a larger one.
+        """
+        if self.graph is None:
+            return 0
+        least = self.population.roster_floor
+        holders = 0
+        for members in (most, least, min(most, max(least, COMPLETE_UP_TO))):
+            try:
+                holders = max(holders, self.graph.parameters(members).neighbours + 1)
+            except Infeasible:
+                continue  # no such roster is accepted
+        return holders
 
     def cohort(self, round_index: int) -> tuple[Player, ...]:
         return tuple(owner_name(index) for index in choice.cohort(self.scenario, round_index))

@@ -1,4 +1,4 @@
-"""Start a run: choose the engine, hold numeric libraries to one thread, and bring home what it leaves, also on Ctrl-C."""
+"""Start a run: choose the engine, hold numeric libraries to one thread, bring home what it leaves, also on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import threadpoolctl
 
 from asyncagg.engines import sim, tcp
 from asyncagg.engines.cast import Finished
+from asyncagg.engines.checking import Outlook
 from asyncagg.engines.experiment import Experiment
 from asyncagg.runs.expectations import unmet
 from asyncagg.runs.result import INTERRUPTED, RoundResult, RunResult
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario.schema import Scenario
+from net.errors import NetError
 
 ENGINES = {"sim": sim.run, "tcp": tcp.run}
 
@@ -31,23 +33,24 @@ def begin(scenario: Scenario) -> Finished:
 
 
 def play(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
-    """Run it on the scenario's engine. `finished.result` says how it ended, KeyboardInterrupt included."""
+    """Run it on the scenario's engine. `finished.result` says how it ended, KeyboardInterrupt included.
+
+    Raises WorkloadError where the user's own classes cannot be built.
+    """
     scenario, result = experiment.scenario, finished.result
     result.dimension = experiment.workload.dimension
     result.rounding = "system" if scenario.encoding.rounding_draws == "system" else "seeded (public)"
-    result.parameters = {
-        "threshold": None,
-        "neighbours": None,
-        "ring_bits": experiment.encoder.ring.bits,
-        "clip": scenario.encoding.clip,
-        "bits": scenario.encoding.bits,
-    }
+    outlook = Outlook(experiment)
+    result.parameters = outlook.parameters
+    result.opens_an_input = list(outlook.opens_an_input)
     try:
         with threadpoolctl.threadpool_limits(1):
             ENGINES[scenario.engine](experiment, finished, progress)
     except KeyboardInterrupt:
         result.status, result.reason = "failed", INTERRUPTED
         raise
+    except NetError as error:
+        result.status, result.reason = "failed", str(error)
     finally:
         result.trace_digest = finished.trace.digest()
     if result.status == "ok":

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from asyncagg.crypto.randomness import InsecureSeededRandomness
 from asyncagg.engines.cast import Cast, Finished, World
+from asyncagg.engines.costs import player_prices
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
+from asyncagg.engines.links import Linker
 from asyncagg.engines.workbench import InlineBench
 from asyncagg.protocols.terms import Player
 from asyncagg.runs.result import RoundResult
@@ -30,9 +32,15 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
     def randomness(player: Player) -> InsecureSeededRandomness:
         return InsecureSeededRandomness(seed, "secrets", player)
 
-    network = MemoryNetwork(Limits(experiment.limits()))
+    limits = Limits(experiment.limits())
+    network = Linker(experiment.scenario, limits).around(MemoryNetwork(limits))
     nonce = InsecureSeededRandomness(seed, "run").bytes(RUN_NONCE_BYTES)
-    world = World(nonce, lambda player: network, InlineBench(), randomness, experiment.draws_key)
+    prices = player_prices(experiment.scenario)
+
+    def bench(player: Player) -> InlineBench:
+        return InlineBench(prices(player), lambda: 1.0)
+
+    world = World(nonce, lambda player: network, bench, randomness, experiment.draws_key)
     try:
         await Cast(experiment, world, finished, progress).play()
     finally:

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from asyncagg.crypto.randomness import SystemRandomness
 from asyncagg.engines.cast import Cast, Finished, World
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
+from asyncagg.engines.links import Linker
 from asyncagg.engines.workbench import ThreadBench
 from asyncagg.protocols.terms import MODEL_OWNER, Player, node_name, owner_name
 from asyncagg.runs.result import RoundResult
 from net.channel import Network
 from net.frames import Limits
+from net.hello import Hello
 from net.tcp import TcpNetwork
 
 RANDOMNESS = "system"
@@ -36,7 +38,7 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
     nonce = randomness.bytes(RUN_NONCE_BYTES)
     networks = _networks(experiment, nonce)
     bench = ThreadBench()
-    world = World(nonce, networks.__getitem__, bench, lambda player: randomness, experiment.draws_key)
+    world = World(nonce, networks.__getitem__, lambda player: bench, lambda player: randomness, experiment.draws_key)
     try:
         await Cast(experiment, world, finished, progress).play()
     finally:
@@ -53,8 +55,15 @@ def _networks(experiment: Experiment, nonce: bytes) -> dict[Player, Network]:
     addresses: dict[str, tuple[str, int]] = dict.fromkeys(listeners, ("127.0.0.1", 0))
     owners = [owner_name(index) for index in range(scenario.owners.count)]
     fleets = [owners[first : first + FLEET] for first in range(0, len(owners), FLEET)]
+    expected = dict.fromkeys([*listeners, *owners])
+    linker = Linker(scenario, limits)
     networks: dict[Player, Network] = {}
+
+    def admit(hello: Hello, transport: asyncio.BaseTransport) -> str | None:
+        stranger = next((player for player in hello.players if player not in expected), None)
+        return None if stranger is None else f"{stranger} is not a player of this run"
+
     for players in [*([player] for player in listeners), *fleets]:
-        network = TcpNetwork(players, nonce, limits, addresses)
+        network = linker.around(TcpNetwork(players, nonce, limits, addresses, admit=admit))
         networks |= dict.fromkeys(players, network)
     return networks

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncagg.protocols import effects as e
-from asyncagg.protocols.messages import Message, MessageError, RoleName
-from asyncagg.protocols.terms import Label, Phase, Player
+from asyncagg.protocols.messages import Faulty, Message, MessageError, RoleName
+from asyncagg.protocols.terms import LEAD, Label, Phase, Player, index_of, role_of
 from net.clock import call_at_ns, now_ns
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class Conversation:
     def refuse(self, peer: Player, reason: str) -> None:
         """End this peer's part in the attempt; nobody else is touched."""
         self._refused[peer] = None
+        if self.role == "node" and role_of(peer) == "data-owner":
+            self.desk.send(self.label, LEAD, Faulty(index_of(peer), reason[:500]), self.phase)
         self.desk.note(self.label, self.phase, "refuse", peer, reason)
         self.depart(peer, f"refused: {reason}")
 
@@ -99,13 +102,16 @@ class Conversation:
 
     async def run(self, role: e.Role[T]) -> T:
         """Drive the role to its end; RoundFailed when the attempt ends before."""
-        answer: Any = None
+        step: Callable[[], e.Effect] = partial(role.send, None)
         try:
             while True:
                 if self._failure is not None:
                     raise self._failure
-                effect = role.send(answer)
-                answer = await self._carry_out(effect)
+                effect = step()
+                try:
+                    step = partial(role.send, await self._carry_out(effect))
+                except e.Rejected as error:  # out of heavy work: the role may have something to add to it
+                    step = partial(role.throw, error)
         except StopIteration as stop:
             result: T = stop.value
             return result

@@ -150,7 +150,7 @@ class ModelOwnerPlayer(Desk):
                 revealed, mean = await self._attempt(Label(index, attempt), cohort)
             except RoundFailed as failure:
                 outcome.reason = _and_then(outcome.reason, failure.reason)
-                outcome.dropped.update(failure.dropped)
+                outcome.dropped = {**failure.dropped, **outcome.dropped}
                 self._note_failure(failure, cohort)
                 if not self._may_retry(failure, outcome):
                     break
@@ -192,7 +192,7 @@ class ModelOwnerPlayer(Desk):
         outcome.status = "ok"
         outcome.label = self.label
         outcome.revealed = revealed
-        outcome.dropped.update(revealed.dropped)
+        outcome.dropped = {**revealed.dropped, **outcome.dropped}
         if self.ledger is not None:
             survivors = m.to_bitmap([index_of(owner) for owner in revealed.survivors], self.terms.population)
             self.ledger.settled(self.label, self._digest, survivors)
@@ -210,11 +210,11 @@ class ModelOwnerPlayer(Desk):
         limit_ns = sum(self.deadlines[phase] for phase in self.protocol.phases)
         end_ns = now_ns() + limit_ns
         (conversation,) = self.open(label, "receiver")
-        self._digest = parameter_digest(self.parameters)
+        published = as_published(self.parameters)
+        self._digest = parameter_digest(published)
         missing = await self._present(list(self.terms.nodes), now_ns() + self.deadlines["publish"])
         if missing:
             raise RoundFailed(f"{missing[0]} is not connected")
-        published = as_published(self.parameters)
         pair = KeyPair.generate(self.randomness) if self.protocol.seals_answers(self.terms) else None
         context = Context(
             terms=self.terms,

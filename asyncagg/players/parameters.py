@@ -16,14 +16,16 @@ class ParametersError(ValueError):
     """Published bytes that are not the arrays they claim to be."""
 
 
-def pack_parameters(parameters: Arrays) -> tuple[tuple[tuple[str, tuple[int, ...], str], ...], bytes]:
-    """`(name, shape, dtype)` of every array in order, and all their bytes; float64 stays, the rest becomes <f4."""
-    described, chunks = [], []
-    for name, array in parameters.items():
-        array = np.ascontiguousarray(array, dtype="<f8" if array.dtype == np.float64 else "<f4")
-        described.append((name, tuple(array.shape), array.dtype.str))
-        chunks.append(array.tobytes())
-    return tuple(described), b"".join(chunks)
+def as_published(parameters: Arrays) -> Arrays:
+    """The arrays as they arrive at an owner: float64 stays what it is, everything else becomes float32."""
+    wide = {name: np.asarray(array).dtype == np.float64 for name, array in parameters.items()}
+    return {name: np.asarray(array, dtype="<f8" if wide[name] else "<f4") for name, array in parameters.items()}
+
+
+def pack_parameters(published: Arrays) -> tuple[tuple[tuple[str, tuple[int, ...], str], ...], bytes]:
+    """`(name, shape, dtype)` of every array of `as_published`, in order, and all their bytes."""
+    described = tuple((name, array.shape, array.dtype.str) for name, array in published.items())
+    return described, b"".join(array.tobytes() for array in published.values())
 
 
 def unpack_parameters(message: m.Publish) -> Arrays:

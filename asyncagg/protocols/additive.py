@@ -55,8 +55,8 @@ def owner(context: Context, words: Words) -> Role[None]:
     yield from before_upload(context, context.invited, context.terms.minimum_cohort)
     yield from permission(context)
     yield Send(LEAD, m.MaskedSlice(packed.data, context.digest, packed.tag))
-    for each, message in seeds.items():
-        yield Send(each, message)
+    for each, sealed in seeds.items():
+        yield Send(each, sealed)
 
 
 def _share(context: Context, words: Words, keys: dict[Player, bytes]) -> dict[Player, m.SealedSeed]:

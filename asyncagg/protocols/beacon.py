@@ -11,15 +11,21 @@ from asyncagg.crypto.signing import verify
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Rejected
+from asyncagg.protocols.population import Infeasible
 from asyncagg.protocols.terms import MODEL_OWNER
 
 BEACON_BYTES = 32
 
 
 def is_needed(context: Context, members: int) -> bool:
-    """Whether a session of so many owners has a beacon."""
+    """Whether a session of so many owners has a beacon; Rejected where there are no safe parameters for them."""
     policy = context.terms.graph
-    return context.terms.threat == "lying" and policy is not None and not policy.parameters(members).complete
+    if context.terms.threat == "curious" or policy is None:
+        return False
+    try:
+        return not policy.parameters(members).complete
+    except Infeasible as refusal:
+        raise Rejected(str(refusal)) from None
 
 
 def make(context: Context, root: bytes) -> m.Beacon:

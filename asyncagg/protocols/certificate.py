@@ -13,12 +13,20 @@ from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Rejected
 from asyncagg.protocols.population import Infeasible
-from asyncagg.protocols.terms import owner_name
+from asyncagg.protocols.terms import Player, owner_name
 
 
 def text(context: Context, session: bytes, roster: bytes, members: bytes) -> bytes:
     """What an owner signs: U1 (`roster`) and U3 (`members`) as bitmaps."""
     return encode_fields("asyncagg certify", context.round_id, session, roster, members)
+
+
+def is_signed(
+    context: Context, session: bytes, roster: bytes, members: bytes, player: Player, signature: bytes
+) -> bool:
+    """Whether this pinned owner signed these sets in this session."""
+    public = context.terms.identities.get(player)
+    return public is not None and verify(public, text(context, session, roster, members), signature)
 
 
 def check(context: Context, session: bytes, roster: bytes, members: bytes, signatures: m.Signatures) -> None:
@@ -33,13 +41,10 @@ def check(context: Context, session: bytes, roster: bytes, members: bytes, signa
         quorum = policy.quorum(len(names))
     except Infeasible as refusal:
         raise Rejected(str(refusal)) from None
-    signed = text(context, session, roster, members)
     good = {
         owner_name(index): None
         for index, signature in signatures
-        if owner_name(index) in survivors
-        and owner_name(index) in context.terms.identities
-        and verify(context.terms.identities[owner_name(index)], signed, signature)
+        if owner_name(index) in survivors and is_signed(context, session, roster, members, owner_name(index), signature)
     }
     if len(good) < quorum:
         raise Rejected(f"{len(good)} members signed this set of survivors, {quorum} are needed")

@@ -23,6 +23,7 @@ from asyncagg.protocols.effects import (
     Phase,
     Receive,
     Refuse,
+    Rejected,
     Role,
     Send,
 )
@@ -141,6 +142,13 @@ class Lead:
         if self._refusal:
             reason = f"{reason} (last to leave: {self._refusal})"
         yield Abort(reason, dict(self.dropped), self.exposed)
+
+    def guard(self, steps: Role[None]) -> Role[None]:
+        """Run the steps; what they reject ends the attempt for everybody, with what has been lost so far."""
+        try:
+            yield from steps
+        except Rejected as refusal:
+            yield from self.abort(f"{refusal} (in {self.phase})")
 
     def same_parameters(self, owner: Player, message: m.Joined | m.Advertise) -> str | None:
         """Everyone must have been given the parameters that the model owner named to the lead."""

@@ -13,7 +13,7 @@ from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Cost, Refuse, Rejected, Role, compute
 from asyncagg.protocols.owner_secrets import ANSWER_LABEL, survivors_digest
 from asyncagg.protocols.revealing import Sums
-from asyncagg.protocols.roster import Member, check_keys, check_signature, read_entry, root_of
+from asyncagg.protocols.roster import Member, check_invited, check_keys, check_signature, read_entry, root_of
 from asyncagg.protocols.session import Session, shared
 from asyncagg.protocols.terms import MODEL_OWNER, Player
 from asyncagg.protocols.unmasking import Recovered, Unmasking
@@ -44,6 +44,7 @@ def _unmasking(context: Context, opening: m.Opening, given: m.Beacon | None) -> 
     names = context.players_in(opening.roster)
     if tuple(member.player for member in members) != names:
         raise Rejected("the opening does not list the roster in order")
+    check_invited(context, names)
     _check_members(context, members)
     root = root_of(members)
     value = given.value if given is not None and beacon.is_needed(context, len(names)) else b""

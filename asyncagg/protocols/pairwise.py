@@ -18,7 +18,7 @@ from asyncagg.crypto.keystream import add_masks
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.disclosing import before_upload
-from asyncagg.protocols.effects import Cost, Role, Send, compute, receive
+from asyncagg.protocols.effects import Cost, Rejected, Role, Send, compute, receive
 from asyncagg.protocols.effects import Phase as Enter
 from asyncagg.protocols.leading import Lead
 from asyncagg.protocols.revealing import Revealed, receive_slices, send_sum
@@ -37,7 +37,9 @@ def owner(context: Context, words: Words) -> Role[None]:
     own = Member(bare.player, bare.mask_key, b"", bare.digest, signed(context, bare))
     yield Send(LEAD, m.Advertise(own.mask_key, own.sealing_key, own.digest, own.signature))
     roster = yield from receive(m.Roster, LEAD)
-    _, members = read_roster(context, roster, own)
+    names, members = read_roster(context, roster, own)
+    if len(members) != len(names):
+        raise Rejected("the roster does not list all its members: masks with some of them alone protect nothing")
     others = len(members) - 1
     cost = Cost(key_agreements=others, keystream_bytes=others * words.nbytes, expanded=others * len(words))
     yield from compute(cost, lambda: _mask(context, words, pair, members))

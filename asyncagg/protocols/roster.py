@@ -108,6 +108,8 @@ class Gate:
         if advert.digest != self._context.digest:
             return "parameters-differ"
         member = member_of(player, advert)
+        if bool(advert.sealing_key) != (self._context.terms.graph is not None):
+            return "its sealing key is missing, or this protocol has none"
         keys = [key for key in (member.mask_key, member.sealing_key) if key]
         try:
             forms = [canonical(key) for key in keys]
@@ -127,6 +129,7 @@ def read_roster(context: Context, roster: m.Roster, own: Member) -> tuple[tuple[
     """Everyone in the roster by name, and the entries listed in it; Rejected for what an owner must not accept."""
     terms = context.terms
     names = context.players_in(roster.members)
+    check_invited(context, names)
     listed = {member.player: member for member in (read_entry(entry, roster.digest) for entry in roster.entries)}
     if len(listed) != len(roster.entries) or any(player not in names for player in listed):
         raise Rejected("the roster lists an owner twice, or one that is not a member")
@@ -145,6 +148,14 @@ def read_roster(context: Context, roster: m.Roster, own: Member) -> tuple[tuple[
         if reason is not None:
             raise Rejected(reason)
     return names, listed
+
+
+def check_invited(context: Context, names: tuple[Player, ...]) -> None:
+    """Rejected if somebody was not invited to this attempt: colluders from elsewhere are not in any threshold."""
+    invited = dict.fromkeys(context.cohort)
+    strangers = [player for player in names if player not in invited]
+    if strangers:
+        raise Rejected(f"the roster names {strangers[0]}, which is not invited to this attempt")
 
 
 def check_keys(members: Iterable[Member]) -> None:

@@ -43,6 +43,11 @@ __all__ = ["lead", "node", "owner", "receiver"]
 
 def lead(context: Context) -> Role[None]:
     lead = Lead(context)
+    yield from lead.guard(_conversation(lead))
+
+
+def _conversation(lead: Lead) -> Role[None]:
+    context = lead.context
     yield from lead.gather("publish", m.Joined, lead.same_parameters)
     session, members = yield from _roster(lead)
     unmasking = yield from _shares(lead, session)
@@ -100,7 +105,7 @@ def _shares(lead: Lead, session: Session) -> Role[Unmasking]:
         return None if len(message.data) == wanted else f"{len(message.data)} bytes of boxes, must be {wanted}"
 
     sealed = yield from lead.gather("share", m.SealedShares, refusal)
-    uncovered = session.check_covered(sealed)
+    uncovered = session.check_covered(sealed, sealed)
     if uncovered is not None:
         raise Rejected(uncovered)
     boxes: dict[Player, list[bytes]] = {player: [] for player in sealed}
@@ -122,7 +127,12 @@ def _certify(lead: Lead, session: Session) -> Role[m.Signatures]:
     if context.terms.threat == "curious":
         return ()
     members, roster = lead.bitmap(lead.survivors), context.bitmap_of(session.names)
-    signatures = yield from lead.poll("certify", m.CertifyRequest(members), m.Certify, lambda player, message: None)
+
+    def refusal(player: Player, message: m.Certify) -> str | None:
+        right = certificate.is_signed(context, session.id, roster, members, player, message.signature)
+        return None if right else "its signature on the survivors is wrong"
+
+    signatures = yield from lead.poll("certify", m.CertifyRequest(members), m.Certify, refusal)
     collected = tuple((index_of(player), message.signature) for player, message in signatures.items())
     certificate.check(context, session.id, roster, members, collected)
     for each in context.terms.nodes:

@@ -86,6 +86,9 @@ def check_sharers(context: Context, session: Session, sharers: tuple[Player, ...
     floor = session.survivors_floor()
     if len(sharers) < floor:
         raise Rejected(f"{len(sharers)} owners shared their secrets, {floor} are needed")
+    uncovered = session.check_covered((context.me,), dict.fromkeys(sharers))
+    if uncovered is not None:
+        raise Rejected(uncovered)
 
 
 def mask(

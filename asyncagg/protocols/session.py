@@ -16,7 +16,7 @@ from asyncagg.crypto.kdf import derive, encode_fields
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Rejected
 from asyncagg.protocols.graph import Graph, masking_graph
-from asyncagg.protocols.parameters import GraphParameters
+from asyncagg.protocols.parameters import GraphParameters, check_minimum_cohort
 from asyncagg.protocols.population import Infeasible
 from asyncagg.protocols.roster import Member
 from asyncagg.protocols.terms import Player, index_of
@@ -54,6 +54,7 @@ class Session:
             raise Rejected(f"{context.terms.protocol} without a policy for its graph")
         try:
             parameters = policy.parameters(len(names))
+            check_minimum_cohort(parameters, context.terms.minimum_cohort)
         except Infeasible as refusal:
             raise Rejected(str(refusal)) from None
         session = context.session_id(root, beacon)
@@ -81,9 +82,13 @@ class Session:
         """The Shamir point of a holder."""
         return self.positions[player] + 1
 
-    def check_covered(self, sharers: Mapping[Player, object]) -> str | None:
-        """None, or which owner's secrets could not be rebuilt any more with these holders."""
-        for player in sharers:
+    def check_covered(self, players: Iterable[Player], sharers: Mapping[Player, object]) -> str | None:
+        """None, or which of `players` has fewer holders than t left among those who shared.
+
+        Its secrets could not be rebuilt; and against a lying lead it would mask with too few: those left out of its U2
+        may be in everyone else's, and give away its self mask (Bell et al., CCS 2020: at least t neighbours).
+        """
+        for player in players:
             left = sum(holder in sharers for holder in self.holders(player))
             if left < self.threshold:
                 return f"{left} holders of the secrets of {player} are left, the threshold is {self.threshold}"

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from asyncagg.scenario.errors import KeyPath, Mistake, show
+from asyncagg.scenario.errors import KeyPath, Mistake, one_of, show, suggestion
 from asyncagg.scenario.faults import ByCount
 from asyncagg.scenario.schema import Scenario
 from asyncagg.scenario.workload import Digits, Python, Synthetic, Vectors
+from net.link_presets import PRESETS
 
 WORD_BITS = 64
 """Widest ring there is."""
@@ -17,6 +18,7 @@ _LISTED = 3
 def check(scenario: Scenario) -> Iterator[Mistake]:
     """Everything that does not fit together, named by the key to change and by the others that take part."""
     yield from _owners(scenario)
+    yield from _links(scenario)
     yield from _thresholds(scenario)
     yield from _reveal(scenario)
     yield from _compute_nodes(scenario)
@@ -40,6 +42,25 @@ def _owners(scenario: Scenario) -> Iterator[Mistake]:
     if per_round is not None and per_round > count:
         text = f"is {per_round}, but there are {_number(count, 'owner')} (at most {count})"
         yield _mistake(text, "owners.per_round", "owners.count")
+
+    grouped = sum(group.count for group in scenario.owners.groups)
+    if grouped > count:
+        text = f"has {_number(grouped, 'owner')}, but there are {_number(count, 'owner')} (at most {count})"
+        yield _mistake(text, "owners.groups", "owners.count")
+
+
+def _links(scenario: Scenario) -> Iterator[Mistake]:
+    """Every link that is named must be there, under a name that means one thing."""
+    known = [*scenario.links, *PRESETS]
+    for name in scenario.links:
+        if name in PRESETS:
+            yield Mistake(("links", name), "is the name of a preset (another name)")
+    named: list[tuple[KeyPath, str | None]] = [(("owners", "link"), scenario.owners.link)]
+    named += [(("owners", "groups", at, "link"), group.link) for at, group in enumerate(scenario.owners.groups)]
+    for path, link in named:
+        if link is not None and link not in known:
+            right = suggestion(link, known) or one_of(known)
+            yield Mistake(path, f"is {show(link)}, which is no link ({right})", (("links",),))
 
 
 def _thresholds(scenario: Scenario) -> Iterator[Mistake]:

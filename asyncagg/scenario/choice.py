@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import assert_never
 
 from asyncagg.scenario.faults import ByCount, ByFraction, ByProbability, Players
-from asyncagg.scenario.network import PHASES, PhaseName
+from asyncagg.scenario.phases import PHASES, PhaseName
 from asyncagg.scenario.schema import Scenario
 
 

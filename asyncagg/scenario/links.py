@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from asyncagg.scenario.compute import DeviceName
 from asyncagg.scenario.fields import Bandwidth, Duration, PositiveDuration, PositiveSize, Table, in_units
 from asyncagg.scenario.latency import Latency, built, written
 from asyncagg.scenario.units import BANDWIDTH, DURATION, MILLISECOND_NS, SIZE
@@ -20,7 +21,7 @@ class LinkTable(Table):
     preset: Preset | None = Field(None, description="a link with a name, whose keys the others here replace")
     latency: Latency = Field(
         0,
-        description='one-way delay: a duration, or a table such as { model = "lognormal", median = "40 ms", sigma = 1 }',
+        description='one-way delay: a duration, or a table { model = "lognormal", median = "40 ms", sigma = 0.5 }',
         json_schema_extra={"default": "0 s"},
     )
     jitter_ns: Duration = in_units(DURATION, "jitter", 0, "added to the latency, uniform in ± this")
@@ -46,7 +47,8 @@ class LinkTable(Table):
         try:
             self.build()
         except ValueError as error:
-            raise ValueError(f"is out of range ({error})") from None
+            rule = str(error).partition(", got ")[0]
+            raise ValueError(f"is out of range ({rule})") from None
         return self
 
     def build(self) -> Link:
@@ -88,3 +90,4 @@ class Group(Table):
 
     count: int = Field(ge=1, description="owners in the group, the next by index")
     link: LinkName | None = Field(None, description="name of their link, or of a preset; absent: the owners' own")
+    device: DeviceName | None = Field(None, description="what they compute on; absent: the owners' own")

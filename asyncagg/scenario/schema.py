@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import Field, PrivateAttr, Strict
 
 from asyncagg.scenario.aggregation import Aggregation, AggregationTable, Encoding
+from asyncagg.scenario.compute import Compute, DeviceName
 from asyncagg.scenario.errors import Mistake, ScenarioError
 from asyncagg.scenario.faults import Fault
 from asyncagg.scenario.fields import Table, inner
 from asyncagg.scenario.layers import Sources
-from asyncagg.scenario.network import Network, Phases
+from asyncagg.scenario.links import Group, LinkName, LinkTable
+from asyncagg.scenario.phases import Phases
 from asyncagg.scenario.toml import to_toml
 from asyncagg.scenario.workload import Digits, Python, Workload
 
@@ -29,11 +31,25 @@ class Owners(Table):
 
     count: int = Field(3, ge=1, le=1_000_000, description="the pinned population")
     per_round: int | None = Field(None, ge=1, description="owners in each round, chosen by the seed; absent: all")
+    link: LinkName | None = Field(None, description="name of their link, or of a preset; absent: [network]")
+    device: DeviceName | None = Field(None, description="what they compute on; absent: [compute]")
+    groups: Annotated[tuple[Group, ...], Strict(False)] = Field(
+        (), description="owners that are alike, one group after the other by index; the rest are as said here"
+    )
 
     @property
     def in_round(self) -> int:
         """Owners in each round."""
         return self.count if self.per_round is None else self.per_round
+
+    def group_number(self, index: int) -> int | None:
+        """The group of the owner with this index; None for those in no group."""
+        last = 0
+        for number, group in enumerate(self.groups):
+            last += group.count
+            if index < last:
+                return number
+        return None
 
 
 class Expect(Table):
@@ -60,8 +76,10 @@ class Scenario(Table):
     aggregation: AggregationTable = inner(Aggregation, "how their vectors are added")
     encoding: Encoding = inner(Encoding, "how values become ring elements")
     workload: Workload = inner(Digits, "what the owners hold and what is learnt")
-    network: Network = inner(Network, "the link of every player")
+    network: LinkTable = inner(LinkTable, "the link of every player that has no other")
+    links: dict[str, LinkTable] = Field(default_factory=dict, description="links by name")
     phases: Phases = inner(Phases, "how long each phase may last")
+    compute: Compute = inner(Compute, "what computing costs in virtual time; absent: nothing")
     faults: Annotated[tuple[Fault, ...], Strict(False)] = Field((), description="what goes wrong")
     expect: Expect = inner(Expect, "what the run must come to")
 
@@ -80,7 +98,9 @@ class Scenario(Table):
     def normalised(self) -> dict[str, Any]:
         """The scenario as a file would say it with nothing left out, in plain values."""
         values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return values if self.faults else {key: value for key, value in values.items() if key != "faults"}
+        if not self.owners.groups:
+            del values["owners"]["groups"]
+        return {key: value for key, value in values.items() if value or key not in ("faults", "links", "compute")}
 
     def normalised_toml(self) -> str:
         """As `normalised`, in TOML; loads to an equal scenario from any folder, as its paths are absolute."""

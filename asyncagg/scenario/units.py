@@ -6,7 +6,7 @@ exact ("1.5 s" is 1,500,000,000 ns); what is no whole number of the base unit is
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from asyncagg.scenario.errors import show
@@ -28,7 +28,7 @@ class Quantity:
     what: str
     example: str
     base: str
-    units: Mapping[str, int]
+    units: Mapping[str, int] = field(hash=False)
     zero: str
     per_second: bool = False
 

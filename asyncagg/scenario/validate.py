@@ -1,14 +1,16 @@
 """Turns the values of a document into a Scenario, or says everything that is wrong with them."""
 
 import os
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 from pydantic import ValidationError
 
-from asyncagg.scenario import faults, workload
+from asyncagg.scenario import faults, latency, workload
 from asyncagg.scenario.checks import check
 from asyncagg.scenario.errors import KeyPath, Mistake, ScenarioError
+from asyncagg.scenario.fields import Table
 from asyncagg.scenario.layers import Document
 from asyncagg.scenario.schema import Scenario, json_schema
 from asyncagg.scenario.words import mistakes
@@ -74,6 +76,13 @@ def _settle(document: Document) -> None:
         for index, fault in enumerate(values["faults"]):
             if isinstance(fault, dict) and isinstance(fault.get("players"), dict):
                 _keep_last_choice(document, ("faults", index, "players"), fault["players"])
+    tables = values.get("links")
+    names = tables if isinstance(tables, dict) else {}
+    for path in [("network",), *(("links", name) for name in names)]:
+        _settle_link(document, path)
+    compute = values.get("compute")
+    if isinstance(compute, dict):
+        _drop_older(document, ("compute",), compute, "device")
     for path in _PATHS:
         document.anchor(path)
 
@@ -81,15 +90,42 @@ def _settle(document: Document) -> None:
 def _settle_workload(document: Document, table: dict[str, Any]) -> None:
     """An override of `kind` leaves the keys of the former kind without a meaning."""
     kind = table.get("kind", workload.DEFAULT_KIND)
-    if not isinstance(kind, str) or kind not in workload.KINDS:
-        return
-    own = workload.KINDS[kind].key_names()
-    foreign = {key for other in workload.KINDS.values() for key in other.key_names()} - set(own)
-    layer = document.layer(("workload", "kind"))
-    for key in [key for key in table if key in foreign and document.layer(("workload", key)) < layer]:
-        document.drop(("workload", key))
+    _drop_former(document, ("workload",), table, "kind", kind, workload.KINDS)
     if kind == "python" and "path" not in table:
         table["path"] = os.path.abspath(document.sources.folder)
+
+
+def _settle_link(document: Document, path: KeyPath) -> None:
+    """A preset replaces what lower layers say of the link, a latency model the keys of the former model."""
+    link: Any = document.values
+    for step in path:
+        link = link.get(step) if isinstance(link, dict) else None
+    if not isinstance(link, dict):
+        return
+    _drop_older(document, path, link, "preset")
+    table = link.get("latency")
+    if isinstance(table, dict):
+        _drop_former(document, (*path, "latency"), table, "model", table.get("model"), latency.MODELS)
+        document.anchor((*path, "latency", "file"))
+
+
+def _drop_older(document: Document, path: KeyPath, table: dict[str, Any], leader: str) -> None:
+    """Drops keys said below the layer that says the `leader`, which stands for all of them."""
+    layer = document.layer((*path, leader))
+    for key in [key for key in table if document.layer((*path, key)) < layer]:
+        document.drop((*path, key))
+
+
+def _drop_former(
+    document: Document, path: KeyPath, table: dict[str, Any], tag: str, kind: object, kinds: Mapping[str, type[Table]]
+) -> None:
+    """Drops keys that only other kinds have and that were said below the layer that says the kind."""
+    if not isinstance(kind, str) or kind not in kinds:
+        return
+    foreign = {key for other in kinds.values() for key in other.key_names()} - set(kinds[kind].key_names())
+    layer = document.layer((*path, tag))
+    for key in [key for key in table if key in foreign and document.layer((*path, key)) < layer]:
+        document.drop((*path, key))
 
 
 def _keep_last_choice(document: Document, path: KeyPath, players: dict[str, Any]) -> None:

@@ -43,6 +43,8 @@ def mistakes(error: ValidationError, schema: Node) -> Iterator[Mistake]:
                 yield Mistake(place.path, "is a key that is not text (text)")
             case "union_tag_invalid":
                 yield _wrong_tag(place, given)
+            case "union_tag_not_found" if "discriminator" in place.node and isinstance(given, dict):
+                yield _no_tag(place)
             case "union_tag_not_found":
                 yield from _wrong_choice(place, given, schema)
             case _:
@@ -69,10 +71,16 @@ def _locate(schema: Node, loc: tuple[str | int, ...]) -> _Place:
             variants = tuple(_resolve(schema, variant) for variant in node["oneOf"])
             place = _Place(place.path, _resolve(schema, _variant(node, step)), place.table)
         else:
-            inner = node["items"] if "items" in node else node["properties"].get(step, {})
+            inner = node["items"] if "items" in node else _property(node, step)
             place = _Place((*place.path, step), _resolve(schema, inner), node, variants)
             variants = ()
     return place
+
+
+def _property(node: Node, key: str | int) -> Node:
+    """A key of a table, or what any key is in a table of tables with free names."""
+    inner: Node = node.get("properties", {}).get(key) or node.get("additionalProperties") or {}
+    return inner
 
 
 def _variant(union: Node, tag: str | int) -> Node:
@@ -135,6 +143,12 @@ def _wrong_tag(place: _Place, given: object) -> Mistake:
     return Mistake((*place.path, name), f"is {show(said)} ({suggestion(said, kinds) or one_of(kinds)})")
 
 
+def _no_tag(place: _Place) -> Mistake:
+    """No `kind` at all."""
+    name = place.node["discriminator"]["propertyName"]
+    return Mistake((*place.path, name), f"is missing ({one_of(place.node['discriminator']['mapping'])})")
+
+
 def _wrong_choice(place: _Place, given: object, schema: Node) -> Iterator[Mistake]:
     """None of the variants, which are told apart by the keys they have."""
     if not isinstance(given, dict) or not given:
@@ -168,9 +182,11 @@ def _elsewhere(key: str, schema: Node) -> str | None:
 
 
 def _of_another(table: Node, others: list[Node]) -> str:
-    if "kind" in table["properties"]:
-        kinds = " and ".join(quoted(other["properties"]["kind"]["const"]) for other in others)
-        return f"is a key of kind {kinds} (the kind here is {quoted(table['properties']['kind']['const'])})"
+    """A table's tag is the key that has one constant value in each variant, such as `kind`."""
+    for tag, node in table["properties"].items():
+        if "const" in node:
+            owners = " and ".join(quoted(other["properties"][tag]["const"]) for other in others)
+            return f"is a key of {tag} {owners} (the {tag} here is {quoted(node['const'])})"
     return f"cannot stand beside {next(iter(table['properties']))} (one of the two)"
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from asyncagg.scenario import Scenario, ScenarioError, json_schema, load, parse
-from asyncagg.scenario.network import PHASES
-from asyncagg.scenario.units import DURATION, SIZE
+from asyncagg.scenario.phases import PHASES
+from asyncagg.scenario.units import BANDWIDTH, DURATION, SIZE
 
 DEFAULTS = """\
 name = "x"
@@ -64,6 +64,9 @@ partition = "iid"
 
 [network]
 latency = "0 s"
+jitter = "0 s"
+loss = 0.0
+rto = "200 ms"
 """ + "".join(f'\n[phases.{phase}]\ndeadline = "30 s"\nenough = 1.0\n' for phase in PHASES)
 
 WHOLES = st.integers(1, 1000)
@@ -94,6 +97,48 @@ def players(count: int) -> st.SearchStrategy[Any]:
         st.fixed_dictionaries({"fraction": UNITS}),
         st.fixed_dictionaries({"probability": UNITS}),
     )
+
+
+def latencies() -> st.SearchStrategy[Any]:
+    """A duration, or any distribution, up to an hour."""
+    short = st.integers(1, 10**9)
+    texts = short.map(DURATION.format)
+    bounds = st.tuples(short, short).map(
+        lambda two: {"low": DURATION.format(min(two)), "high": DURATION.format(max(two))}
+    )
+    models = st.one_of(
+        bounds.map(lambda keys: {"model": "uniform", **keys}),
+        bounds.map(lambda keys: {"model": "cubic", **keys, "a": 0.3}),
+        st.fixed_dictionaries({"model": st.just("normal"), "mean": texts, "deviation": texts}),
+        st.fixed_dictionaries(
+            {"model": st.just("lognormal"), "median": texts, "sigma": UNITS}, optional={"min": st.just("1 us")}
+        ),
+        st.fixed_dictionaries({"model": st.just("exponential"), "mean": texts}, optional={"max": st.just("9 s")}),
+        st.fixed_dictionaries({"model": st.just("pareto"), "scale": texts, "alpha": st.floats(0.5, 9)}),
+        st.lists(short, min_size=2, max_size=5).map(
+            lambda sample: {"model": "empirical", "quantiles": [DURATION.format(each) for each in sorted(sample)]}
+        ),
+    )
+    return texts | models
+
+
+def links() -> st.SearchStrategy[Any]:
+    bandwidth = WHOLES.map(BANDWIDTH.format)
+    return table(
+        preset=st.sampled_from(["datacenter", "broadband", "mobile-4g", "satellite", "flamingo-2023"]),
+        latency=latencies(),
+        jitter=st.just("3 ms"),
+        bandwidth_up=bandwidth,
+        bandwidth_down=bandwidth,
+        loss=st.floats(0, 0.9),
+        rto=st.just("1 s"),
+        queue_limit=st.just("4 MiB"),
+    )
+
+
+def owners(count: int) -> st.SearchStrategy[Any]:
+    group = st.fixed_dictionaries({"count": st.integers(1, count // 2)}, optional={"link": st.just("satellite")})
+    return st.fixed_dictionaries({"count": st.just(count)}, optional={"groups": st.lists(group, max_size=2)})
 
 
 @st.composite
@@ -145,7 +190,7 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     )
     required = {
         "name": st.text(min_size=1, max_size=50),
-        "owners": st.just({"count": count}),
+        "owners": owners(count),
         "aggregation": aggregation.map(lambda keys: {"protocol": protocol, **keys}),
     }
     optional = {
@@ -155,7 +200,8 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
         "engine": st.sampled_from(["sim", "tcp"]),
         "encoding": encoding,
         "workload": st.one_of(digits, synthetic, python),
-        "network": table(latency=DURATIONS),
+        "network": links(),
+        "links": st.dictionaries(st.text(min_size=1), links(), max_size=2),
         "phases": st.dictionaries(
             st.sampled_from(PHASES), table(deadline=DURATIONS, enough=st.floats(0.01, 1)), max_size=3
         ),
@@ -340,6 +386,6 @@ def properties(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 def test_the_json_schema_says_the_defaults_that_hold() -> None:
     written = tomllib.loads(DEFAULTS)
     schema = json_schema()
-    for key, table_of in {"aggregation": "Aggregation", "encoding": "Encoding", "network": "Network"}.items():
+    for key, table_of in {"aggregation": "Aggregation", "encoding": "Encoding", "network": "LinkTable"}.items():
         said = {name: node["default"] for name, node in schema["$defs"][table_of]["properties"].items()}
-        assert said == written[key]
+        assert {name: default for name, default in said.items() if default is not None} == written[key]

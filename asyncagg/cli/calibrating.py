@@ -1,0 +1,22 @@
+"""`asyncagg calibrate`: what this machine takes, as a `[compute]` table to paste into a scenario."""
+
+from __future__ import annotations
+
+import json
+
+import threadpoolctl
+
+from asyncagg.cli.plain import refusing
+from asyncagg.engines.calibrate import calibrate
+from asyncagg.engines.experiment import prepare
+from asyncagg.scenario.load import load
+from asyncagg.scenario.toml import to_toml
+
+
+def calibrate_machine(path: str | None, as_json: bool) -> None:
+    """Measure and print; with a scenario also its gradient. typer.Exit(2) if the scenario is not right."""
+    with refusing():
+        workload = None if path is None else prepare(load(path)).workload
+    with threadpoolctl.threadpool_limits(1):
+        table = calibrate(workload)
+    print(json.dumps(table, indent=1) if as_json else to_toml({"compute": table}), end="\n" if as_json else "")

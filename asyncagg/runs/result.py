@@ -1,0 +1,120 @@
+"""`result.json`: what a run came to, as typed values and as the JSON of the contract."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = 1
+INTERRUPTED = "interrupted"
+
+
+def finite(value: float | None) -> float | None:
+    """The number as JSON can hold it: null for what is infinite or no number, as the loss of a model gone wild."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Bytes that crossed channels, headers included, summed over the players of a role."""
+
+    sent: int = 0
+    received: int = 0
+
+
+@dataclass(slots=True)
+class RoundResult:
+    """One round of a run."""
+
+    round: int
+    status: str
+    reason: str | None = None
+    attempts: int = 1
+    survivors: list[str] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Owner → the phase in which it went."""
+    silent_after: dict[str, str] = field(default_factory=dict)
+    total_weight: int | None = None
+    clipped: int | None = None
+    error_max: float | None = None
+    error_bound: float | None = None
+    exact: bool | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    traffic: dict[str, Traffic] = field(default_factory=dict)
+    key_agreements: int = 0
+    mask_expansions: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "round": self.round,
+            "status": self.status,
+            "reason": self.reason,
+            "attempts": self.attempts,
+            "survivors": self.survivors,
+            "dropped": self.dropped,
+            "silent_after": self.silent_after,
+            "total_weight": self.total_weight,
+            "clipped": self.clipped,
+            "error_max": finite(self.error_max),
+            "error_bound": self.error_bound,
+            "exact": self.exact,
+            "seconds": self.seconds,
+            "bytes": {
+                role: {"sent": traffic.sent, "received": traffic.received} for role, traffic in self.traffic.items()
+            },
+            "work": {"key_agreements": self.key_agreements, "mask_expansions": self.mask_expansions},
+            "metrics": {name: finite(value) for name, value in self.metrics.items()},
+            "warnings": self.warnings,
+        }
+
+
+@dataclass(slots=True)
+class RunResult:
+    """A whole run. Before it has ended it is a failed one, interrupted: whatever happens, that is what stays."""
+
+    name: str
+    seed: int
+    engine: str
+    protocol: str
+    owners: int
+    compute_nodes: int
+    dimension: int | None = None
+    status: str = "failed"
+    reason: str | None = INTERRUPTED
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    randomness: str = ""
+    rounding: str = ""
+    rounds: list[RoundResult] = field(default_factory=list)
+    virtual_seconds: float | None = None
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_rss_bytes: int = 0
+    trace_digest: str | None = None
+    opens_an_input: list[str] = field(default_factory=list)
+    ledger: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "seed": self.seed,
+            "engine": self.engine,
+            "protocol": self.protocol,
+            "status": self.status,
+            "reason": self.reason,
+            "owners": self.owners,
+            "compute_nodes": self.compute_nodes,
+            "dimension": self.dimension,
+            "parameters": dict(self.parameters),
+            "randomness": self.randomness,
+            "rounding": self.rounding,
+            "rounds": [each.to_json() for each in self.rounds],
+            "seconds": {"virtual": self.virtual_seconds, "wall": self.wall_seconds, "cpu": self.cpu_seconds},
+            "peak_rss_bytes": self.peak_rss_bytes,
+            "trace_digest": self.trace_digest,
+            "privacy": {"opens_an_input": self.opens_an_input, "ledger": self.ledger},
+        }
