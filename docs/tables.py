@@ -220,7 +220,7 @@ def _values(value: Schema, defs: Schema) -> str:
         case "array":
             return f"list of: {_values(value['items'], defs)}"
         case "object" if "properties" in value:
-            return " ".join(f"`{{ {key} }}`" for key in value["properties"])
+            return f"`{{ {', '.join(value['properties'])} }}`"
         case "object":
             return "table"
         case "boolean":

@@ -72,6 +72,10 @@ class Network(ABC):
         """Let others dial `player`. ListenFailed when its address cannot be had."""
 
     @abstractmethod
+    def unlisten(self, player: str) -> None:
+        """Let nobody dial `player` any more, until it listens again; channels that are there stay."""
+
+    @abstractmethod
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         """A channel from `local` to `remote`, which must be listening before the deadline.
 

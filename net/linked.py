@@ -50,6 +50,10 @@ class LinkedNetwork(Network):
 
         await self._inner.listen(player, accept_inner)
 
+    def unlisten(self, player: str) -> None:
+        """See `Network`."""
+        self._inner.unlisten(player)
+
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         """See `Network`."""
         if not self._matters(local, dialler=local):

@@ -32,6 +32,10 @@ class MemoryNetwork(Network):
         self._accepts[require_name(player)] = accept
         _wake(self._waiting.pop(player, {}))
 
+    def unlisten(self, player: str) -> None:
+        """See `Network`."""
+        self._accepts.pop(player, None)
+
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         """See `Network`."""
         if require_name(local) == require_name(remote):

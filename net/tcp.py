@@ -93,6 +93,12 @@ class TcpNetwork(Network):
         self._servers[player] = server
         self._addresses[player] = host, server.sockets[0].getsockname()[1]
 
+    def unlisten(self, player: str) -> None:
+        """See `Network`. The address stays: the player comes back to where it was."""
+        server = self._servers.pop(player, None)
+        if server is not None:
+            server.close()
+
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         """See `Network`. ValueError when `local` is not a local player, or `remote` is the same."""
         if local not in self._hub.players or local == require_name(remote):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def run_scenario(request: Request) -> int:
         directory = RunDirectory.create(request.out, scenario.name, scenario.seed)
         directory.write_result(finished.result)
         directory.write_scenario(scenario.normalised_toml())
+        finished.ledgers = directory.ledgers() if scenario.engine != "sim" else None
         try:
             _play(scenario, finished, request.quiet)
         except ScenarioError:
@@ -84,9 +86,7 @@ def _write(directory: RunDirectory, finished: Finished) -> None:
 
 def _discard(directory: RunDirectory) -> None:
     """Take away the directory of a run that could not begin, so that the same command works once files are right."""
-    for name in ("result.json", "scenario.toml"):
-        (directory.path / name).unlink()
-    directory.path.rmdir()
+    shutil.rmtree(directory.path)
 
 
 def _tell(finished: Finished, directory: RunDirectory, as_json: bool) -> int:

@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncagg.crypto.keystream import KEY_BYTES
 from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
+from asyncagg.engines.company import Company
 from asyncagg.engines.experiment import Experiment
+from asyncagg.engines.faults import Director
 from asyncagg.engines.harness import check
 from asyncagg.learning.owners import Arrays
 from asyncagg.players.compute_node import ComputeNodePlayer
@@ -24,14 +27,12 @@ from asyncagg.players.data_owner import DataOwnerPlayer, OwnerPart
 from asyncagg.players.desk import Desk, Setting, Workbench
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart, RoundOutcome
-from asyncagg.protocols.terms import MODEL_OWNER, Player, node_name, owner_name, role_of
+from asyncagg.protocols.terms import MODEL_OWNER, Label, Player, node_name, owner_name, role_of
 from asyncagg.runs.result import RoundResult, RunResult, Traffic
 from asyncagg.runs.trace import Trace
 from net.channel import Network
+from net.channel_faults import ChannelFaults
 from net.clock import now_ns
-
-FAREWELL_NS = 5_000_000_000
-"""How long players may take to notice that the run is over."""
 
 
 @dataclass(slots=True)
@@ -54,8 +55,8 @@ class World:
     """Nonce of the run."""
     network: Callable[[Player], Network]
     bench: Callable[[Player], Workbench]
-    randomness: Callable[[Player], Randomness]
-    draws_key: Callable[[int], Callable[[Any], bytes]]
+    randomness: Callable[[str], Randomness]
+    """A source for one player and purpose; no two share a stream."""
 
 
 class Cast:
@@ -75,13 +76,17 @@ class Cast:
         identities = self._identities(world)
         terms = experiment.terms(world.run, {player: each.public for player, each in identities.items()})
         self.terms = terms
+        self.company = Company()
+        self.director = Director(scenario, self, world.faults, finished.trace)
+        self.start_ns = now_ns()
         common = partial(
             Setting,
             trace=finished.trace,
             deadlines=experiment.deadlines(),
             permit_limit_ns=scenario.aggregation.permit_limit_ns,
-            start_ns=now_ns(),
+            start_ns=self.start_ns,
             population=scenario.owners.count,
+            phase_began=self.director.phase_began,
         )
 
         def setting(player: Player) -> Setting:
@@ -127,7 +132,7 @@ class Cast:
                     layout=experiment.layout,
                     encoder=experiment.encoder,
                     weighted=scenario.aggregation.weighting == "examples",
-                    draws_key=world.draws_key(index),
+                    draws_key=self._draws_key(index, world),
                     store=self._store(owner_name(index)),
                     silent_from=experiment.silent_from(index),
                 ),
@@ -136,6 +141,13 @@ class Cast:
             )
             for index in range(scenario.owners.count)
         ]
+
+    def _draws_key(self, owner: int, world: World) -> Callable[[Label], bytes]:
+        """Label → key of an owner's rounding draws: public, from the seed, or its own secret."""
+        if self.experiment.scenario.encoding.rounding_draws == "seeded":
+            return self.experiment.draws_key(owner)
+        randomness = world.randomness(f"{owner_name(owner)}/rounding")
+        return lambda label: randomness.bytes(KEY_BYTES)
 
     def _store(self, owner: Player) -> LedgerStore | None:
         """An owner's ledger: in the run directory where there is one, else in memory."""
@@ -154,7 +166,7 @@ class Cast:
             *(node_name(index) for index in range(scenario.aggregation.compute_nodes)),
             *(owner_name(index) for index in range(scenario.owners.count)),
         ]
-        return {player: Identity.generate(world.randomness(player)) for player in players}
+        return {player: Identity.generate(world.randomness(f"{player}/identity")) for player in players}
 
     async def play(self) -> None:
         """The whole run; `finished` is filled as it goes."""
@@ -166,11 +178,13 @@ class Cast:
         deadline_ns = now_ns() + self.experiment.deadlines()["publish"]
         others: list[DataOwnerPlayer | ComputeNodePlayer] = [*self.nodes, *self.owners]
         try:
-            result.reason = await run_together(
-                self.model_owner.run(deadline_ns), [player.run(deadline_ns) for player in others]
-            )
+            for player in others:
+                self.company.start(player.me, player.run(deadline_ns))
+            self.director.begin(self.start_ns)
+            result.reason = await self.company.run(self.model_owner.run(deadline_ns))
             result.status = "ok" if result.reason is None else "failed"
         finally:
+            self.director.end()
             result.wall_seconds = time.perf_counter() - wall
             result.cpu_seconds = time.process_time() - cpu
             result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -179,6 +193,36 @@ class Cast:
                 result.ledger = [finding.sentence for finding in self.model_owner.ledger.findings]
             for each in result.rounds:
                 self._tally(each)
+
+    # -- faults (this object is the director's stage) --------------------------------------------------------------
+
+    def crash(self, player: Player) -> bool:
+        """Stop a player as a crash does; whether it was running. Without the model owner the run ends."""
+        if player == MODEL_OWNER:
+            self.model_owner.crash()
+            return True
+        if not self.company.runs(player):
+            return False
+        self.company.stop(player)
+        self._others[player].crash()
+        return True
+
+    def restart(self, player: Player, state: bool) -> bool:
+        """Bring a player back that has stopped; whether it had. It dials everyone again, and is dialled."""
+        if self.company.runs(player):
+            return False
+        desk = self._others[player]
+        if not state:
+            desk.forget()
+        if isinstance(desk, DataOwnerPlayer) and not state:
+            desk.part = self._part(index_of(player))
+        self.company.start(player, self._again(desk))
+        return True
+
+    async def _again(self, desk: DataOwnerPlayer | ComputeNodePlayer) -> None:
+        if isinstance(desk, ComputeNodePlayer):
+            await desk.listen()
+        await desk.run(None)
 
     # -- what became of a round -------------------------------------------------------------------------------------
 
@@ -249,33 +293,3 @@ async def farewell(tasks: list[asyncio.Task[None]]) -> None:
                 await task
     except TimeoutError:
         return
-
-
-async def run_together(main: Coroutine[Any, Any, Any], others: list[Coroutine[Any, Any, None]]) -> Any:
-    """Run `main` to its end beside the others; an error of any of them ends all, in order."""
-    loop = asyncio.get_running_loop()
-    first = loop.create_task(main, name=MODEL_OWNER)
-    tasks = [loop.create_task(other) for other in others]
-    failed: asyncio.Future[None] = loop.create_future()
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and not failed.done():
-            failed.set_exception(error)
-            first.cancel()
-
-    for task in tasks:
-        task.add_done_callback(ended)
-    try:
-        result = await first
-        await farewell(tasks)
-        return result
-    except asyncio.CancelledError:
-        if failed.done():
-            failed.result()
-        raise
-    finally:
-        for task in (first, *tasks):
-            task.cancel()
-        await asyncio.gather(first, *tasks, return_exceptions=True)
-        if not failed.done():
-            failed.cancel()

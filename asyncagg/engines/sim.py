@@ -29,8 +29,8 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
     seed = experiment.scenario.seed
     finished.result.randomness = RANDOMNESS
 
-    def randomness(player: Player) -> InsecureSeededRandomness:
-        return InsecureSeededRandomness(seed, "secrets", player)
+    def randomness(whose: str) -> InsecureSeededRandomness:
+        return InsecureSeededRandomness(seed, "secrets", whose)
 
     limits = Limits(experiment.limits())
     network = Linker(experiment.scenario, limits).around(MemoryNetwork(limits))
@@ -40,7 +40,7 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
     def bench(player: Player) -> InlineBench:
         return InlineBench(prices(player), lambda: 1.0)
 
-    world = World(nonce, lambda player: network, bench, randomness, experiment.draws_key)
+    world = World(nonce, lambda player: network, bench, randomness)
     try:
         await Cast(experiment, world, finished, progress).play()
     finally:

@@ -38,7 +38,7 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
     nonce = randomness.bytes(RUN_NONCE_BYTES)
     networks = _networks(experiment, nonce)
     bench = ThreadBench()
-    world = World(nonce, networks.__getitem__, lambda player: bench, lambda player: randomness, experiment.draws_key)
+    world = World(nonce, networks.__getitem__, lambda player: bench, lambda whose: randomness)
     try:
         await Cast(experiment, world, finished, progress).play()
     finally:

@@ -39,15 +39,20 @@ class ComputeNodePlayer(Desk):
     async def listen(self) -> None:
         await self.setting.network.listen(self.me, self.accept)
 
-    async def run(self, deadline_ns: int) -> None:
+    async def run(self, deadline_ns: int | None) -> None:
         """Dial the model owner and the lead, then serve attempts until the run is finished."""
-        if self.me != LEAD:
-            await self.dial(LEAD, deadline_ns)
-        await self.dial(MODEL_OWNER, deadline_ns)
         try:
+            if self.me != LEAD:
+                await self.dial(LEAD, deadline_ns)
+            await self.dial(MODEL_OWNER, deadline_ns)
             await self._finished
         finally:
+            self.stop_redialling()
             self._cancel()
+
+    def crash(self) -> None:
+        self.setting.network.unlisten(self.me)
+        super().crash()
 
     # -- what is not for a role -------------------------------------------------------------------------------------
 
@@ -67,6 +72,8 @@ class ComputeNodePlayer(Desk):
         super().gone(peer, reason)
         if peer == MODEL_OWNER:
             self._finish(f"model owner gone: {reason}")
+        elif peer == LEAD and not self._finished.done():
+            self.redial(LEAD, reason)
 
     def ends_attempt(self, peer: Player) -> bool:
         return peer in (LEAD, MODEL_OWNER)

@@ -92,14 +92,17 @@ class DataOwnerPlayer(Desk):
         self._finished: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
 
-    async def run(self, deadline_ns: int) -> None:
+    async def run(self, deadline_ns: int | None) -> None:
         """Dial out to everyone, then serve attempts until the run is finished or the model owner is gone."""
-        for node in self.terms.nodes:
-            await self.dial(node, deadline_ns)
-        await self.dial(MODEL_OWNER, deadline_ns)
+        if self._finished.done():
+            self._finished = asyncio.get_running_loop().create_future()
         try:
+            for node in self.terms.nodes:
+                await self.dial(node, deadline_ns)
+            await self.dial(MODEL_OWNER, deadline_ns)
             await self._finished
         finally:
+            self.stop_redialling()
             if self._task is not None:
                 self._task.cancel()
 
@@ -126,6 +129,8 @@ class DataOwnerPlayer(Desk):
         super().gone(peer, reason)
         if peer == MODEL_OWNER:
             self._finish(f"model owner gone: {reason}")
+        elif not self._finished.done():
+            self.redial(Player(peer), reason)
 
     def ends_attempt(self, peer: Player) -> bool:
         return peer in (LEAD, MODEL_OWNER)

@@ -24,7 +24,7 @@ from asyncagg.runs.trace import Event, Record, Trace
 from net.buffers import release
 from net.channel import Channel, Network
 from net.clock import now_ns
-from net.errors import PeerError
+from net.errors import NetError, PeerError
 from net.frames import Frame
 
 NO_ROUND = Label(0, 0)
@@ -49,6 +49,8 @@ class Setting:
     permit_limit_ns: int
     start_ns: int
     population: int
+    phase_began: Callable[[Label, Phase], None] = lambda label, phase: None
+    """Told by the lead, at each phase: an experiment acts out its faults then."""
 
 
 class Desk(ABC):
@@ -70,11 +72,46 @@ class Desk(ABC):
         self.label = NO_ROUND
         self.conversations: dict[m.RoleName, Conversation] = {}
         self._stash: dict[str, list[tuple[Label, m.Message]]] = {}
+        self._redials: dict[str, asyncio.Task[None]] = {}
 
     # -- channels (this object is the sink of all its channels) ------------------------------------------------------
 
-    async def dial(self, remote: Player, deadline_ns: int) -> None:
+    async def dial(self, remote: Player, deadline_ns: int | None) -> None:
         self.joined(await self.setting.network.dial(self.me, remote, self, deadline_ns))
+
+    def redial(self, remote: Player, reason: str) -> None:
+        """A channel that we dialled is lost: dial again until it is there, unless the other side will not have us."""
+        if not reason.startswith("refused") and remote not in self._redials:
+            task = asyncio.get_running_loop().create_task(self._dial_again(remote), name=f"{self.me} to {remote}")
+            self._redials[remote] = task
+
+    async def _dial_again(self, remote: Player) -> None:
+        try:
+            await self.dial(remote, None)
+        except NetError as error:
+            self.departed[remote] = str(error)
+        finally:
+            self._redials.pop(remote, None)
+
+    def stop_redialling(self) -> None:
+        for task in list(self._redials.values()):
+            task.cancel()
+
+    def crash(self) -> None:
+        """Stop as a process does: whoever talks to this player loses it, and what was under way is forgotten.
+
+        Who runs the player cancels `run`; calling `run` again brings it back with what it kept.
+        """
+        for channel in self.channels.values():
+            channel.close("crashed")
+        self.channels.clear()
+        self.departed.clear()
+        self.conversations.clear()
+        self._stash.clear()
+
+    def forget(self) -> None:
+        """Lose what a crashed player kept in memory."""
+        self.label = NO_ROUND
 
     def accept(self, channel: Channel) -> Desk:
         self.joined(channel)
@@ -214,6 +251,7 @@ class Desk(ABC):
     def phase_began(self, label: Label, phase: Phase) -> None:
         self.account.of(label.round).phases.append((self.now(), phase))
         self.note(label, phase, "phase", "", "")
+        self.setting.phase_began(label, phase)
 
     def now(self) -> int:
         return now_ns() - self.setting.start_ns

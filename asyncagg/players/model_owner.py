@@ -95,6 +95,7 @@ class ModelOwnerPlayer(Desk):
         self._observe = observe
         self.ledger = Ledger(rules) if rules is not None else None
         self._arrival = asyncio.Event()
+        self._crashed = False
 
     async def listen(self) -> None:
         await self.setting.network.listen(self.me, self.accept)
@@ -108,10 +109,21 @@ class ModelOwnerPlayer(Desk):
             self._observe(outcome)
             if outcome.status == "failed":
                 stopped = f"round {index}: {outcome.reason}"
+            elif self._crashed:
+                stopped = f"{self.me} crashed after round {index}"
+            if stopped is not None:
                 break
         for peer in list(self.channels):
             self.send(self.label, Player(peer), m.Finish(stopped or "done"), "reveal")
         return stopped
+
+    def crash(self) -> None:
+        """See `Desk`; the run ends with the model owner."""
+        self._crashed = True
+        for conversation in self.conversations.values():
+            conversation.fail(RoundFailed(f"{self.me} crashed"))
+        self.setting.network.unlisten(self.me)
+        super().crash()
 
     # -- who is there -----------------------------------------------------------------------------------------------
 
@@ -158,7 +170,8 @@ class ModelOwnerPlayer(Desk):
                 continue
             await self._succeed(outcome, revealed, mean)
             return outcome
-        outcome.status = "skipped" if self.part.on_failure == "skip" else "failed"
+        skipped = self.part.on_failure == "skip" and not self._crashed
+        outcome.status = "skipped" if skipped else "failed"
         outcome.ended_ns = self.now()
         return outcome
 
@@ -175,7 +188,7 @@ class ModelOwnerPlayer(Desk):
 
     def _may_retry(self, failure: RoundFailed, outcome: RoundOutcome) -> bool:
         """Whether the policy, and the protocol's rule on sums that may yet come to be known, allow another attempt."""
-        if self.part.on_failure != "retry":
+        if self._crashed or self.part.on_failure != "retry":
             return False
         if self.protocol.name == "pairwise" and failure.exposed:
             if self.terms.threat == "lying":

@@ -51,6 +51,12 @@ class RunDirectory:
         temporary.write_text(text + "\n", encoding="utf-8")
         os.replace(temporary, self.path / "result.json")
 
+    def ledgers(self) -> Path:
+        """The folder of the data owners' privacy ledgers."""
+        folder = self.path / "ledgers"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def write_scenario(self, toml: str) -> None:
         (self.path / "scenario.toml").write_text(toml, encoding="utf-8")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from asyncagg.scenario.errors import KeyPath, Mistake, one_of, show, suggestion
-from asyncagg.scenario.faults import ByCount
+from asyncagg.scenario.faults import ALL_ROUNDS, ByCount, Choice, Drop, Event, Fault, Restart, Slow
 from asyncagg.scenario.schema import Scenario
 from asyncagg.scenario.workload import Digits, Python, Synthetic, Vectors
 from net.link_presets import PRESETS
@@ -134,25 +134,53 @@ def _workload(scenario: Scenario) -> Iterator[Mistake]:
 
 def _faults(scenario: Scenario) -> Iterator[Mistake]:
     for index, fault in enumerate(scenario.faults):
-        where: KeyPath = ("faults", index, "players")
-        owners = _at("owners.count", "owners.per_round")
-        match fault.players:
-            case tuple() as names:
-                for at, text in _wrong_names(names, scenario.owners.count):
-                    yield Mistake((*where, at), text, owners)
-            case ByCount(count=count) if count > scenario.owners.in_round:
-                there = scenario.owners.in_round
-                text = f"is {count}, but a round has {_number(there, 'owner')} (at most {there})"
-                yield Mistake((*where, "count"), text, owners)
+        where: KeyPath = ("faults", index)
+        for key in ("players", "peers"):
+            for path, text in _wrong_players(scenario, fault, getattr(fault, key, None)):
+                yield Mistake((*where, key, *path), text, _at("owners.count", "owners.per_round"))
+        if isinstance(fault, Event):
+            yield from _wrong_time(where, fault)
+        if isinstance(fault, Slow) and fault.factor == 1 and not fault.delay_ns:
+            yield Mistake((*where, "factor"), "is 1, and there is no delay (a factor above 1, or a delay)")
 
 
-def _wrong_names(names: tuple[str, ...], count: int) -> Iterator[tuple[int, str]]:
-    known = [f"data-owner-{index}" for index in range(count)]
+def _wrong_time(where: KeyPath, fault: Event) -> Iterator[Mistake]:
+    if fault.phase is None and fault.at_ns is None:
+        yield Mistake((*where, "phase"), "is missing (a phase, or a time: at)")
+    if fault.at_ns is not None:
+        for key, given in (("phase", fault.phase is not None), ("rounds", fault.rounds != ALL_ROUNDS)):
+            if given:
+                yield Mistake((*where, key), "cannot stand beside at (one of the two)", ((*where, "at"),))
+
+
+def _wrong_players(scenario: Scenario, fault: Fault, players: object) -> Iterator[tuple[KeyPath, str]]:
+    match players:
+        case tuple():
+            everyone = not isinstance(fault, Drop)
+            model_owner = not isinstance(fault, Drop | Restart)
+            for at, text in _wrong_names(players, _known(scenario, everyone, model_owner), everyone):
+                yield (at,), text
+        case ByCount(count=count) if count > scenario.owners.in_round:
+            there = scenario.owners.in_round
+            yield ("count",), f"is {count}, but a round has {_number(there, 'owner')} (at most {there})"
+    if isinstance(players, Choice) and players.correlated_by is not None and not scenario.owners.groups:
+        yield ("correlated_by",), 'is "group", but there are none ([[owners.groups]])'
+
+
+def _known(scenario: Scenario, everyone: bool, model_owner: bool) -> list[str]:
+    known = [f"data-owner-{index}" for index in range(scenario.owners.count)]
+    if everyone:
+        known += [f"compute-node-{index}" for index in range(scenario.aggregation.compute_nodes)]
+    return [*known, "model-owner"] if model_owner else known
+
+
+def _wrong_names(names: tuple[str, ...], known: list[str], everyone: bool) -> Iterator[tuple[int, str]]:
     allowed = frozenset(known)
-    right = ", ".join(known) if count <= _LISTED else f"{known[0]} to {known[-1]}"
+    right = ", ".join(known) if len(known) <= _LISTED else f"{known[0]} to {known[-1]}"
+    what = "player that it can strike" if everyone else "data owner of this scenario"
     for at, name in enumerate(names):
         if name not in allowed:
-            yield at, f"is {show(name)}, which is no data owner of this scenario ({right})"
+            yield at, f"is {show(name)}, which is no {what} ({right})"
         elif name in names[:at]:
             yield at, f"is {show(name)} a second time (each player once)"
 

@@ -130,17 +130,15 @@ def _rounds() -> Any:
     return Field(ALL_ROUNDS, description='"all", a list, or "3-5"', json_schema_extra={"default": "all"})
 
 
-def _players(whom: str) -> Any:
-    return Field(
-        description=f"{whom}: a list of names, or {{ count = 2 }}, {{ fraction = 0.3 }} or {{ probability = 0.1 }}"
-    )
+def _players() -> Any:
+    return Field(description="a list of names, or { count = 2 }, { fraction = 0.3 } or { probability = 0.1 }")
 
 
 class Drop(Table):
     """Owners that fall silent for the rest of the round."""
 
     kind: Literal["drop"] = Field(description="what happens: the players fall silent for the rest of the round")
-    players: Players = _players("owners")
+    players: Players = _players()
     phase: SpeakingPhase = Field(description="the first phase in which the players say nothing")
     rounds: RoundSet = _rounds()
 
@@ -165,7 +163,7 @@ class Slow(Lasting):
     """Players that take longer, to send and to compute."""
 
     kind: Literal["slow"] = Field(description="what the players send and compute takes longer")
-    players: Players = _players("who is slow")
+    players: Players = _players()
     factor: float = Field(1.0, ge=1, lt=1e6, description="how many times as long")
     delay_ns: Duration = in_units(DURATION, "delay", 0, "and how much more for each message")
 
@@ -174,7 +172,7 @@ class Crash(Lasting):
     """Players that stop; they come back by `lasts` or by `restart`."""
 
     kind: Literal["crash"] = Field(description="the players stop: connections and the attempt under way are lost")
-    players: Players = _players("who stops")
+    players: Players = _players()
 
 
 class Restart(Event):
@@ -189,7 +187,7 @@ class Partition(Lasting):
     """Two groups that cannot reach each other."""
 
     kind: Literal["partition"] = Field(description="two groups cannot reach each other; what they send waits")
-    players: Players = _players("one group")
+    players: Players = _players()
     peers: Names | None = Field(None, description="names of the other group; absent: everyone else")
 
 
@@ -203,7 +201,7 @@ class Hold(Lasting):
     """What players send waits, in one direction."""
 
     kind: Literal["hold"] = Field(description="what the players send waits on its way; they are still reached")
-    players: Players = _players("senders")
+    players: Players = _players()
     peers: Names | None = Field(None, description="names of the receivers; absent: everyone else")
 
 
@@ -219,7 +217,7 @@ class Reset(Event):
     kind: Literal["reset"] = Field(
         description="connections between two groups break; whoever loses the model owner is out"
     )
-    players: Players = _players("one group")
+    players: Players = _players()
     peers: Names | None = Field(None, description="names of the other group; absent: everyone else")
 
 
@@ -227,7 +225,7 @@ class Corrupt(Event):
     """Damaged vectors."""
 
     kind: Literal["corrupt"] = Field(description="one byte of a message changes on its way")
-    players: Players = _players("senders")
+    players: Players = _players()
     frames: int = Field(1, ge=1, le=1_000_000, description="how many messages of each of the players")
     message: str | None = Field(None, description="kind of message, as in the trace; absent: any")
 
@@ -236,9 +234,6 @@ Fault = Annotated[
     Drop | Slow | Crash | Restart | Partition | Heal | Hold | Release | Reset | Corrupt, Field(discriminator="kind")
 ]
 """Anything that `[[faults]]` may hold."""
-
-Chosen = Drop | Slow | Crash | Partition | Hold | Reset | Corrupt
-"""Those that strike players who may be chosen by the seed."""
 
 ON_CHANNELS = (Slow, Partition, Heal, Hold, Release, Reset, Corrupt)
 """Those that act on channels."""

@@ -113,7 +113,7 @@ def _expected(place: _Place, given: object) -> str:
         return f"a whole number{_bounds(node)}"
     if node.get("type") == "number":
         return f"a number{_bounds(node)}"
-    if "$ref" in node.get("items", {}):
+    if node.get("items", {}).keys() & {"$ref", "oneOf"}:
         return f"a list of tables, [[{dotted(place.path)}]]"
     right = _TYPES.get(node.get("type", ""), str(node.get("description")))
     right += ", not empty" if "minLength" in node or "minItems" in node else ""
@@ -187,7 +187,8 @@ def _of_another(table: Node, others: list[Node]) -> str:
         if "const" in node:
             owners = " and ".join(quoted(other["properties"][tag]["const"]) for other in others)
             return f"is a key of {tag} {owners} (the {tag} here is {quoted(node['const'])})"
-    return f"cannot stand beside {next(iter(table['properties']))} (one of the two)"
+    own = next(key for key in table["properties"] if key not in others[0]["properties"])
+    return f"cannot stand beside {own} (one of the two)"
 
 
 def _list_of(keys: list[str]) -> str:

@@ -13,7 +13,7 @@ from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, check_published
 from asyncagg.protocols.effects import Effect, Rejected, Send
 from asyncagg.protocols.owner_secrets import OwnerSecrets
-from asyncagg.protocols.terms import LEAD, owner_name
+from asyncagg.protocols.terms import LEAD, MODEL_OWNER, owner_name
 from asyncagg.protocols.unmasking import Recovered
 
 BAD = owner_name(2)
@@ -29,7 +29,10 @@ def replayed(kind: type[m.Message]) -> Twist:
             kept = effect.message if data is None else replace(effect.message, data=bytes(data))  # type: ignore[type-var]
             earlier[effect.to] = kept
             return (effect,)
-        return (Send(effect.to, earlier[effect.to]),)
+        old = earlier[effect.to]
+        if isinstance(old, m.MaskedSlice):  # as of now: what is left to tell it by is its checksum
+            old = replace(old, digest=context.digest)
+        return (Send(effect.to, old),)
 
     return sending(kind, again)
 
@@ -47,6 +50,7 @@ def test_an_upload_of_another_round_is_dropped_by_name(protocol: str) -> None:
     assert any("checksum differs" in reason for reason in played.notes("drop", BAD))
     second = played.result.rounds[1]
     assert second.dropped == {BAD: "upload"}
+    assert second.status == ("failed" if protocol == "pairwise" else "ok")
     assert second.exact is (None if protocol == "pairwise" else True)
 
 
@@ -196,7 +200,8 @@ def test_garbage_costs_its_sender_its_part_and_nobody_else_anything(name: str, t
     played = play(scenario(6, "secagg", threat=threat), {BAD: GARBAGE[name]})
     assert played.round.exact
     assert list(played.round.dropped) == [BAD]
-    assert played.notes("drop", BAD) and "silent" not in played.notes("drop", BAD)[0]
+    (reason,) = played.notes("drop", BAD)
+    assert "silent" not in reason
     Coalition(played, owners(0)).check_it_is_blind(4)
 
 
@@ -232,12 +237,12 @@ def test_an_owner_cannot_speak_for_the_lead(kind: type[m.Message]) -> None:
 
 def test_an_owner_cannot_give_the_model_owner_a_sum() -> None:
     def speak(context: Context, effect: Send) -> Iterable[Effect]:
-        yield Send(owner_name(0), m.Roster(b"\1", bytes(32), (), b"", b"", b""))
+        yield Send(MODEL_OWNER, m.Report(b"\1", (), ()))
         yield Send(LEAD, m.Held(0))
         yield effect
 
     played = play(scenario(6, "secagg"), {BAD: sending(m.Advertise, speak)})
-    assert "sent roster, which only compute-node-0 may send here" in played.notes("refuse", BAD)
+    assert "sent report, which is not its to send" in played.notes("refuse", BAD)
     assert played.round.exact
 
 

@@ -1,4 +1,4 @@
-"""Owners that fall silent: in every phase, chosen in every way, on both engines; retries, and silence that is no owner's."""
+"""Owners that fall silent: in every phase, chosen in every way, on both engines; retries; nodes that fall silent."""
 
 import pytest
 from support.runs import run

@@ -141,6 +141,33 @@ def owners(count: int) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries({"count": st.just(count)}, optional={"groups": st.lists(group, max_size=2)})
 
 
+EVENTS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "slow": {"factor": st.just(2.5), "lasts": DURATIONS},
+    "crash": {"lasts": DURATIONS},
+    "restart": {"state": st.booleans()},
+    "partition": {"peers": st.just(["compute-node-1"]), "lasts": DURATIONS},
+    "heal": {},
+    "hold": {"peers": st.just(["model-owner"])},
+    "release": {},
+    "reset": {"peers": st.just(["data-owner-0"])},
+    "corrupt": {"frames": WHOLES, "message": st.just("masked-slice")},
+}
+
+
+def event(kind: str, count: int) -> st.SearchStrategy[Any]:
+    """A fault other than `drop`, by phase or by time."""
+    required: dict[str, st.SearchStrategy[Any]] = {"kind": st.just(kind)}
+    if kind not in ("heal", "release", "restart"):
+        required["players"] = players(count)
+    if kind == "slow":
+        required["delay"] = st.just("1 ms")
+    by_phase = st.fixed_dictionaries(
+        {**required, "phase": st.sampled_from(PHASES)}, optional={"rounds": rounds(), **EVENTS[kind]}
+    )
+    by_time = st.fixed_dictionaries({**required, "at": DURATIONS}, optional=EVENTS[kind])
+    return by_phase | by_time
+
+
 @st.composite
 def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     """The values of any sound scenario, with any of its keys left out."""
@@ -184,10 +211,11 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
         {"kind": st.just("python"), "owner": st.just("m:Owner"), "model_owner": st.just("a.b:Model")},
         optional={"options": st.dictionaries(st.text(), FREE, max_size=3)},
     )
-    fault = st.fixed_dictionaries(
+    drop = st.fixed_dictionaries(
         {"kind": st.just("drop"), "players": players(count), "phase": st.sampled_from(PHASES[:-1])},
         optional={"rounds": rounds()},
     )
+    fault = drop | st.one_of(*(event(kind, count) for kind in EVENTS))
     required = {
         "name": st.text(min_size=1, max_size=50),
         "owners": owners(count),

@@ -337,8 +337,9 @@ class Coalition:
         terms = next(iter(self.kept.values())).session.context.terms
         whole = {}
         for sender, parts in slices.items():
-            if sender not in self.corrupt and len(parts) == len(terms.nodes):
-                bounds = [terms.slice_bounds(node) for node in range(len(parts))]
+            bounds = [terms.slice_bounds(node) for node in range(len(terms.nodes))]
+            right = [len(parts.get(node, b"")) == terms.slice_bytes(node) for node in range(len(bounds))]
+            if sender not in self.corrupt and all(right):
                 whole[sender] = np.concatenate(
                     [unpack(parts[node], stop - start, terms.ring.bits) for node, (start, stop) in enumerate(bounds)]
                 )

@@ -24,7 +24,7 @@ from asyncagg.protocols.context import Context, GraphPolicy, Terms
 from asyncagg.protocols.population import Population, exact
 from asyncagg.protocols.registry import PROTOCOLS, Protocol
 from asyncagg.protocols.revealing import Revealed
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Player, node_name, owner_name
+from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Player, index_of, node_name, owner_name
 from asyncagg.vectors.ring import Words, smallest_ring
 from asyncagg.vectors.slices import SlicePlan
 
@@ -242,7 +242,9 @@ class Hand:
         actor.steps += 1
         answer, actor.answer = actor.answer, None
         try:
-            actor.answer = self._carry_out(actor, actor.role.send(answer))
+            wrong = isinstance(answer, e.Rejected)
+            effect = actor.role.throw(answer) if wrong else actor.role.send(answer)
+            actor.answer = self._carry_out(actor, effect)
         except StopIteration as stop:
             actor.done, actor.result = True, stop.value
         except (e.PeerGone, e.Rejected, m.MessageError) as error:
@@ -255,7 +257,10 @@ class Hand:
             case e.Receive():
                 actor.wait = effect
             case e.Compute(_, work):
-                return work()
+                try:
+                    return work()
+                except e.Rejected as error:  # the role may have something to add to it
+                    return error
             case e.Phase(name):
                 actor.phase = name
                 actor.expired.clear()
@@ -323,6 +328,8 @@ class Hand:
     # -- ends -------------------------------------------------------------------------------------------------------
 
     def _refuse(self, actor: Actor, peer: Player, reason: str) -> None:
+        if actor.kind == "node" and peer in self.inputs:
+            self.send(actor.player, LEAD, m.Faulty(index_of(peer), reason))
         actor.refused.setdefault(peer, reason)
         actor.gone.setdefault(peer, f"refused: {reason}")
 
@@ -353,7 +360,7 @@ class Hand:
 
     def _depart(self, peer: Player, to: Player, reason: str) -> None:
         for actor in self.actors[to].values():
-            ends = peer == LEAD and actor.kind != "lead" or peer == MODEL_OWNER
+            ends = (peer == LEAD and actor.kind != "lead") or peer == MODEL_OWNER
             if ends:
                 self._end(actor, reason)
             else:

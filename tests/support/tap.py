@@ -67,6 +67,9 @@ class TappedNetwork(Network):
     async def listen(self, player: str, accept: Accept) -> None:
         await self._network.listen(player, lambda channel: accept(TappedChannel(channel, self._tap)))
 
+    def unlisten(self, player: str) -> None:
+        self._network.unlisten(player)
+
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         return TappedChannel(await self._network.dial(local, remote, sink, deadline_ns), self._tap)
 

@@ -1,0 +1,174 @@
+"""Acts out the scenario's `[[faults]]` and says so in the trace: when the lead begins a phase, or at a time.
+
+`drop` is not here: an owner that falls silent does so by itself (`choice.dropped`). A fault with a phase happens once
+in each of its rounds, in the first attempt that gets so far; a phase that the protocol lacks means its next one. Who is
+struck follows from the seed. What acts on channels is `net.channel_faults`; a crash ends a player's part in the run, and
+a restart begins it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from asyncagg.protocols.terms import MODEL_OWNER, PHASES, Label, Phase, Player
+from asyncagg.runs.trace import Record, Trace
+from asyncagg.scenario import choice, faults
+from asyncagg.scenario.schema import Scenario
+from net.channel_faults import ChannelFaults
+from net.clock import call_at_ns, now_ns
+
+BEFORE = Label(0, 0)
+
+
+class Stage(Protocol):
+    """Where players can be stopped and brought back."""
+
+    def crash(self, player: Player) -> bool:
+        """Stop a player; whether it was there."""
+
+    def restart(self, player: Player, state: bool) -> bool:
+        """Bring a player back, with or without what it kept in memory; whether it had been stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A partition or a hold in force."""
+
+    kind: str
+    players: tuple[str, ...]
+    peers: tuple[str, ...] | None
+
+
+def channel_faults(scenario: Scenario) -> ChannelFaults | None:
+    """What acts on the channels of a process; None where the scenario has nothing to act out there."""
+    needed = any(isinstance(fault, faults.ON_CHANNELS) for fault in scenario.faults)
+    return ChannelFaults(scenario.seed) if needed else None
+
+
+class Director:
+    """Acts out the faults of one run in one process."""
+
+    def __init__(self, scenario: Scenario, stage: Stage, channels: ChannelFaults | None, trace: Trace) -> None:
+        self._stage = stage
+        self._scenario = scenario
+        self._channels = channels
+        self._trace = trace
+        self._start_ns = 0
+        self._label, self._phase = BEFORE, PHASES[0]
+        self._done: dict[tuple[int, int], None] = {}
+        self._cuts: dict[_Cut, None] = {}
+        self._timers: list[asyncio.TimerHandle] = []
+        self._crashed: dict[Player, None] = {}
+
+    def begin(self, start_ns: int) -> None:
+        """The run starts: what has a time happens at it, counted from `start_ns`."""
+        self._start_ns = start_ns
+        for number, fault in enumerate(self._scenario.faults):
+            if isinstance(fault, faults.Event) and fault.at_ns is not None:
+                self._later(fault.at_ns, self._act, number, None)
+
+    def phase_began(self, label: Label, phase: Phase) -> None:
+        """The lead has begun a phase: act out what belongs there."""
+        self._label, self._phase = label, phase
+        for number, fault in enumerate(self._scenario.faults):
+            if not isinstance(fault, faults.Event) or fault.phase is None or label.round not in fault.rounds:
+                continue
+            if (number, label.round) not in self._done and PHASES.index(fault.phase) <= PHASES.index(phase):
+                self._done[number, label.round] = None
+                self._act(number, label.round)
+
+    def end(self) -> None:
+        """The run is over: nothing more happens."""
+        for timer in self._timers:
+            timer.cancel()
+
+    # -- what happens -----------------------------------------------------------------------------------------------
+
+    def _act(self, number: int, round_number: int | None) -> None:
+        fault = self._scenario.faults[number]
+        players = choice.struck(self._scenario, number, round_number)
+        match fault:
+            case faults.Crash():
+                self._crash(players, fault.lasts_ns)
+            case faults.Restart():
+                self._restart(players if fault.players is not None else tuple(self._crashed), fault.state)
+            case _ if self._channels is not None:
+                self._act_on(self._channels, fault, players)
+
+    def _act_on(self, channels: ChannelFaults, fault: faults.Fault, players: tuple[str, ...]) -> None:
+        match fault:
+            case faults.Heal():
+                self._mend(channels, "partition")
+            case faults.Release():
+                self._mend(channels, "hold")
+            case faults.Slow():
+                for player in players:
+                    self._slow(channels, player, fault)
+            case faults.Corrupt():
+                for player in players:
+                    self._note(player, channels.corrupt(player, fault.frames, fault.message))
+            case faults.Reset() if players:
+                self._note("", channels.reset(players, fault.peers))
+            case (faults.Partition() | faults.Hold()) if players:
+                self._cut(channels, _Cut(fault.kind, players, fault.peers), fault.lasts_ns)
+
+    def _crash(self, players: tuple[str, ...], lasts_ns: int | None) -> None:
+        struck = tuple(Player(name) for name in players if self._stage.crash(Player(name)))
+        for player in struck:
+            self._crashed[player] = None
+            self._note(player, "crash")
+        if lasts_ns is not None:
+            back = tuple(player for player in struck if player != MODEL_OWNER)
+            self._later(self._now() + lasts_ns, self._restart, back, True)
+
+    def _restart(self, players: tuple[str, ...], state: bool) -> None:
+        for name in players:
+            player = Player(name)
+            if player != MODEL_OWNER and self._stage.restart(player, state):
+                self._crashed.pop(player, None)
+                self._note(player, "restart" if state else "restart without state")
+
+    def _slow(self, channels: ChannelFaults, player: str, fault: faults.Slow) -> None:
+        self._note(player, channels.slow(player, fault.factor, fault.delay_ns))
+        if fault.lasts_ns is not None:
+            self._later(self._now() + fault.lasts_ns, self._as_usual, channels, player)
+
+    def _as_usual(self, channels: ChannelFaults, player: str) -> None:
+        self._note(player, channels.slow(player))
+
+    def _cut(self, channels: ChannelFaults, cut: _Cut, lasts_ns: int | None) -> None:
+        if cut in self._cuts:
+            return
+        self._cuts[cut] = None
+        begin = channels.partition if cut.kind == "partition" else channels.hold
+        self._note("", begin(cut.players, cut.peers))
+        if lasts_ns is not None:
+            self._later(self._now() + lasts_ns, self._end_cut, channels, cut)
+
+    def _mend(self, channels: ChannelFaults, kind: str) -> None:
+        for cut in [cut for cut in self._cuts if cut.kind == kind]:
+            self._end_cut(channels, cut)
+
+    def _end_cut(self, channels: ChannelFaults, cut: _Cut) -> None:
+        if cut in self._cuts:
+            del self._cuts[cut]
+            end = channels.heal if cut.kind == "partition" else channels.release
+            self._note("", end(cut.players, cut.peers))
+
+    # -- the rest ---------------------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        """Nanoseconds since the start of the run."""
+        return now_ns() - self._start_ns
+
+    def _later(self, at_ns: int, action: Callable[..., None], *arguments: object) -> None:
+        self._timers.append(call_at_ns(self._start_ns + at_ns, action, *arguments))
+
+    def _note(self, player: str, what: str) -> None:
+        label, phase = self._label, self._phase
+        self._trace.add(
+            Record(self._now(), label.round, label.attempt, phase, "fault", player, player, "", 0, "", what)
+        )

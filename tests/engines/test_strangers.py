@@ -1,0 +1,82 @@
+"""Strangers at the ports of a run over TCP: each is refused under a name of its own, and the run is unharmed."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+
+import msgpack
+import pytest
+from support.runs import scenario
+from support.tap import Tap
+
+from asyncagg.api import Result, run_async
+from net.errors import Refusal
+from net.frames import MAGIC, PREFIX, Frame, pack_frame
+from net.hello import HELLO, VERSION
+
+
+def hello(to: str, **changes: object) -> bytes:
+    said = {"version": VERSION, "run": b"another run of it", "players": ["data-owner-0"], "auth": {}} | changes
+    return pack_frame(Frame("data-owner-0", to, HELLO, msgpack.packb(said)))
+
+
+def header(to: str, kind: str, body: int, payload: int) -> bytes:
+    packed = msgpack.packb(["data-owner-0", to, kind, body, payload])
+    return PREFIX.pack(MAGIC, len(packed)) + packed
+
+
+def attacks(to: str) -> dict[Refusal, bytes]:
+    """What strangers say to a player, by what they are refused for."""
+    return {
+        Refusal.GARBAGE: b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        Refusal.TOO_LARGE: header(to, HELLO, 2**31, 2**40),
+        Refusal.UNKNOWN_KIND: header(to, "masked-slice", 64, 1 << 30),
+        Refusal.TRUNCATED: hello(to)[:-5],
+        Refusal.WRONG_RUN: hello(to),
+        Refusal.WRONG_VERSION: hello(to, version=VERSION + 1),
+    }
+
+
+async def attack(port: int, data: bytes, cut: bool) -> None:
+    """Say it, and wait to be shown the door."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(data)
+        if cut:
+            writer.write_eof()
+        async with asyncio.timeout(5):
+            await reader.read()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+async def strangers(tap: Tap, player: str) -> None:
+    """Every attack on one player's port, as soon as it is there."""
+    network = None
+    while network is None:
+        await asyncio.sleep(0)
+        network = next((each for each in tap.networks if player in each._servers), None)
+    port = network._addresses[player][1]
+    for code, data in attacks(player).items():
+        await attack(port, data, cut=code is Refusal.TRUNCATED)
+
+
+@pytest.mark.asyncio(loop_factories=["real"])
+async def test_a_run_does_not_notice_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    tap = Tap().install(monkeypatch)
+    players = ["model-owner", "compute-node-0", "compute-node-1", "compute-node-2"]
+    values = scenario("secagg", 4, "tcp", rounds=40)
+    run = asyncio.create_task(run_async(values))
+    tracemalloc.start()
+    await asyncio.gather(*(strangers(tap, player) for player in players))
+    result: Result = await run
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert result["status"] == "ok", result["reason"]
+    assert all(each["exact"] and len(each["survivors"]) == 4 for each in result["rounds"])
+    for network in tap.networks[: len(players)]:
+        assert network.refusals == dict.fromkeys(attacks(""), 1)
+    assert peak < 100 << 20
