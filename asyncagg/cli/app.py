@@ -145,3 +145,24 @@ def plan(
         4 * dimension if parameter_bytes is None else parameter_bytes,
     )
     raise typer.Exit(plan_round(question, as_json))
+
+
+@app.command()
+def verify(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run.", show_default=False)]) -> None:
+    """Run it again and compare: a sim run record by record, any other by survivors and means."""
+    from asyncagg.cli.verifying import verify_run
+
+    raise typer.Exit(verify_run(run))
+
+
+@app.command()
+def calibrate(
+    scenario: Annotated[
+        str | None, typer.Argument(metavar="[SCENARIO]", help="For the price of its gradient.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure this machine and print the [compute] table."""
+    from asyncagg.cli.calibrating import calibrate_machine
+
+    calibrate_machine(scenario, as_json)

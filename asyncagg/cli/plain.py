@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+PROGRAM = "asyncagg"
 BAD_USAGE = 2
 
 _UsageError: Any = typer.BadParameter.__base__
@@ -22,9 +23,9 @@ class PlainGroup(TyperGroup):
     def main(self, *args: Any, **given: Any) -> Any:
         """As click's, always to the end of the process: SystemExit with the status."""
         try:
-            status = super().main(*args, **{**given, "standalone_mode": False})
+            status = super().main(*args, **{**given, "prog_name": PROGRAM, "standalone_mode": False})
         except _UsageError as error:
-            command = error.ctx.command_path if error.ctx is not None else "asyncagg"
+            command = error.ctx.command_path if error.ctx is not None else PROGRAM
             complain([f"{command}: {' '.join(error.format_message().split())} ({command} --help)"])
             status = BAD_USAGE
         sys.exit(status if isinstance(status, int) else 0)

@@ -1,5 +1,7 @@
 """Signatures of pinned identities: Ed25519 (RFC 8032)."""
 
+from functools import lru_cache
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -54,6 +56,7 @@ class Identity:
         return f"Identity(public={self.public.hex()})"
 
 
+@lru_cache(maxsize=1 << 14)  # in one process all owners check the same signatures
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` over `message` is by the holder of `public`; malformed ones are simply not."""
     if len(public) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:

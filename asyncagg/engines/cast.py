@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,15 @@ from asyncagg.players.data_owner import DataOwnerPlayer, OwnerPart
 from asyncagg.players.desk import Desk, Setting, Workbench
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart, RoundOutcome
-from asyncagg.protocols.terms import MODEL_OWNER, Label, Player, node_name, owner_name, role_of
+from asyncagg.protocols.terms import MODEL_OWNER, Label, Player, index_of, node_name, owner_name, role_of
 from asyncagg.runs.result import RoundResult, RunResult, Traffic
 from asyncagg.runs.trace import Trace
 from net.channel import Network
 from net.channel_faults import ChannelFaults
 from net.clock import now_ns
+
+REUNION_NS = 1_000_000_000
+"""How long a compute node that comes back waits for those who lost it."""
 
 
 @dataclass(slots=True)
@@ -57,6 +61,8 @@ class World:
     bench: Callable[[Player], Workbench]
     randomness: Callable[[str], Randomness]
     """A source for one player and purpose; no two share a stream."""
+    faults: ChannelFaults | None = None
+    """What acts on the channels of `network`, where anything does."""
 
 
 class Cast:
@@ -70,6 +76,7 @@ class Cast:
         progress: Callable[[RoundResult], None],
     ) -> None:
         self.experiment = experiment
+        self.world = world
         self.finished = finished
         self.progress = progress
         scenario = experiment.scenario
@@ -127,26 +134,33 @@ class Cast:
                 setting(owner_name(index)),
                 terms,
                 experiment.protocol,
-                OwnerPart(
-                    owner=experiment.workload.owner(index),
-                    layout=experiment.layout,
-                    encoder=experiment.encoder,
-                    weighted=scenario.aggregation.weighting == "examples",
-                    draws_key=self._draws_key(index, world),
-                    store=self._store(owner_name(index)),
-                    silent_from=experiment.silent_from(index),
-                ),
+                self._part(index),
                 world.randomness(owner_name(index)),
                 identities.get(owner_name(index)),
             )
             for index in range(scenario.owners.count)
         ]
+        self._others: dict[Player, DataOwnerPlayer | ComputeNodePlayer] = {node.me: node for node in self.nodes}
+        self._others |= {owner.me: owner for owner in self.owners}
 
-    def _draws_key(self, owner: int, world: World) -> Callable[[Label], bytes]:
+    def _part(self, index: int) -> OwnerPart:
+        """What makes a data owner, as it is when its process begins."""
+        experiment = self.experiment
+        return OwnerPart(
+            owner=experiment.workload.owner(index),
+            layout=experiment.layout,
+            encoder=experiment.encoder,
+            weighted=experiment.scenario.aggregation.weighting == "examples",
+            draws_key=self._draws_key(index),
+            store=self._store(owner_name(index)),
+            silent_from=experiment.silent_from(index),
+        )
+
+    def _draws_key(self, owner: int) -> Callable[[Label], bytes]:
         """Label → key of an owner's rounding draws: public, from the seed, or its own secret."""
         if self.experiment.scenario.encoding.rounding_draws == "seeded":
             return self.experiment.draws_key(owner)
-        randomness = world.randomness(f"{owner_name(owner)}/rounding")
+        randomness = self.world.randomness(f"{owner_name(owner)}/rounding")
         return lambda label: randomness.bytes(KEY_BYTES)
 
     def _store(self, owner: Player) -> LedgerStore | None:
@@ -176,10 +190,9 @@ class Cast:
         for node in self.nodes:
             await node.listen()
         deadline_ns = now_ns() + self.experiment.deadlines()["publish"]
-        others: list[DataOwnerPlayer | ComputeNodePlayer] = [*self.nodes, *self.owners]
         try:
-            for player in others:
-                self.company.start(player.me, player.run(deadline_ns))
+            for player, desk in self._others.items():
+                self.company.start(player, desk.run(deadline_ns))
             self.director.begin(self.start_ns)
             result.reason = await self.company.run(self.model_owner.run(deadline_ns))
             result.status = "ok" if result.reason is None else "failed"
@@ -214,15 +227,23 @@ class Cast:
         desk = self._others[player]
         if not state:
             desk.forget()
-        if isinstance(desk, DataOwnerPlayer) and not state:
-            desk.part = self._part(index_of(player))
+            if isinstance(desk, DataOwnerPlayer):
+                desk.begin_with(self._part(index_of(player)))
         self.company.start(player, self._again(desk))
         return True
 
     async def _again(self, desk: DataOwnerPlayer | ComputeNodePlayer) -> None:
         if isinstance(desk, ComputeNodePlayer):
             await desk.listen()
+            await self._reunite(desk.me)
         await desk.run(None)
+
+    async def _reunite(self, node: Player) -> None:
+        """Let those who lost this node find it, before the model owner does; who is cut off is not waited for long."""
+        redials = [desk.redial_now(node) for desk in self._others.values()]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REUNION_NS / 1e9):
+                await asyncio.gather(*(asyncio.shield(each) for each in redials if each), return_exceptions=True)
 
     # -- what became of a round -------------------------------------------------------------------------------------
 
@@ -283,13 +304,3 @@ def _ratio(count: int, length: int) -> float:
 
 def sorted_by_index(owners: dict[Player, Any]) -> list[tuple[Player, Any]]:
     return sorted(owners.items(), key=lambda item: int(item[0].rpartition("-")[2]))
-
-
-async def farewell(tasks: list[asyncio.Task[None]]) -> None:
-    """Wait until all have noticed that the run is over; who is cut off from it cannot, and is not waited for long."""
-    try:
-        async with asyncio.timeout(FAREWELL_NS / 1e9):
-            for task in tasks:
-                await task
-    except TimeoutError:
-        return

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.terms import owner_name
-from asyncagg.scenario.compute import Compute, device
+from asyncagg.scenario.compute import Compute, DeviceName, device
 from asyncagg.scenario.schema import Scenario
 
 VALUE_BYTES = 8
@@ -46,7 +46,7 @@ def player_prices(scenario: Scenario) -> Callable[[str], Compute]:
     return lambda player: prices.get(player, everyone)
 
 
-def _of(scenario: Scenario, name: str | None) -> Compute | None:
+def _of(scenario: Scenario, name: DeviceName | None) -> Compute | None:
     """A device by name, with what a gradient costs, which the table alone knows."""
     if name is None:
         return None

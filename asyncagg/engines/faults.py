@@ -1,9 +1,9 @@
 """Acts out the scenario's `[[faults]]` and says so in the trace: when the lead begins a phase, or at a time.
 
 `drop` is not here: an owner that falls silent does so by itself (`choice.dropped`). A fault with a phase happens once
-in each of its rounds, in the first attempt that gets so far; a phase that the protocol lacks means its next one. Who is
-struck follows from the seed. What acts on channels is `net.channel_faults`; a crash ends a player's part in the run, and
-a restart begins it again.
+in each of its rounds, in the first attempt that gets so far; a phase that the protocol lacks means its next one. Who
+is struck follows from the seed. What acts on channels is `net.channel_faults`; a crash ends a player's part in the
+run, and a restart begins it again.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ def channel_faults(scenario: Scenario) -> ChannelFaults | None:
     """What acts on the channels of a process; None where the scenario has nothing to act out there."""
     needed = any(isinstance(fault, faults.ON_CHANNELS) for fault in scenario.faults)
     return ChannelFaults(scenario.seed) if needed else None
+
+
+def slowness(channels: ChannelFaults | None, player: Player) -> Callable[[], float]:
+    """How many times longer than usual the player's work takes at present."""
+    return lambda: 1.0 if channels is None else channels.slowness(player).factor
 
 
 class Director:
@@ -112,7 +117,7 @@ class Director:
                     self._note(player, channels.corrupt(player, fault.frames, fault.message))
             case faults.Reset() if players:
                 self._note("", channels.reset(players, fault.peers))
-            case (faults.Partition() | faults.Hold()) if players:
+            case faults.Partition() | faults.Hold() if players:
                 self._cut(channels, _Cut(fault.kind, players, fault.peers), fault.lasts_ns)
 
     def _crash(self, players: tuple[str, ...], lasts_ns: int | None) -> None:

@@ -8,6 +8,7 @@ from asyncagg.crypto.randomness import InsecureSeededRandomness
 from asyncagg.engines.cast import Cast, Finished, World
 from asyncagg.engines.costs import player_prices
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
+from asyncagg.engines.faults import channel_faults, slowness
 from asyncagg.engines.links import Linker
 from asyncagg.engines.workbench import InlineBench
 from asyncagg.protocols.terms import Player
@@ -33,14 +34,15 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
         return InsecureSeededRandomness(seed, "secrets", whose)
 
     limits = Limits(experiment.limits())
-    network = Linker(experiment.scenario, limits).around(MemoryNetwork(limits))
+    faults = channel_faults(experiment.scenario)
+    network = Linker(experiment.scenario, limits, faults).around(MemoryNetwork(limits))
     nonce = InsecureSeededRandomness(seed, "run").bytes(RUN_NONCE_BYTES)
     prices = player_prices(experiment.scenario)
 
     def bench(player: Player) -> InlineBench:
-        return InlineBench(prices(player), lambda: 1.0)
+        return InlineBench(prices(player), slowness(faults, player))
 
-    world = World(nonce, lambda player: network, bench, randomness)
+    world = World(nonce, lambda player: network, bench, randomness, faults)
     try:
         await Cast(experiment, world, finished, progress).play()
     finally:

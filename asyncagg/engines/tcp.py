@@ -12,11 +12,14 @@ from collections.abc import Callable
 from asyncagg.crypto.randomness import SystemRandomness
 from asyncagg.engines.cast import Cast, Finished, World
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
+from asyncagg.engines.faults import channel_faults, slowness
 from asyncagg.engines.links import Linker
-from asyncagg.engines.workbench import ThreadBench
+from asyncagg.engines.workbench import SlowedBench, ThreadBench
+from asyncagg.players.desk import Workbench
 from asyncagg.protocols.terms import MODEL_OWNER, Player, node_name, owner_name
 from asyncagg.runs.result import RoundResult
 from net.channel import Network
+from net.channel_faults import ChannelFaults
 from net.frames import Limits
 from net.hello import Hello
 from net.tcp import TcpNetwork
@@ -36,18 +39,23 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
     finished.result.randomness = RANDOMNESS
     randomness = SystemRandomness()
     nonce = randomness.bytes(RUN_NONCE_BYTES)
-    networks = _networks(experiment, nonce)
-    bench = ThreadBench()
-    world = World(nonce, networks.__getitem__, lambda player: bench, lambda whose: randomness)
+    faults = channel_faults(experiment.scenario)
+    networks = _networks(experiment, nonce, faults)
+    threads = ThreadBench()
+
+    def bench(player: Player) -> Workbench:
+        return threads if faults is None else SlowedBench(threads, slowness(faults, player))
+
+    world = World(nonce, networks.__getitem__, bench, lambda whose: randomness, faults)
     try:
         await Cast(experiment, world, finished, progress).play()
     finally:
-        bench.close()
+        threads.close()
         for network in dict.fromkeys(networks.values()):
             await network.close()
 
 
-def _networks(experiment: Experiment, nonce: bytes) -> dict[Player, Network]:
+def _networks(experiment: Experiment, nonce: bytes, faults: ChannelFaults | None) -> dict[Player, Network]:
     """Player → its network: one for each that listens, one for each fleet of owners."""
     limits = Limits(experiment.limits())
     scenario = experiment.scenario
@@ -56,7 +64,7 @@ def _networks(experiment: Experiment, nonce: bytes) -> dict[Player, Network]:
     owners = [owner_name(index) for index in range(scenario.owners.count)]
     fleets = [owners[first : first + FLEET] for first in range(0, len(owners), FLEET)]
     expected = dict.fromkeys([*listeners, *owners])
-    linker = Linker(scenario, limits)
+    linker = Linker(scenario, limits, faults)
     networks: dict[Player, Network] = {}
 
     def admit(hello: Hello, transport: asyncio.BaseTransport) -> str | None:

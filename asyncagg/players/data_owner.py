@@ -81,8 +81,7 @@ class DataOwnerPlayer(Desk):
         super().__init__(me, setting)
         self.terms = terms
         self.protocol = protocol
-        self.part = part
-        self.store = part.store
+        self.begin_with(part)
         self.randomness = randomness
         self.identity = identity
         self.kept: Kept | None = None
@@ -91,6 +90,11 @@ class DataOwnerPlayer(Desk):
         self._silent_round = -1
         self._finished: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
+
+    def begin_with(self, part: OwnerPart) -> None:
+        """Take what makes this owner, as a process does when it begins."""
+        self.part = part
+        self.store = part.store
 
     async def run(self, deadline_ns: int | None) -> None:
         """Dial out to everyone, then serve attempts until the run is finished or the model owner is gone."""

@@ -82,16 +82,31 @@ class Desk(ABC):
     def redial(self, remote: Player, reason: str) -> None:
         """A channel that we dialled is lost: dial again until it is there, unless the other side will not have us."""
         if not reason.startswith("refused") and remote not in self._redials:
-            task = asyncio.get_running_loop().create_task(self._dial_again(remote), name=f"{self.me} to {remote}")
-            self._redials[remote] = task
+            self._start_redialling(remote)
+
+    def redial_now(self, remote: Player) -> asyncio.Task[None] | None:
+        """Where a lost channel is dialled again, try at once and not after the network's next pause; the attempt."""
+        former = self._redials.pop(remote, None)
+        if former is None:
+            return None
+        former.cancel()
+        return self._start_redialling(remote)
+
+    def _start_redialling(self, remote: Player) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._dial_again(remote), name=f"{self.me} to {remote}")
+        self._redials[remote] = task
+        task.add_done_callback(lambda done: self._redialled(remote, done))
+        return task
+
+    def _redialled(self, remote: Player, done: asyncio.Task[None]) -> None:
+        if self._redials.get(remote) is done:
+            del self._redials[remote]
 
     async def _dial_again(self, remote: Player) -> None:
         try:
             await self.dial(remote, None)
         except NetError as error:
             self.departed[remote] = str(error)
-        finally:
-            self._redials.pop(remote, None)
 
     def stop_redialling(self) -> None:
         for task in list(self._redials.values()):
@@ -175,10 +190,15 @@ class Desk(ABC):
                 conversation.depart(peer, message.reason)
 
     def _keep(self, peer: Player, label: Label, message: m.Message) -> None:
-        """Hold what belongs to a label this player has not been told of yet; only the latest label of a peer."""
+        """Hold what belongs to a label this player has not been told of yet; only the latest label of a peer.
+
+        One message of a kind, so that a peer cannot fill the memory with vectors nobody asked for.
+        """
         kept = self._stash.setdefault(peer, [])
         if kept and kept[-1][0] != label:
             kept.clear()
+        if not message.many and any(type(message) is type(earlier) for _, earlier in kept):
+            return
         if len(kept) < STASHED_PER_PEER + (4 * self.setting.population if message.many else 0):
             kept.append((label, message))
 

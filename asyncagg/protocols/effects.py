@@ -144,7 +144,14 @@ class PeerGone(Exception):
 
 
 class Rejected(Exception):
-    """What others said cannot be gone along with: this player's part in the attempt ends, with these words."""
+    """What others said cannot be gone along with: this player's part in the attempt ends, with these words.
+
+    `culprit` is the owner whose fault it surely is, where there is one.
+    """
+
+    def __init__(self, reason: str, culprit: Player | None = None) -> None:
+        super().__init__(reason)
+        self.culprit = culprit
 
 
 def receive(kind: type[M], peer: Player) -> Role[M]:

@@ -148,6 +148,8 @@ class Lead:
         try:
             yield from steps
         except Rejected as refusal:
+            if refusal.culprit is not None:
+                self.dropped[refusal.culprit] = self.phase
             yield from self.abort(f"{refusal} (in {self.phase})")
 
     def same_parameters(self, owner: Player, message: m.Joined | m.Advertise) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from asyncagg.crypto import reed_solomon, shamir
-from asyncagg.crypto.agreement import KeyPair
+from asyncagg.crypto.agreement import KeyPair, canonical
 from asyncagg.crypto.keystream import SignedKey
 from asyncagg.crypto.shamir import ShareError
 from asyncagg.protocols.effects import Cost, Rejected
@@ -118,7 +118,7 @@ class Unmasking:
         """Whether this is the secret the owner committed to, or advertised the public half of."""
         if player in self.survivors:
             return commitment(secret, self.session.id) == self.commitments[player]
-        return KeyPair(secret).public == self.session.members[player].mask_key
+        return KeyPair(secret).public == canonical(self.session.members[player].mask_key)
 
     def _decode(self, player: Player, held: dict[Player, bytes], recovered: Recovered) -> bytes:
         """Around wrong shares, naming who sent them; if that gives nothing, it was the dealer."""
@@ -134,9 +134,9 @@ class Unmasking:
             table = shamir.shares_from_bytes(list(well_formed.values()))
             decoded = reed_solomon.decode(list(points), table, self.session.threshold)
         except ShareError:
-            raise Rejected(f"the shares of {player} do not make its secret") from None
+            raise Rejected(f"the shares of {player} do not make its secret", player) from None
         if not self._right(player, decoded.secret):
-            raise Rejected(f"the shares of {player} make another secret than it committed to")
+            raise Rejected(f"the shares of {player} make another secret than it committed to", player)
         recovered.culprits.update({points[point]: None for point in decoded.wrong})
         return decoded.secret
 

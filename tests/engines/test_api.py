@@ -39,7 +39,7 @@ async def test_what_goes_wrong_inside_a_loop_is_raised_there() -> None:
 
 def test_given_owners_and_model_owner_go_together() -> None:
     with pytest.raises(TypeError, match="go together"):
-        asyncagg.run(scenario("plain"), owners=[Vector(np.zeros(DIMENSION))])
+        asyncagg.run(scenario("plain"), owners=[Vector(np.zeros(DIMENSION))] * 3)
     owners = [object(), object()]
     with pytest.raises(WorkloadError, match="DataOwner"):
         asyncagg.run(scenario("plain"), owners=owners, model_owner=Nothing())  # type: ignore[arg-type]

@@ -53,28 +53,30 @@ async def attack(port: int, data: bytes, cut: bool) -> None:
         writer.close()
 
 
-async def strangers(tap: Tap, player: str) -> None:
+async def strangers(player: str, listening: asyncio.Future[int]) -> None:
     """Every attack on one player's port, as soon as it is there."""
-    network = None
-    while network is None:
-        await asyncio.sleep(0)
-        network = next((each for each in tap.networks if player in each._servers), None)
-    port = network._addresses[player][1]
+    port = await listening
     for code, data in attacks(player).items():
         await attack(port, data, cut=code is Refusal.TRUNCATED)
 
 
 @pytest.mark.asyncio(loop_factories=["real"])
 async def test_a_run_does_not_notice_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
-    tap = Tap().install(monkeypatch)
+    loop = asyncio.get_running_loop()
     players = ["model-owner", "compute-node-0", "compute-node-1", "compute-node-2"]
-    values = scenario("secagg", 4, "tcp", rounds=40)
-    run = asyncio.create_task(run_async(values))
+    ports: dict[str, asyncio.Future[int]] = {player: loop.create_future() for player in players}
+    tap = Tap().install(monkeypatch)
+    tap.on_listen = lambda player, network: loop.call_soon_threadsafe(
+        ports[player].set_result, network._addresses[player][1]
+    )
     tracemalloc.start()
-    await asyncio.gather(*(strangers(tap, player) for player in players))
-    result: Result = await run
+    async with asyncio.timeout(30), asyncio.TaskGroup() as together:
+        run = together.create_task(run_async(scenario("secagg", 4, "tcp", rounds=40)))
+        for player, listening in ports.items():
+            together.create_task(strangers(player, listening))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    result: Result = run.result()
     assert result["status"] == "ok", result["reason"]
     assert all(each["exact"] and len(each["survivors"]) == 4 for each in result["rounds"])
     for network in tap.networks[: len(players)]:

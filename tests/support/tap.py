@@ -28,6 +28,8 @@ class Tap:
         self.frames: list[Frame] = []
         self.networks: list[Any] = []
         self.channels: dict[tuple[str, str], Channel] = {}
+        self.on_listen: Callable[[str, Any], object] = lambda player, network: None
+        """Told of every player that listens, in the run's own thread."""
         self.drawn: list[bytes] = []
         """Everything that was drawn from the players' sources of secrets."""
 
@@ -66,6 +68,7 @@ class TappedNetwork(Network):
 
     async def listen(self, player: str, accept: Accept) -> None:
         await self._network.listen(player, lambda channel: accept(TappedChannel(channel, self._tap)))
+        self._tap.on_listen(player, self._network)
 
     def unlisten(self, player: str) -> None:
         self._network.unlisten(player)

@@ -1,0 +1,111 @@
+"""Ctrl-C and SIGTERM: at any moment, within two seconds, with everything written down and nothing left behind."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+from support.cli import SMALL, scenario_file, start, strict_json
+
+LIMIT = 2.0
+
+ENDLESS = SMALL.replace("rounds = 2", "rounds = 1000000")
+
+SLEEPER = """
+import time
+import numpy as np
+import asyncagg
+
+class Owner(asyncagg.DataOwner):
+    def compute_gradient(self, parameters, round):
+        if round:
+            print("working", flush=True)
+            time.sleep(600)
+        return {"w": np.ones(6)}, 1
+
+class Model(asyncagg.ModelOwner):
+    def initial_parameters(self):
+        return {"w": np.zeros(6)}
+    def apply(self, parameters, mean):
+        return parameters
+"""
+
+STUBBORN = SMALL.replace(
+    'kind = "synthetic"\ndimension = 20', 'kind = "python"\nowner = "mine:Owner"\nmodel_owner = "mine:Model"'
+)
+
+
+def interrupt(process, number=signal.SIGINT):
+    """Send the signal; stdout, stderr and the seconds it took."""
+    began = time.monotonic()
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    return stdout, stderr, time.monotonic() - began
+
+
+def interrupted(folder):
+    """The result of the one run there is, which must say so."""
+    result = strict_json((folder / "mine" / "result.json").read_text())
+    assert (result["status"], result["reason"]) == ("failed", "interrupted")
+    return result
+
+
+@pytest.mark.parametrize("engine", ["sim", "tcp"])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_in_the_middle_of_a_run(tmp_path, engine, number, status):
+    scenario_file(tmp_path, ENDLESS)
+    process = start(tmp_path, "run", "small.toml", "--engine", engine, "--out", "mine")
+    for _ in range(3):
+        assert process.stderr.readline()
+    _, stderr, took = interrupt(process, number)
+    assert process.returncode == status
+    assert took < LIMIT
+    assert stderr.splitlines()[-1] == "small: interrupted, what there is of the run is in mine"
+    assert "Traceback" not in stderr
+    assert len(interrupted(tmp_path)["rounds"]) >= 3
+    assert (tmp_path / "mine" / "trace.jsonl").stat().st_size > 0
+    assert {"means.npz", "model.npz"} <= {path.name for path in (tmp_path / "mine").iterdir()}
+
+
+@pytest.mark.parametrize("delay", [0.08, 0.16, 0.24, 0.4, 0.6])
+def test_while_starting_up(tmp_path, delay):
+    """From the first line of the program on; what comes before, while Python itself starts, ends at once."""
+    scenario_file(tmp_path, ENDLESS)
+    process = start(tmp_path, "run", "small.toml", "--quiet", "--out", "mine")
+    time.sleep(delay)
+    stdout, stderr, took = interrupt(process)
+    assert took < LIMIT
+    if process.returncode == -signal.SIGINT:
+        assert not (tmp_path / "mine").exists()
+        return
+    assert process.returncode == 130
+    assert stdout == ""
+    assert "Traceback" not in stderr
+    interrupted(tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["sim", "tcp"])
+def test_in_a_gradient_that_does_not_end(tmp_path, engine):
+    (tmp_path / "mine.py").write_text(SLEEPER)
+    scenario_file(tmp_path, STUBBORN)
+    process = start(tmp_path, "run", "small.toml", "--engine", engine, "--out", "mine", "--quiet")
+    assert process.stdout.readline() == "working\n"
+    _, stderr, took = interrupt(process)
+    assert process.returncode == 130
+    assert took < LIMIT
+    assert "Traceback" not in stderr
+    assert len(interrupted(tmp_path)["rounds"]) == 1
+
+
+def test_impatience_changes_nothing(tmp_path):
+    scenario_file(tmp_path, ENDLESS)
+    process = start(tmp_path, "run", "small.toml", "--engine", "tcp", "--out", "mine")
+    process.stderr.readline()
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    _, _, took = interrupt(process)
+    assert process.returncode == 130
+    assert took < LIMIT
+    interrupted(tmp_path)

@@ -1,0 +1,71 @@
+"""The command line, called in this process or as a user's own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from asyncagg.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIOS = ROOT / "scenarios"
+
+SMALL = """\
+name = "small"
+engine = "sim"
+rounds = 2
+
+[owners]
+count = 4
+
+[workload]
+kind = "synthetic"
+dimension = 20
+"""
+"""A scenario that takes no time."""
+
+_COMMAND = (sys.executable, "-c", "from asyncagg.cli.main import main; main()")
+
+
+def invoke(*arguments: object) -> Any:
+    """`asyncagg` with these arguments, in this process: `exit_code`, `stdout`, `stderr`."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def start(folder: Path, *arguments: object, columns: int = 80, **given: Any) -> subprocess.Popen[str]:
+    """`asyncagg` as a process of its own, in a folder; stdout and stderr are piped unless given."""
+    return subprocess.Popen(
+        [*_COMMAND, *(str(argument) for argument in arguments)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": str(columns)},
+        text=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **given},
+    )
+
+
+def scenario_file(folder: Path, text: str = SMALL) -> Path:
+    """A scenario in a folder."""
+    path = folder / "small.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def strict_json(text: str) -> Any:
+    """As JSON stands in the standard: NaN and Infinity are refused."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def lines(result: Any) -> Sequence[str]:
+    """What was complained about."""
+    return result.stderr.splitlines()
