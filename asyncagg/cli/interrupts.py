@@ -45,9 +45,17 @@ def release() -> None:
 
 def hold() -> None:
     """From now on signals are noted again."""
-    if _watched():
-        for number in _SIGNALS:
-            signal.signal(number, _note)
+    while _watched() and signal.getsignal(signal.SIGINT) is not _note:
+        try:
+            for number in _SIGNALS:
+                signal.signal(number, _note)
+        except KeyboardInterrupt:  # impatience, a moment before
+            note()
+
+
+def note() -> None:
+    """A KeyboardInterrupt was caught: from now on it is known that a signal has come."""
+    _noted.append(signal.SIGINT)
 
 
 def noted() -> bool:
@@ -61,13 +69,14 @@ def status() -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now: threads that still compute are not waited for."""
+    """End the process now: a signal is not followed by another, threads that still compute are not waited for."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:  # nobody reads it any more
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+    working = [thread for thread in threading.enumerate() if not thread.daemon]
+    if _noted or len(working) > 1:
         os._exit(code)
     sys.exit(code)
 

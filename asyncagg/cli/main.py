@@ -14,7 +14,5 @@ def main() -> None:
         app()
     except SystemExit as end:
         interrupts.leave(end.code if isinstance(end.code, int) else 1)
-    except KeyboardInterrupt:
-        interrupts.leave(interrupts.status())
     except BrokenPipeError:  # whoever read our output has gone: `asyncagg check … | head`
         interrupts.leave(1)

@@ -37,7 +37,7 @@ class Request:
 
 
 def run_scenario(request: Request) -> int:
-    """Run it; the exit status. typer.Exit for bad files; KeyboardInterrupt when everything has been written down."""
+    """Run it; the exit status. typer.Exit for bad files."""
     with refusing():
         scenario = load(request.scenario, request.overrides, engine=request.engine, seed=request.seed)
         finished = begin(scenario)
@@ -50,24 +50,26 @@ def run_scenario(request: Request) -> int:
         except ScenarioError:
             _discard(directory)
             raise
-        except BaseException:
+        except Exception as error:  # ours: said loudly, and written down as what it is
+            finished.result.reason = f"internal error: {type(error).__name__}: {error}"
             _write(directory, finished)
-            complain([f"{scenario.name}: {finished.result.reason}, what there is of the run is in {directory.path}"])
             raise
         _write(directory, finished)
+    if interrupts.noted():
+        complain([f"{scenario.name}: {INTERRUPTED}, what there is of the run is in {directory.path}"])
+        return interrupts.status()
     return _tell(finished, directory, request.as_json)
 
 
 def _play(scenario: Scenario, finished: Finished, quiet: bool) -> None:
-    """From data files to the last round; ScenarioError where the files, or the user's own classes, are not right."""
+    """From data files to the last round, or to a signal; ScenarioError where files or the user's classes are bad."""
     try:
         interrupts.release()
         play(prepare(scenario), finished, Progress(scenario, quiet))
     except WorkloadError as error:
         scenario.refuse(error.key, error.message)
-    except Exception as error:
-        finished.result.reason = f"internal error: {type(error).__name__}: {error}"
-        raise
+    except KeyboardInterrupt:
+        interrupts.note()
     finally:
         interrupts.hold()
 
@@ -91,8 +93,6 @@ def _discard(directory: RunDirectory) -> None:
 
 def _tell(finished: Finished, directory: RunDirectory, as_json: bool) -> int:
     result = finished.result
-    if interrupts.noted():
-        raise KeyboardInterrupt
     if as_json:
         print((directory.path / "result.json").read_text(encoding="utf-8"), end="")
     else:

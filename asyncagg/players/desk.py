@@ -28,7 +28,8 @@ from net.errors import NetError, PeerError
 from net.frames import Frame
 
 NO_ROUND = Label(0, 0)
-STASHED_PER_PEER = 16
+STASHED_PER_OWNER = 4
+"""Messages of the kinds that a peer may send once for every owner."""
 
 
 class Workbench(Protocol):
@@ -197,9 +198,8 @@ class Desk(ABC):
         kept = self._stash.setdefault(peer, [])
         if kept and kept[-1][0] != label:
             kept.clear()
-        if not message.many and any(type(message) is type(earlier) for _, earlier in kept):
-            return
-        if len(kept) < STASHED_PER_PEER + (4 * self.setting.population if message.many else 0):
+        full = len(kept) >= STASHED_PER_OWNER * self.setting.population
+        if not (full if message.many else any(type(message) is type(earlier) for _, earlier in kept)):
             kept.append((label, message))
 
     def _refuse(self, peer: Player, reason: str) -> None:

@@ -105,7 +105,9 @@ class Lead:
         if peer in self._nodes:
             yield from self.abort(f"{peer} gone in {self.phase}: {reason}")
         elif peer in self.survivors:
+            self._refusal = reason
             self.silence(peer)
+            yield Drop(peer, reason)
         else:
             yield from self.drop(peer, reason)
 

@@ -48,7 +48,8 @@ def test_json(tmp_path):
 @pytest.mark.parametrize("protocol", ["plain", "pairwise", "additive", "secagg", "secagg+"])
 def test_the_result_says_of_a_run_what_check_said_before(tmp_path, monkeypatch, protocol):
     monkeypatch.chdir(tmp_path)
-    path = scenario_file(tmp_path, SMALL + f'[aggregation]\nprotocol = "{protocol}"\n')
+    text = SMALL.replace("dimension = 20", "dimension = 3000") + f'[aggregation]\nprotocol = "{protocol}"\n'
+    path = scenario_file(tmp_path, text)
     told = strict_json(invoke("check", path, "--json").stdout)
     result = strict_json(invoke("run", path, "--json").stdout)
     assert told["parameters"] == result["parameters"]

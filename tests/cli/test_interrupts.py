@@ -20,7 +20,7 @@ import asyncagg
 class Owner(asyncagg.DataOwner):
     def compute_gradient(self, parameters, round):
         if round:
-            print("working", flush=True)
+            print("working\n", end="", flush=True)
             time.sleep(600)
         return {"w": np.ones(6)}, 1
 

@@ -43,7 +43,7 @@ def test_version():
         (["run"], "asyncagg run: Missing argument 'SCENARIO'"),
         (["run", "a.toml", "b.toml"], "asyncagg run: "),
         (["run", "a.toml", "--seed", "x"], "asyncagg run: Invalid value for '--seed'"),
-        (["run", "a.toml", "--set"], "asyncagg run: "),
+        (["run", "a.toml", "--set"], "asyncagg: Option '--set' requires an argument"),
         (["check"], "asyncagg check: Missing argument 'SCENARIO'"),
         (["schema", "more"], "asyncagg schema: "),
     ],

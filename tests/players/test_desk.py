@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asyncagg.players.conversation import Conversation, Ended, RoundFailed
-from asyncagg.players.desk import STASHED_PER_PEER, Desk, Setting
+from asyncagg.players.desk import STASHED_PER_OWNER, Desk, Setting
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.terms import LEAD, MODEL_OWNER, PHASES, Label, Player, node_name, owner_name
@@ -109,13 +109,13 @@ async def test_what_waits_is_bounded_for_each_peer_and_dropped_when_it_leaves() 
     player = desk()
     for _ in range(100):
         player.deliver(frame(O1, LATER, m.Joined(DIGEST)))
-    assert len(player._stash[O1]) == STASHED_PER_PEER
+    assert len(player._stash[O1]) == 1
     for number in range(100):
         player.deliver(frame(O1, Label(5, number), m.Joined(DIGEST)))
     assert len(player._stash[O1]) == 1
     for _ in range(100):
         player.deliver(frame(N1, LATER, m.Held(1)))
-    assert len(player._stash[N1]) == STASHED_PER_PEER + 4 * 4
+    assert len(player._stash[N1]) == STASHED_PER_OWNER * 4
     player.gone(O1, "connection lost")
     assert O1 not in player._stash
 

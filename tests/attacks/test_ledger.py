@@ -1,0 +1,99 @@
+"""Row 6: intersecting the sets of survivors over rounds, retries and weights. Every owner keeps its own ledger."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import asyncagg
+from asyncagg.engines.cast import Finished
+from asyncagg.engines.experiment import prepare
+from asyncagg.engines.launch import begin, play
+from asyncagg.players.ledger_store import LedgerStore
+from asyncagg.protocols.ledger import Rules
+from asyncagg.protocols.messages import to_bitmap
+from asyncagg.protocols.terms import Label
+from asyncagg.scenario.load import parse
+
+OWNERS = 6
+RULES = Rules(owners=OWNERS, minimum_cohort=2, strict=True, weights=False)
+
+
+def scenario(folder: Path, **aggregation: Any) -> dict[str, Any]:
+    """Two rounds on the same (empty) parameters; owner 1 is missing from the second."""
+    np.savez(folder / "v.npz", vectors=np.linspace(-1, 1, OWNERS * 8).reshape(OWNERS, 8))
+    return {
+        "name": "two-sums",
+        "engine": "sim",
+        "rounds": 2,
+        "owners": {"count": OWNERS},
+        "aggregation": {
+            "protocol": "secagg",
+            "compute_nodes": 2,
+            "corrupt": 0.1,
+            "weighting": "uniform",
+            **aggregation,
+        },
+        "encoding": {"clip": 1.0},
+        "workload": {"kind": "vectors", "file": str(folder / "v.npz")},
+        "faults": [{"kind": "drop", "players": ["data-owner-1"], "phase": "upload", "rounds": [1]}],
+    }
+
+
+def test_two_sums_that_differ_by_one_owner_are_a_named_warning(tmp_path: Path) -> None:
+    result = asyncagg.run(scenario(tmp_path))
+    assert result["status"] == "ok"
+    (warning,) = result["privacy"]["ledger"]
+    assert "data-owner-1" in warning
+    assert "round 0, attempt 1" in warning
+
+
+@pytest.mark.parametrize("protocol", ["secagg", "secagg+"])
+@pytest.mark.parametrize("against", [{"threat": "lying"}, {"ledger": "strict"}])
+def test_a_strict_ledger_refuses_the_second_sum_and_nothing_is_opened(
+    tmp_path: Path, protocol: str, against: dict[str, str]
+) -> None:
+    result = asyncagg.run(scenario(tmp_path, protocol=protocol, retries=0, **against))
+    assert result["status"] == "failed"
+    assert [each["status"] for each in result["rounds"]] == ["ok", "failed"]
+    opened = [record for record in result.trace.records if record.round == 1 and record.kind == "unmask-shares"]
+    assert not opened, "an owner answered although its ledger had to refuse"
+    refusals = [record.detail for record in result.trace.records if record.event in ("drop", "refuse", "abort")]
+    assert any("privacy ledger" in detail and "data-owner-1" in detail for detail in refusals)
+
+
+def test_the_weights_of_all_rounds_are_one_scope_whatever_the_parameters() -> None:
+    store = LedgerStore(Rules(owners=OWNERS, minimum_cohort=2, strict=True, weights=True))
+    everyone = to_bitmap(list(range(OWNERS)), OWNERS)
+    assert not store.ledger.settled(Label(0, 1), b"p" * 32, everyone).refused
+    verdict = store.ledger.settled(Label(1, 1), b"q" * 32, to_bitmap(list(range(1, OWNERS)), OWNERS))
+    assert verdict.refused
+    assert "weight of data-owner-0" in verdict.reason
+
+
+def test_the_ledger_is_on_disk_before_the_upload_and_survives_a_restart(tmp_path: Path) -> None:
+    written: list[dict[str, Any]] = []
+    path = tmp_path / "data-owner-0.json"
+    store = LedgerStore(RULES, path)
+    store.ledger.uploaded(Label(0, 1), b"p" * 32, to_bitmap(list(range(OWNERS)), OWNERS), 4)
+    store.save()
+    written.append(json.loads(path.read_text()))
+    assert written[0]["entries"][0]["state"] == "possible"
+    again = LedgerStore(RULES, path)
+    assert again.ledger.entries == store.ledger.entries
+    verdict = again.ledger.settled(Label(0, 2), b"p" * 32, to_bitmap([0, 1, 2, 3, 4], OWNERS))
+    assert verdict.refused, "after a restart the same inputs may not enter another sum"
+
+
+@pytest.mark.parametrize("engine", ["tcp"])
+def test_every_owner_of_a_tcp_run_leaves_its_ledger_beside_it(tmp_path: Path, engine: str) -> None:
+    ready = parse(scenario(tmp_path) | {"engine": engine, "rounds": 1})
+    finished: Finished = begin(ready)
+    finished.ledgers = tmp_path
+    play(prepare(ready), finished, lambda _: None)
+    assert finished.result.status == "ok"
+    for index in range(OWNERS):
+        entries = json.loads((tmp_path / f"data-owner-{index}.json").read_text())["entries"]
+        assert [entry["state"] for entry in entries] == ["known"]
