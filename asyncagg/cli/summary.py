@@ -8,6 +8,9 @@ from pathlib import Path
 from asyncagg.cli.words import figures, number, seconds, size
 from asyncagg.runs.result import RoundResult, RunResult
 
+_SHOWN = 3
+"""Of what may be many: failed rounds, warnings."""
+
 
 def summary(result: RunResult, directory: Path) -> Iterator[str]:
     """The lines, the run directory last."""
@@ -17,11 +20,20 @@ def summary(result: RunResult, directory: Path) -> Iterator[str]:
     if done and done[-1].metrics:
         yield f"model: {figures(done[-1].metrics)} after round {done[-1].round}"
     yield from _costs(result)
+    without = [each for each in result.rounds if each.status != "ok"]
+    yield from _first("", [f"round {each.round} {each.status}: {each.reason}" for each in without])
     warnings = [f"round {each.round}: {text}" for each in result.rounds for text in each.warnings]
-    yield from (f"warning: {text}" for text in [*warnings, *result.ledger])
+    yield from _first("warning: ", [*warnings, *result.ledger])
     if result.protocol == "plain":
         yield "protection: none, plain shows every input to the compute nodes"
     yield f"run directory: {directory}"
+
+
+def _first(what: str, texts: list[str]) -> Iterator[str]:
+    """The first few of them, and how many more there are."""
+    yield from (f"{what}{text}" for text in texts[:_SHOWN])
+    if len(texts) > _SHOWN:
+        yield f"{what}and {len(texts) - _SHOWN} more in result.json"
 
 
 def _rounds(result: RunResult, done: list[RoundResult]) -> Iterator[str]:

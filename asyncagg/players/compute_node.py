@@ -41,6 +41,8 @@ class ComputeNodePlayer(Desk):
 
     async def run(self, deadline_ns: int | None) -> None:
         """Dial the model owner and the lead, then serve attempts until the run is finished."""
+        if self._finished.done():
+            self._finished = asyncio.get_running_loop().create_future()
         try:
             if self.me != LEAD:
                 await self.dial(LEAD, deadline_ns)

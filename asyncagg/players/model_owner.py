@@ -222,10 +222,10 @@ class ModelOwnerPlayer(Desk):
         """Publish, and wait for the sum; it and the mean it stands for. Never beyond the sum of the phase deadlines."""
         limit_ns = sum(self.deadlines[phase] for phase in self.protocol.phases)
         end_ns = now_ns() + limit_ns
-        (conversation,) = self.open(label, "receiver")
         published = as_published(self.parameters)
         self._digest = parameter_digest(published)
         missing = await self._present(list(self.terms.nodes), now_ns() + self.deadlines["publish"])
+        (conversation,) = self.open(label, "receiver")  # only now: who has come back has not left this attempt
         if missing:
             raise RoundFailed(f"{missing[0]} is not connected")
         pair = KeyPair.generate(self.randomness) if self.protocol.seals_answers(self.terms) else None

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from support.cli import SMALL, invoke, lines, scenario_file, start, strict_json
 
+from asyncagg.cli.summary import summary
+from asyncagg.runs.result import RunResult
+
 FILES = ["means.npz", "model.npz", "result.json", "scenario.toml", "trace.jsonl"]
 
 BROKEN_OWNER = """
@@ -81,6 +84,19 @@ def test_a_line_a_round_on_stderr_and_a_summary_on_stdout(here):
     summary = done.stdout.splitlines()
     assert summary[0] == "small: ok (engine sim, protocol secagg+, seed 0)"
     assert summary[-1] == "run directory: runs/small-0-1"
+
+
+def test_of_many_warnings_the_summary_shows_the_first(tmp_path):
+    result = RunResult("many", 0, "sim", "secagg+", 4, 3, ledger=[f"sum {index}" for index in range(20)])
+    shown = [line for line in summary(result, tmp_path) if line.startswith("warning: ")]
+    assert shown == ["warning: sum 0", "warning: sum 1", "warning: sum 2", "warning: and 17 more in result.json"]
+
+
+def test_skipped_rounds_are_told_with_their_reason(here):
+    faults = '[[faults]]\nkind = "drop"\nplayers = { count = 4 }\nphase = "upload"\nrounds = [1]\n'
+    done = invoke("run", scenario_file(here, SMALL + '[aggregation]\non_failure = "skip"\n' + faults))
+    assert done.exit_code == 0
+    assert "\nround 1 skipped: " in done.stdout
 
 
 def test_json_is_the_result_and_nothing_else(here):

@@ -1,0 +1,125 @@
+"""A run again: the same to the byte in sim, the same survivors and means elsewhere, or the first difference."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.runs import scenario
+
+from asyncagg.engines.experiment import prepare
+from asyncagg.engines.launch import begin, play
+from asyncagg.engines.verify import verify
+from asyncagg.runs.directory import DirectoryError, RunDirectory
+from asyncagg.scenario import parse
+
+BUSY: dict[str, Any] = {
+    "rounds": 2,
+    "owners_table": {"groups": [{"count": 3, "link": "mobile-4g", "device": "phone"}]},
+    "network": {"latency": "5 ms", "bandwidth_up": "20 Mbit", "jitter": "1 ms", "loss": 0.01},
+    "compute": {"device": "server", "gradient": "30 ms"},
+    "phases": {"upload": {"deadline": "1 s"}},
+    "faults": [
+        {"kind": "crash", "players": {"probability": 0.2}, "phase": "share", "lasts": "1 s"},
+        {"kind": "slow", "players": {"count": 2}, "at": "100 ms", "factor": 3},
+    ],
+}
+
+
+def directory(path: Path, engine: str = "sim", **tables: Any) -> Path:
+    """A finished run's."""
+    ready = parse(scenario("secagg+", 8, engine, **tables))
+    finished, where = begin(ready), RunDirectory.create(path / "run", "run", 0)
+    play(prepare(ready), finished, lambda each: None)
+    where.write_scenario(ready.normalised_toml())
+    where.write_trace(finished.trace)
+    where.write_means(finished.means)
+    where.write_result(finished.result)
+    return where.path
+
+
+def edit(file: Path, change: Any) -> None:
+    value = json.loads(file.read_text())
+    change(value)
+    file.write_text(json.dumps(value))
+
+
+def test_a_simulated_run_is_the_same_record_by_record(tmp_path: Path) -> None:
+    run = directory(tmp_path, **BUSY)
+    records = len((run / "trace.jsonl").read_text().splitlines())
+    verdict = verify(run)
+    assert verdict.difference is None
+    assert verdict.compared == f"{records} records, all rounds and means"
+
+
+def test_the_first_record_that_differs_is_named_with_both_texts(tmp_path: Path) -> None:
+    run = directory(tmp_path)
+    lines = (run / "trace.jsonl").read_text().splitlines(keepends=True)
+    changed = lines[6].replace('"bytes":', '"bytes":9')
+    (run / "trace.jsonl").write_text("".join([*lines[:6], changed, *lines[7:]]))
+    assert verify(run).difference == f"trace.jsonl:7: was {changed.strip()}, is {lines[6].strip()}"
+    (run / "trace.jsonl").write_text("".join(lines[:-1]))
+    assert verify(run).difference == f"trace.jsonl:{len(lines)}: was nothing, is {lines[-1].strip()}"
+
+
+@pytest.mark.parametrize("engine", ["sim", "tcp"])
+def test_survivors_and_means_that_differ_are_named(tmp_path: Path, engine: str) -> None:
+    run = directory(tmp_path, engine)
+    assert verify(run).difference is None
+    with np.load(run / "means.npz") as stored:
+        mean = stored["round-0"]
+    mean[3] = np.nextafter(mean[3], 9)
+    np.savez(run / "means.npz", **{"round-0": mean})
+    assert str(verify(run).difference).startswith("means.npz: round-0 differs first at coordinate 3: was ")
+    edit(run / "result.json", lambda result: result["rounds"][0]["survivors"].pop())
+    assert str(verify(run).difference).startswith('round 0: survivors was ["data-owner-0"')
+    edit(run / "result.json", lambda result: result["rounds"].pop())
+    assert verify(run).difference == "round 0: was not there"
+
+
+def test_an_edited_digest_is_noticed(tmp_path: Path) -> None:
+    run = directory(tmp_path)
+    edit(run / "result.json", lambda result: result.update(trace_digest="sha256:0"))
+    assert str(verify(run).difference).startswith("result.json: trace_digest was sha256:0, is sha256:")
+
+
+def test_means_rounded_with_the_systems_own_draws_are_not_compared(tmp_path: Path) -> None:
+    run = directory(tmp_path, "tcp", encoding={"rounding_draws": "system"})
+    verdict = verify(run)
+    assert verdict.difference is None
+    assert "own draws" in verdict.compared
+
+
+def test_what_is_no_finished_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DirectoryError, match=r"result.json: No such file .*finished run"):
+        verify(tmp_path)
+    run = directory(tmp_path)
+    (run / "means.npz").write_bytes(b"nothing")
+    with pytest.raises(DirectoryError, match="cannot be read"):
+        verify(run)
+    edit(run / "result.json", lambda result: result.update(reason="interrupted"))
+    with pytest.raises(DirectoryError, match="interrupted"):
+        verify(run)
+    (run / "result.json").write_text("[]")
+    with pytest.raises(DirectoryError, match="no result"):
+        verify(run)
+
+
+def test_one_seed_has_one_digest_under_every_hash_seed(tmp_path: Path) -> None:
+    run = directory(tmp_path, **BUSY)
+    program = "import asyncagg, sys; print(asyncagg.run(sys.argv[1])['trace_digest'])"
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", program, str(run / "scenario.toml")],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("0", "4711")
+    ]
+    assert digests == [json.loads((run / "result.json").read_text())["trace_digest"]] * 2
