@@ -28,6 +28,7 @@ from asyncagg.players.data_owner import DataOwnerPlayer, OwnerPart
 from asyncagg.players.desk import Desk, Setting, Workbench
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart, RoundOutcome
+from asyncagg.protocols.disclosure import condensed
 from asyncagg.protocols.terms import MODEL_OWNER, Label, Player, index_of, node_name, owner_name, role_of
 from asyncagg.runs.result import RoundResult, RunResult, Traffic
 from asyncagg.runs.trace import Trace
@@ -203,7 +204,7 @@ class Cast:
             result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             self.finished.model = self.model_owner.parameters
             if self.model_owner.ledger is not None:
-                result.ledger = [finding.sentence for finding in self.model_owner.ledger.findings]
+                result.ledger = list(condensed(self.model_owner.ledger.findings))
             for each in result.rounds:
                 self._tally(each)
 

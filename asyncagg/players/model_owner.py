@@ -211,12 +211,21 @@ class ModelOwnerPlayer(Desk):
             self.ledger.settled(self.label, self._digest, survivors)
         outcome.mean = mean
 
-        def work() -> tuple[Arrays, dict[str, float]]:
-            updated = part.model.apply(self.parameters, part.layout.unflatten(mean))
-            return updated, part.model.evaluate(updated)
+        def work() -> tuple[Arrays, dict[str, float]] | str:
+            step = "apply"
+            try:
+                updated = part.model.apply(self.parameters, part.layout.unflatten(mean))
+                step = "evaluate"
+                return updated, part.model.evaluate(updated)
+            except Exception as error:  # the user's own code: it may raise anything
+                return f"the model owner's {step} raised {type(error).__name__}: {error}"
 
         outcome.ended_ns = self.now()
-        self.parameters, outcome.metrics = await self.compute(self.label, Cost(), work)
+        learnt = await self.compute(self.label, Cost(), work)
+        if isinstance(learnt, str):
+            outcome.status, outcome.reason = "failed", learnt
+        else:
+            self.parameters, outcome.metrics = learnt
 
     async def _attempt(self, label: Label, cohort: tuple[Player, ...]) -> tuple[Revealed, NDArray[np.float64]]:
         """Publish, and wait for the sum; it and the mean it stands for. Never beyond the sum of the phase deadlines."""

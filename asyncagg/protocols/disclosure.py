@@ -7,7 +7,7 @@ may have become.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,6 +69,18 @@ class Finding:
             return f"the {kind} of {_names(self.owners) if self.owners else 'one owner'}"
         who = _names(self.owners) if self.owners else f"{self.count} owners"
         return f"a combination of the {kind}s of {who}" if self.earlier else f"the {kind}s of {who}"
+
+
+def condensed(findings: Iterable[Finding], most: int = 3) -> Iterator[str]:
+    """The findings in words, for each attempt the first few and how many more there are."""
+    counts: dict[Label, int] = {}
+    for finding in findings:
+        counts[finding.label] = counts.get(finding.label, 0) + 1
+        if counts[finding.label] <= most:
+            yield finding.sentence
+    for label, count in counts.items():
+        if count > most:
+            yield f"{_attempt(label)} gives away {count - most} things more in the same way"
 
 
 def _attempt(label: Label) -> str:

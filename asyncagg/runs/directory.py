@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,18 @@ class RunDirectory:
 
     def write_means(self, means: Mapping[int, NDArray[np.float64]]) -> None:
         """`means.npz`: key `round-<n>`, the decoded mean (d,) float64."""
-        np.savez(self.path / "means.npz", **{f"round-{index}": mean for index, mean in means.items()})  # type: ignore[arg-type]
+        _write_npz(self.path / "means.npz", {f"round-{index}": mean for index, mean in means.items()})
 
     def write_model(self, parameters: Mapping[str, NDArray[Any]]) -> None:
-        np.savez(self.path / "model.npz", **parameters)  # type: ignore[arg-type]
+        _write_npz(self.path / "model.npz", parameters)
+
+
+def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """As `numpy.savez` does, for any names: its own would take one called `file` for its argument."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
 def _next_free(parent: Path, stem: str) -> Path:

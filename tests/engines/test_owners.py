@@ -1,5 +1,6 @@
 """Owners whose own code goes wrong: each is dropped by name, and the others go on."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from support.runs import DIMENSION, Bad, Nothing, Vector, scenario
 
 import asyncagg
 from asyncagg.api import Result
+from asyncagg.runs.directory import RunDirectory
 
 GOOD = np.linspace(-1, 1, DIMENSION)
 BAD: dict[str, Any] = {
@@ -103,3 +105,46 @@ def test_parameters_may_be_more_than_what_is_learnt(engine: str) -> None:
     result = asyncagg.run(scenario("plain", 3, engine, rounds=2), owners=owners, model_owner=Odd())
     assert result["status"] == "ok", result["reason"]
     assert sorted(steps) == [(0.25, (), [0, 1, 2])] * 3 + [(0.5, (), [0, 1, 2])] * 3
+
+
+class _Stumbling(asyncagg.ModelOwner):
+    """Its parameters have a name that is also an argument of numpy's; updating or evaluating them fails on demand."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def initial_parameters(self) -> dict[str, Any]:
+        return {"file": np.zeros(4)}
+
+    def apply(self, parameters: dict[str, Any], mean: dict[str, Any]) -> dict[str, Any]:
+        if self.where == "apply":
+            raise ValueError("no step")
+        return {"file": parameters["file"] - mean["file"]}
+
+    def evaluate(self, parameters: dict[str, Any]) -> dict[str, float]:
+        if self.where == "evaluate":
+            raise ValueError("no step")
+        return {}
+
+
+class _Ones(asyncagg.DataOwner):
+    def compute_gradient(self, parameters: dict[str, Any], round: int) -> tuple[dict[str, Any], int]:
+        return {"file": np.ones(4)}, 1
+
+
+@pytest.mark.parametrize("where", ["apply", "evaluate"])
+def test_a_model_owner_whose_code_raises_fails_the_run_with_its_words(where: str) -> None:
+    result = asyncagg.run(
+        {"name": "stumble", "engine": "sim"}, owners=[_Ones() for _ in range(3)], model_owner=_Stumbling(where)
+    )
+    assert result["status"] == "failed"
+    assert f"the model owner's {where} raised ValueError: no step" in result["reason"]
+
+
+def test_a_parameter_called_file_is_written_like_any_other(tmp_path: Path) -> None:
+    result = asyncagg.run(
+        {"name": "file", "engine": "sim"}, owners=[_Ones() for _ in range(3)], model_owner=_Stumbling("")
+    )
+    directory = RunDirectory.create(tmp_path / "run", "file", 0)
+    directory.write_model(result.model)
+    np.testing.assert_array_equal(np.load(directory.path / "model.npz")["file"], result.model["file"])
