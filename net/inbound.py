@@ -28,11 +28,24 @@ class Inbound(Session):
 
     def __init__(self, hub: Hub, player: str, accept: Accept, strangers: dict[Inbound, None]) -> None:
         super().__init__(hub, Gate(stranger_limits(hub.options.max_players), Everyone(), (player,)))
-        self._player = player
-        self._accept = accept
+        self.player = player
+        self._accept: Accept | None = accept
+        self._early: dict[str, Frame] = {}
+        """By player, what would open a channel to a player that does not listen at present."""
         self._strangers = strangers
         self._addressee = _STRANGER
         self.handlers |= {HELLO: self._on_hello, OPEN: self._on_open}
+
+    def pause(self) -> None:
+        """The player listens no more: who opens a channel waits."""
+        self._accept = None
+
+    def resume(self, accept: Accept) -> None:
+        """The player listens again."""
+        self._accept = accept
+        early, self._early = self._early, {}
+        for frame in early.values():
+            self._on_open(frame)
 
     def carried(self, frame: Frame) -> str:
         """The sender."""
@@ -40,7 +53,7 @@ class Inbound(Session):
 
     def say(self, player: str, kind: str, body: bytes = b"") -> None:
         """Send a control frame to `player`."""
-        self.outbox.put(pack_frame(Frame(self._player, player, kind, body)))
+        self.outbox.put(pack_frame(Frame(self.player, player, kind, body)))
 
     def control(self, kind: str, body: bytes = b"") -> None:
         """Send a control frame to the other end."""
@@ -67,6 +80,14 @@ class Inbound(Session):
         self._strangers.pop(self, None)
         super().ended(reason)
 
+    def on_bye(self, frame: Frame) -> None:
+        """See `Session`; it may be about a channel that was never opened."""
+        number, _ = parse_fields(frame.body, int, str)
+        early = self._early.get(frame.sender)
+        if early is not None and parse_fields(early.body, int) == [number]:
+            del self._early[frame.sender]
+        super().on_bye(frame)
+
     def on_refuse(self, frame: Frame) -> None:
         """The dialling side found fault with us."""
         (reason,) = parse_fields(frame.body, str)
@@ -77,8 +98,8 @@ class Inbound(Session):
 
     def _on_hello(self, frame: Frame) -> None:
         hello = parse_hello(frame.body, self.hub.run, self.options.max_players)
-        if frame.sender not in hello.players or self._player in hello.players:
-            raise FrameError(Refusal.BAD_HELLO, f"must carry {frame.sender} and not {self._player}")
+        if frame.sender not in hello.players or self.player in hello.players:
+            raise FrameError(Refusal.BAD_HELLO, f"must carry {frame.sender} and not {self.player}")
         objection = self.hub.admit(hello, self.transport) if self.hub.admit else None
         if objection is not None:
             raise FrameError(Refusal.NOT_ADMITTED, objection)
@@ -86,12 +107,15 @@ class Inbound(Session):
         self.clear_deadline()
         self.lingers = True
         self._addressee = frame.sender
-        self.decoder.set_gate(Gate(self.hub.limits | TO_LISTENER, frozenset(hello.players), (self._player,)))
+        self.decoder.set_gate(Gate(self.hub.limits | TO_LISTENER, frozenset(hello.players), (self.player,)))
         self.control(WELCOME, pack({"auth": {}}))
 
     def _on_open(self, frame: Frame) -> None:
         (number,) = parse_fields(frame.body, int)
         player = frame.sender
+        if self._accept is None:
+            self._early[player] = frame
+            return
         if player in self.channels:
             raise FrameError(Refusal.BAD_CONTROL, f"{player} opened its channel twice")
         if not self._make_room(player):
@@ -99,7 +123,7 @@ class Inbound(Session):
             self.note_refusal(error)
             self.say(player, BYE, pack_reason(number, reason=error.detail))
             return
-        channel = TcpChannel(self.hub, self._player, player)
+        channel = TcpChannel(self.hub, self.player, player)
         channel.join(self, player, number)
         self.say(player, OPENED, pack([number]))
         channel.sink = self._accept(channel)
@@ -111,7 +135,7 @@ class Inbound(Session):
         that has missed its keep-alive is: its owner may have lost it without our hearing of it, and comes
         back.
         """
-        old = self.hub.channels.get((self._player, player))
+        old = self.hub.channels.get((self.player, player))
         if old is None:
             return True
         if old.session is None or not old.session.is_doubtful():

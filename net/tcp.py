@@ -91,6 +91,8 @@ class TcpNetwork(Network):
         except OSError as error:
             raise ListenFailed(player, host_port(host, port), describe_os_error(error)) from None
         self._servers[player] = server
+        for session in self._inbound(player):
+            session.resume(accept)
         self._addresses[player] = host, server.sockets[0].getsockname()[1]
 
     def unlisten(self, player: str) -> None:
@@ -98,6 +100,8 @@ class TcpNetwork(Network):
         server = self._servers.pop(player, None)
         if server is not None:
             server.close()
+            for session in self._inbound(player):
+                session.pause()
 
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         """See `Network`. ValueError when `local` is not a local player, or `remote` is the same."""
@@ -135,6 +139,10 @@ class TcpNetwork(Network):
                 session.cut("the network is closed")
         for server in self._servers.values():
             await server.wait_closed()
+
+    def _inbound(self, player: str) -> list[Inbound]:
+        """The connections to a player that listens here; other players may open their channels over them."""
+        return [each for each in self._hub.sessions if isinstance(each, Inbound) and each.player == player]
 
     async def _serve(self, player: str, accept: Accept, host: str, port: int) -> asyncio.Server:
         tls = self._server_tls(player) if self._server_tls else None
