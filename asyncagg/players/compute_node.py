@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from asyncagg.crypto.randomness import Randomness
-from asyncagg.crypto.signing import Identity
 from asyncagg.players.conversation import Conversation, Ended, RoundFailed
-from asyncagg.players.desk import Desk, Setting
+from asyncagg.players.serving import ServingPlayer
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.context import Context, Terms, check_published
+from asyncagg.protocols.context import Context, check_published
 from asyncagg.protocols.effects import Role
-from asyncagg.protocols.registry import Protocol
 from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Player
 
 
-class ComputeNodePlayer(Desk):
+class ComputeNodePlayer(ServingPlayer):
     """The asyncio side of a compute node, and of the lead."""
 
-    def __init__(
-        self,
-        me: Player,
-        setting: Setting,
-        terms: Terms,
-        protocol: Protocol,
-        randomness: Randomness,
-        identity: Identity | None,
-    ) -> None:
-        super().__init__(me, setting)
-        self.roles = ("node", "lead") if me == LEAD else ("node",)
-        self.terms = terms
-        self.protocol = protocol
-        self.randomness = randomness
-        self.identity = identity
-        self._finished: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._tasks: list[asyncio.Task[None]] = []
+    @property
+    def roles(self) -> tuple[m.RoleName, ...]:  # type: ignore[override]
+        return ("node", "lead") if self.me == LEAD else ("node",)
 
     async def listen(self) -> None:
         await self.setting.network.listen(self.me, self.accept)
 
     async def run(self, deadline_ns: int | None) -> None:
-        """Dial the model owner and the lead, then serve attempts until the run is finished."""
-        if self._finished.done():
-            self._finished = asyncio.get_running_loop().create_future()
-        try:
-            if self.me != LEAD:
-                await self.dial(LEAD, deadline_ns)
-            await self.dial(MODEL_OWNER, deadline_ns)
-            await self._finished
-        finally:
-            self.stop_redialling()
-            self._cancel()
+        """Dial the lead and the model owner, then serve attempts until the run is finished."""
+        await self.serve((MODEL_OWNER,) if self.me == LEAD else (LEAD, MODEL_OWNER), deadline_ns)
+
+    def dials(self, peer: Player) -> bool:
+        return peer == LEAD
 
     def crash(self) -> None:
         self.setting.network.unlisten(self.me)
@@ -63,31 +38,17 @@ class ComputeNodePlayer(Desk):
             case m.Begin() if peer == MODEL_OWNER and label > self.label:
                 self._begin(label, message)
             case m.Finish() if peer == MODEL_OWNER:
-                self._finish(message.reason)
+                self.finish(message.reason)
             case m.Begin() | m.Finish():
                 pass
             case _:
                 return False
         return True
 
-    def gone(self, peer: str, reason: str) -> None:
-        super().gone(peer, reason)
-        if peer == MODEL_OWNER:
-            self._finish(f"model owner gone: {reason}")
-        elif peer == LEAD and not self._finished.done():
-            self.redial(LEAD, reason)
-
-    def ends_attempt(self, peer: Player) -> bool:
-        return peer in (LEAD, MODEL_OWNER)
-
-    def _finish(self, reason: str) -> None:
-        if not self._finished.done():
-            self._finished.set_result(reason)
-
     # -- one attempt ------------------------------------------------------------------------------------------------
 
     def _begin(self, label: Label, message: m.Begin) -> None:
-        self._cancel()
+        self.cancel_tasks()
         context = Context(
             terms=self.terms,
             me=self.me,
@@ -105,11 +66,7 @@ class ComputeNodePlayer(Desk):
             return
         for conversation in self.open(label, *self.roles):
             role = self.protocol.lead if conversation.role == "lead" else self.protocol.node
-            task = asyncio.get_running_loop().create_task(
-                self._play(conversation, role(context), context), name=f"{self.me}/{conversation.role}"
-            )
-            task.add_done_callback(self._ended)
-            self._tasks.append(task)
+            self.start(self._play(conversation, role(context), context), f"{self.me}/{conversation.role}")
 
     async def _play(self, conversation: Conversation, role: Role[None], context: Context) -> None:
         try:
@@ -135,12 +92,3 @@ class ComputeNodePlayer(Desk):
             other.fail(Ended(failure.reason))
         else:
             other.depart(self.me, failure.reason)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and not self._finished.done():
-            self._finished.set_exception(error)
-
-    def _cancel(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        self._tasks.clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,9 +13,10 @@ from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, DataOwner
 from asyncagg.players.conversation import Ended, RoundFailed
-from asyncagg.players.desk import Desk, Setting
+from asyncagg.players.desk import Setting
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.parameters import ParametersError, unpack_parameters
+from asyncagg.players.serving import ServingPlayer
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, Terms, check_published
 from asyncagg.protocols.effects import Cost
@@ -63,7 +63,7 @@ class Silenced(Exception):
     """A `drop` fault: the owner says nothing from here on in this round."""
 
 
-class DataOwnerPlayer(Desk):
+class DataOwnerPlayer(ServingPlayer):
     """The asyncio side of a data owner; `part.owner` is the user's."""
 
     roles = ("owner",)
@@ -78,18 +78,12 @@ class DataOwnerPlayer(Desk):
         randomness: Randomness,
         identity: Identity | None,
     ) -> None:
-        super().__init__(me, setting)
-        self.terms = terms
-        self.protocol = protocol
+        super().__init__(me, setting, terms, protocol, randomness, identity)
         self.begin_with(part)
-        self.randomness = randomness
-        self.identity = identity
         self.kept: Kept | None = None
         self.trouble: str | None = None
         """Why this owner had to leave its last attempt, for its own eyes."""
         self._silent_round = -1
-        self._finished: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._task: asyncio.Task[None] | None = None
 
     def begin_with(self, part: OwnerPart) -> None:
         """Take what makes this owner, as a process does when it begins."""
@@ -98,17 +92,7 @@ class DataOwnerPlayer(Desk):
 
     async def run(self, deadline_ns: int | None) -> None:
         """Dial out to everyone, then serve attempts until the run is finished or the model owner is gone."""
-        if self._finished.done():
-            self._finished = asyncio.get_running_loop().create_future()
-        try:
-            for node in self.terms.nodes:
-                await self.dial(node, deadline_ns)
-            await self.dial(MODEL_OWNER, deadline_ns)
-            await self._finished
-        finally:
-            self.stop_redialling()
-            if self._task is not None:
-                self._task.cancel()
+        await self.serve((*self.terms.nodes, MODEL_OWNER), deadline_ns)
 
     # -- what is not for a role -------------------------------------------------------------------------------------
 
@@ -117,7 +101,7 @@ class DataOwnerPlayer(Desk):
             case m.Publish() if peer == MODEL_OWNER and label > self.label:
                 self._begin(label, message)
             case m.Finish() if peer == MODEL_OWNER:
-                self._finish(message.reason)
+                self.finish(message.reason)
             case m.Excluded() if peer == LEAD and label == self.label:
                 for conversation in self.conversations.values():
                     conversation.fail(Ended(f"excluded: {message.reason}"))
@@ -129,34 +113,13 @@ class DataOwnerPlayer(Desk):
                 return False
         return True
 
-    def gone(self, peer: str, reason: str) -> None:
-        super().gone(peer, reason)
-        if peer == MODEL_OWNER:
-            self._finish(f"model owner gone: {reason}")
-        elif not self._finished.done():
-            self.redial(Player(peer), reason)
-
-    def ends_attempt(self, peer: Player) -> bool:
-        return peer in (LEAD, MODEL_OWNER)
-
-    def _finish(self, reason: str) -> None:
-        if not self._finished.done():
-            self._finished.set_result(reason)
-
     # -- one attempt ------------------------------------------------------------------------------------------------
 
     def _begin(self, label: Label, message: m.Publish) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        self.cancel_tasks()
         self.open(label, "owner")
         if label.round != self._silent_round:
-            self._task = asyncio.get_running_loop().create_task(self._attempt(label, message), name=f"{self.me}")
-            self._task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """An error that is no peer's and no user's is ours: raise it where the run is awaited."""
-        if not task.cancelled() and (error := task.exception()) is not None and not self._finished.done():
-            self._finished.set_exception(error)
+            self.start(self._attempt(label, message), self.me)
 
     async def _attempt(self, label: Label, message: m.Publish) -> None:
         conversation = self.conversations["owner"]
