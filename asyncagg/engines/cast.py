@@ -81,13 +81,12 @@ class Cast:
         self.finished = finished
         self.progress = progress
         scenario = experiment.scenario
-        identities = self._identities(world)
-        terms = experiment.terms(world.run, {player: each.public for player, each in identities.items()})
-        self.terms = terms
+        self._identities = self._pin_identities()
+        self.terms = experiment.terms(world.run, {player: each.public for player, each in self._identities.items()})
         self.company = Company()
         self.director = Director(scenario, self, world.faults, finished.trace)
         self.start_ns = now_ns()
-        common = partial(
+        self._common = partial(
             Setting,
             trace=finished.trace,
             deadlines=experiment.deadlines(),
@@ -96,53 +95,60 @@ class Cast:
             population=scenario.owners.count,
             phase_began=self.director.phase_began,
         )
+        self.model_owner = self._model_owner()
+        self.nodes = [self._node(node) for node in self.terms.nodes]
+        self.owners = [self._owner(index) for index in range(scenario.owners.count)]
+        self._others: dict[Player, DataOwnerPlayer | ComputeNodePlayer] = {node.me: node for node in self.nodes}
+        self._others |= {owner.me: owner for owner in self.owners}
 
-        def setting(player: Player) -> Setting:
-            return common(network=world.network(player), workbench=world.bench(player))
+    # -- who plays --------------------------------------------------------------------------------------------------
 
-        self.model_owner = ModelOwnerPlayer(
-            setting(MODEL_OWNER),
-            terms,
+    def _setting(self, player: Player) -> Setting:
+        return self._common(network=self.world.network(player), workbench=self.world.bench(player))
+
+    def _model_owner(self) -> ModelOwnerPlayer:
+        experiment, aggregation = self.experiment, self.experiment.scenario.aggregation
+        part = ModelPart(
+            model=experiment.workload.model_owner(),
+            layout=experiment.layout,
+            encoder=experiment.encoder,
+            rounds=experiment.scenario.rounds,
+            cohort=experiment.cohort,
+            on_failure=aggregation.on_failure,
+            retries=aggregation.retries,
+        )
+        return ModelOwnerPlayer(
+            self._setting(MODEL_OWNER),
+            self.terms,
             experiment.protocol,
-            ModelPart(
-                model=experiment.workload.model_owner(),
-                layout=experiment.layout,
-                encoder=experiment.encoder,
-                rounds=scenario.rounds,
-                cohort=experiment.cohort,
-                on_failure=scenario.aggregation.on_failure,
-                retries=scenario.aggregation.retries,
-            ),
-            world.randomness(MODEL_OWNER),
-            identities.get(MODEL_OWNER),
+            part,
+            self.world.randomness(MODEL_OWNER),
+            self._identities.get(MODEL_OWNER),
             experiment.ledger_rules(),
             self._observe,
         )
-        self.nodes = [
-            ComputeNodePlayer(
-                node,
-                setting(node),
-                terms,
-                experiment.protocol,
-                world.randomness(node),
-                identities.get(node),
-            )
-            for node in terms.nodes
-        ]
-        self.owners = [
-            DataOwnerPlayer(
-                owner_name(index),
-                setting(owner_name(index)),
-                terms,
-                experiment.protocol,
-                self._part(index),
-                world.randomness(owner_name(index)),
-                identities.get(owner_name(index)),
-            )
-            for index in range(scenario.owners.count)
-        ]
-        self._others: dict[Player, DataOwnerPlayer | ComputeNodePlayer] = {node.me: node for node in self.nodes}
-        self._others |= {owner.me: owner for owner in self.owners}
+
+    def _node(self, node: Player) -> ComputeNodePlayer:
+        return ComputeNodePlayer(
+            node,
+            self._setting(node),
+            self.terms,
+            self.experiment.protocol,
+            self.world.randomness(node),
+            self._identities.get(node),
+        )
+
+    def _owner(self, index: int) -> DataOwnerPlayer:
+        owner = owner_name(index)
+        return DataOwnerPlayer(
+            owner,
+            self._setting(owner),
+            self.terms,
+            self.experiment.protocol,
+            self._part(index),
+            self.world.randomness(owner),
+            self._identities.get(owner),
+        )
 
     def _part(self, index: int) -> OwnerPart:
         """What makes a data owner, as it is when its process begins."""
@@ -171,7 +177,7 @@ class Cast:
             return None
         return LedgerStore(rules, None if folder is None else folder / f"{owner}.json")
 
-    def _identities(self, world: World) -> dict[Player, Identity]:
+    def _pin_identities(self) -> dict[Player, Identity]:
         """Against a lying lead: a signing key for every player, all of them pinned by everyone."""
         scenario = self.experiment.scenario
         if scenario.aggregation.threat == "curious":
@@ -181,7 +187,7 @@ class Cast:
             *(node_name(index) for index in range(scenario.aggregation.compute_nodes)),
             *(owner_name(index) for index in range(scenario.owners.count)),
         ]
-        return {player: Identity.generate(world.randomness(f"{player}/identity")) for player in players}
+        return {player: Identity.generate(self.world.randomness(f"{player}/identity")) for player in players}
 
     async def play(self) -> None:
         """The whole run; `finished` is filled as it goes."""
