@@ -22,19 +22,24 @@ import inspect
 import itertools
 import logging
 import os
-import re
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from dataclasses import dataclass
-from pathlib import PurePath
 from traceback import StackSummary
-from typing import Any, NoReturn, TypeVar, TypeVarTuple, cast
+from typing import Any, TypeVar, TypeVarTuple, cast
 from weakref import WeakKeyDictionary
+
+from net.fence import NO_THREADS, Fence
+from net.virtual_errors import Deadlock as Deadlock
+from net.virtual_errors import FenceError as FenceError
+from net.virtual_errors import Livelock as Livelock
+from net.virtual_errors import Unhandled as Unhandled
+from net.virtual_errors import VirtualLoopError as VirtualLoopError
+from net.virtual_errors import in_seconds
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -46,113 +51,8 @@ STEP_LIMIT = 10_000_000
 _SECOND = 1_000_000_000
 _NEVER = 1 << 200  # a time in ns that no run reaches: where timers with an infinite delay are kept
 _COMPACT_FROM = 64  # with fewer cancelled timers than this, forgetting them is not worth a pass over all
-_NAMED_AT_MOST = 20
 _DEBUG_ORIGIN_DEPTH = 10  # frames kept of where a coroutine was made, in debug mode, as in asyncio
 _log = logging.getLogger("asyncio")
-
-
-class VirtualLoopError(Exception):
-    """A program did what virtual time cannot carry: a mistake in the program, never in a peer."""
-
-
-class Deadlock(VirtualLoopError):
-    """Something is awaited and no callback or timer is left that could bring it about.
-
-    at_ns: the instant; tasks: the names of all pending tasks, in natural order.
-    """
-
-    def __init__(self, at_ns: int, pending: Iterable[asyncio.Task[Any]]) -> None:
-        ordered = sorted(pending, key=lambda task: _natural(task.get_name()))
-        self.at_ns = at_ns
-        self.tasks = tuple(task.get_name() for task in ordered)
-        waits = [f"{task.get_name()}: {_whereabouts(task)}" for task in ordered]
-        super().__init__(
-            f"deadlock at {_seconds(at_ns)}: nothing is left to run and {len(ordered)} task(s) wait for what "
-            "cannot come\n  " + "\n  ".join(_shortened(waits))
-        )
-
-
-class Livelock(VirtualLoopError):
-    """One instant took as many steps (callbacks) as the loop allows: time does not pass.
-
-    at_ns: the instant; callers: the tasks by name (or the callbacks by description) that want to run again.
-    """
-
-    def __init__(self, at_ns: int, steps: int, ready: Iterable[_Callback]) -> None:
-        self.at_ns = at_ns
-        self.callers = tuple(sorted({callback.caller() for callback in ready}, key=_natural))
-        super().__init__(
-            f"livelock at {_seconds(at_ns)}: {steps:,} steps and time did not pass; it goes on in "
-            + ", ".join(_shortened(self.callers))
-        )
-
-
-class FenceError(VirtualLoopError):
-    """A call that would let real time into virtual time: a thread, a socket, a signal, a process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unhandled:
-    """What reached the loop's default exception handler: nobody else has dealt with it.
-
-    at_ns: virtual time; exception: None where asyncio reports a mishap without one (a lost pending task).
-    """
-
-    at_ns: int
-    message: str
-    exception: BaseException | None
-
-
-def _fenced(call: str, why: str) -> Any:
-    def refuse(*_args: Any, **_options: Any) -> NoReturn:
-        raise FenceError(f"{call} on the virtual loop: {why}")
-
-    return refuse
-
-
-_NO_THREADS = "a thread runs in real time; call the function inline and charge its cost in virtual time"
-_NO_SOCKETS = "a socket answers in real time; use the in-memory network, or run on asyncio's own loop"
-_NO_PROCESSES = "a process runs in real time; start it outside the simulation, or run on asyncio's own loop"
-_NO_SIGNALS = "a signal comes in real time; handle it outside the simulation, or run on asyncio's own loop"
-
-
-class _Fence(asyncio.AbstractEventLoop):
-    """Every call of an event loop that reaches outside the program, refused before there is an awaitable."""
-
-    run_in_executor = _fenced("run_in_executor", _NO_THREADS)
-    set_default_executor = _fenced("set_default_executor", _NO_THREADS)
-
-    getaddrinfo = _fenced("getaddrinfo", _NO_SOCKETS)
-    getnameinfo = _fenced("getnameinfo", _NO_SOCKETS)
-    create_connection = _fenced("create_connection", _NO_SOCKETS)
-    create_server = _fenced("create_server", _NO_SOCKETS)
-    create_datagram_endpoint = _fenced("create_datagram_endpoint", _NO_SOCKETS)
-    create_unix_connection = _fenced("create_unix_connection", _NO_SOCKETS)
-    create_unix_server = _fenced("create_unix_server", _NO_SOCKETS)
-    connect_accepted_socket = _fenced("connect_accepted_socket", _NO_SOCKETS)
-    start_tls = _fenced("start_tls", _NO_SOCKETS)
-    sendfile = _fenced("sendfile", _NO_SOCKETS)
-    sock_recv = _fenced("sock_recv", _NO_SOCKETS)
-    sock_recv_into = _fenced("sock_recv_into", _NO_SOCKETS)
-    sock_recvfrom = _fenced("sock_recvfrom", _NO_SOCKETS)
-    sock_recvfrom_into = _fenced("sock_recvfrom_into", _NO_SOCKETS)
-    sock_sendall = _fenced("sock_sendall", _NO_SOCKETS)
-    sock_sendto = _fenced("sock_sendto", _NO_SOCKETS)
-    sock_sendfile = _fenced("sock_sendfile", _NO_SOCKETS)
-    sock_connect = _fenced("sock_connect", _NO_SOCKETS)
-    sock_accept = _fenced("sock_accept", _NO_SOCKETS)
-    add_reader = _fenced("add_reader", _NO_SOCKETS)
-    remove_reader = _fenced("remove_reader", _NO_SOCKETS)
-    add_writer = _fenced("add_writer", _NO_SOCKETS)
-    remove_writer = _fenced("remove_writer", _NO_SOCKETS)
-
-    connect_read_pipe = _fenced("connect_read_pipe", _NO_PROCESSES)
-    connect_write_pipe = _fenced("connect_write_pipe", _NO_PROCESSES)
-    subprocess_shell = _fenced("subprocess_shell", _NO_PROCESSES)
-    subprocess_exec = _fenced("subprocess_exec", _NO_PROCESSES)
-
-    add_signal_handler = _fenced("add_signal_handler", _NO_SIGNALS)
-    remove_signal_handler = _fenced("remove_signal_handler", _NO_SIGNALS)
 
 
 def _do_nothing(*_args: object) -> None:
@@ -215,7 +115,7 @@ class _Callback(asyncio.TimerHandle):
         return getattr(self.function, "__qualname__", None) or repr(self.function)
 
     def __repr__(self) -> str:
-        return f"<callback {self.caller()} at {_seconds(self.when_ns)}>"
+        return f"<callback {self.caller()} at {in_seconds(self.when_ns)}>"
 
     def __hash__(self) -> int:
         return id(self)
@@ -247,7 +147,7 @@ class Task(asyncio.Task[Any]):
         return self._order
 
 
-class VirtualLoop(_Fence):
+class VirtualLoop(Fence):
     """An event loop whose clock starts at 0 ns and moves only when nothing is ready to run.
 
     step_limit: steps (callbacks) at one instant after which `Livelock` is raised.
@@ -280,7 +180,7 @@ class VirtualLoop(_Fence):
         self._generators: WeakKeyDictionary[AsyncGenerator[Any, Any], None] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
-        return f"<VirtualLoop at {_seconds(self._now)} running={self._running} closed={self._closed}>"
+        return f"<VirtualLoop at {in_seconds(self._now)} running={self._running} closed={self._closed}>"
 
     # The clock.
 
@@ -309,7 +209,7 @@ class VirtualLoop(_Fence):
     ) -> asyncio.Handle:
         """call_soon for callers that do not know their thread; FenceError unless it is the loop's own."""
         if threading.get_ident() != self._thread:
-            raise FenceError(f"call_soon_threadsafe from another thread on the virtual loop: {_NO_THREADS}")
+            raise FenceError(f"call_soon_threadsafe from another thread on the virtual loop: {NO_THREADS}")
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
@@ -473,7 +373,7 @@ class VirtualLoop(_Fence):
                 return
             run(ready.popleft())
         self._budget = itertools.repeat(None, self._step_limit)  # so that tasks can still be cancelled
-        raise Livelock(self._now, self._step_limit, ready)
+        raise Livelock(self._now, self._step_limit, [callback.caller() for callback in ready])
 
     def _advance(self) -> None:
         """Make the timers of the earliest instant ready, and that instant the present."""
@@ -572,7 +472,7 @@ class VirtualLoop(_Fence):
     def _check_call(self, callback: object) -> None:
         self._check_open()
         if threading.get_ident() != self._thread:
-            raise FenceError(f"a callback was set from another thread on the virtual loop: {_NO_THREADS}")
+            raise FenceError(f"a callback was set from another thread on the virtual loop: {NO_THREADS}")
         if asyncio.iscoroutine(callback) or inspect.iscoroutinefunction(callback):
             raise TypeError(f"a callback is a plain function, {callback!r} is a coroutine: use create_task")
 
@@ -597,33 +497,6 @@ def _nanoseconds(seconds: float) -> int:
         return round(seconds * _SECOND)
     except OverflowError:
         return _NEVER if seconds > 0 else -_NEVER
-
-
-def _seconds(at_ns: int) -> str:
-    whole, rest = divmod(at_ns, _SECOND)
-    return f"{whole}.{rest:09} s"
-
-
-def _natural(name: str) -> list[str | int]:
-    """A sort key that puts data-owner-2 before data-owner-10: text and numbers take turns and never meet."""
-    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]
-
-
-def _shortened(items: Iterable[str]) -> list[str]:
-    shown = list(items)
-    more = len(shown) - _NAMED_AT_MOST
-    return shown if more <= 0 else [*shown[:_NAMED_AT_MOST], f"and {more} more"]
-
-
-def _whereabouts(task: asyncio.Task[Any]) -> str:
-    """The chain of awaits in which a suspended task stands, outermost first: function (file:line) > …"""
-    places: list[str] = []
-    inner: Any = task.get_coro()
-    while (frame := getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)) is not None:
-        file = "/".join(PurePath(frame.f_code.co_filename).parts[-2:])
-        places.append(f"{frame.f_code.co_qualname} ({file}:{frame.f_lineno})")
-        inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
-    return " > ".join(places)
 
 
 def _detail(value: object) -> str:
