@@ -166,3 +166,14 @@ def calibrate(
     from asyncagg.cli.calibrating import calibrate_machine
 
     calibrate_machine(scenario, as_json)
+
+
+@app.command()
+def swarm(
+    seeds: Annotated[str, typer.Option(metavar="A..B", help="First and last seed.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where shrunken scenarios go.")] = Path("swarm"),
+) -> None:
+    """Play scenarios drawn from seeds in sim; say which break an invariant, and shrink them."""
+    from asyncagg.cli.swarming import swarm as play_swarm
+
+    raise typer.Exit(play_swarm(seeds, out))

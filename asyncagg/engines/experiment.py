@@ -199,5 +199,16 @@ def _graph(scenario: Scenario, population: Population) -> GraphPolicy | None:
 def _max_weight(scenario: Scenario, workload: Workload) -> int:
     aggregation = scenario.aggregation
     if aggregation.max_weight != "auto":
+        _check_known_weights(scenario, workload, aggregation.max_weight)
         return aggregation.max_weight
     return workload.max_weight if aggregation.weighting == "examples" else 1
+
+
+def _check_known_weights(scenario: Scenario, workload: Workload, bound: int) -> None:
+    """Refuse a bound below a weight that is known beforehand; owners of the user's own may turn out lighter."""
+    known = scenario.workload.kind in ("digits", "vectors") and scenario.aggregation.weighting == "examples"
+    if known and workload.max_weight > bound:
+        scenario.refuse(
+            "aggregation.max_weight",
+            f'is {bound}, and an owner of this workload has weight {workload.max_weight} (no less, or "auto")',
+        )

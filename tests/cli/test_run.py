@@ -217,6 +217,18 @@ def test_bad_data_files_leave_no_run(here, vectors, said):
     assert not (here / "mine").exists()
 
 
+def test_a_weight_above_the_published_bound_is_refused_before_the_run(here):
+    np.savez(here / "data.npz", vectors=np.ones((4, 2)), weights=np.array([1, 20, 3, 4]))
+    text = SMALL.replace('kind = "synthetic"\ndimension = 20', 'kind = "vectors"\nfile = "data.npz"')
+    settings = ("--set", "aggregation.compute_nodes=1", "--set", "aggregation.max_weight=10")
+    done = invoke("run", scenario_file(here, text), "--out", "mine", *settings)
+    assert done.exit_code == 2
+    (line,) = lines(done)
+    assert line.startswith("--set aggregation.max_weight=10: aggregation.max_weight: is 10")
+    assert "weight 20" in line
+    assert not (here / "mine").exists()
+
+
 def test_a_class_that_cannot_be_built_is_a_bad_file(here):
     (here / "mine.py").write_text(BROKEN_OWNER.replace("self.index = index", "raise OSError('no disk')"))
     done = invoke("run", scenario_file(here, PYTHON))
