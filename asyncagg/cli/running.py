@@ -44,6 +44,7 @@ def run_scenario(request: Request) -> int:
         directory = RunDirectory.create(request.out, scenario.name, scenario.seed)
         directory.write_result(finished.result)
         directory.write_scenario(scenario.normalised_toml())
+        finished.roster = directory.path / "roster.json"
         finished.ledgers = directory.ledgers() if scenario.engine != "sim" else None
         try:
             _play(scenario, finished, request.quiet)

@@ -30,6 +30,7 @@ from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart, RoundOutcome
 from asyncagg.protocols.disclosure import condensed
 from asyncagg.protocols.terms import MODEL_OWNER, Label, Player, index_of, node_name, owner_name, role_of
+from asyncagg.runs import roster_file
 from asyncagg.runs.result import RoundResult, RunResult, Traffic
 from asyncagg.runs.trace import Trace
 from net.channel import Network
@@ -50,6 +51,8 @@ class Finished:
     model: Arrays
     ledgers: Path | None = None
     """Folder for the owners' privacy ledgers; None keeps them in memory."""
+    roster: Path | None = None
+    """File for everyone's pinned public keys (threat `lying`); None keeps them in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Cast:
         self.progress = progress
         scenario = experiment.scenario
         self._identities = self._pin_identities()
-        self.terms = experiment.terms(world.run, {player: each.public for player, each in self._identities.items()})
+        self.terms = experiment.terms(world.run, self._pinned())
         self.company = Company()
         self.director = Director(scenario, self, world.faults, finished.trace)
         self.start_ns = now_ns()
@@ -176,6 +179,14 @@ class Cast:
         if rules is None:
             return None
         return LedgerStore(rules, None if folder is None else folder / f"{owner}.json")
+
+    def _pinned(self) -> dict[str, bytes]:
+        """Player → public key: from the roster file, where there is one, as players on other hosts would have it."""
+        identities: dict[str, bytes] = {player: each.public for player, each in self._identities.items()}
+        if self.finished.roster is None or not identities:
+            return identities
+        roster_file.write(self.finished.roster, identities)
+        return roster_file.read(self.finished.roster)
 
     def _pin_identities(self) -> dict[Player, Identity]:
         """Against a lying lead: a signing key for every player, all of them pinned by everyone."""
