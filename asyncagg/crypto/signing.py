@@ -56,7 +56,6 @@ class Identity:
         return f"Identity(public={self.public.hex()})"
 
 
-@lru_cache(maxsize=1 << 14)  # in one process all owners check the same signatures
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` over `message` is by the holder of `public`; malformed ones are simply not."""
     if len(public) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:
@@ -66,3 +65,7 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     except (InvalidSignature, ValueError):  # ValueError: bytes that are no point of the curve
         return False
     return True
+
+
+verify_cached = lru_cache(maxsize=1 << 14)(verify)
+"""As `verify`, for signatures that all owners of a process check alike."""

@@ -22,13 +22,15 @@ from typing import Any, Final
 from asyncagg.engines.cast import Finished
 from asyncagg.engines.experiment import Experiment, prepare
 from asyncagg.engines.launch import begin, play
+from asyncagg.engines.links import player_links
 from asyncagg.engines.swarm_draw import Values, scenario_of
 from asyncagg.engines.swarm_watch import Watch, watching
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER
+from asyncagg.protocols.terms import LEAD, MODEL_OWNER, PHASES, owner_name
 from asyncagg.runs.result import INTERRUPTED, RoundResult
 from asyncagg.runs.trace import Record
 from asyncagg.scenario.load import parse
 from asyncagg.scenario.schema import Scenario
+from net.latency import Cubic, Exponential, Latency, Lognormal, Pareto
 
 __all__ = ["Values", "examine", "judge", "scenario_of"]
 
@@ -37,6 +39,9 @@ _CONTRADICTION: Final = re.compile(
     r"|do not make its secret|another secret than it committed to"
 )
 """What an honest player only says of another if bytes were changed on their way, or if there is a bug."""
+
+CALM_NS: Final = 5_000_000_000
+"""Latencies up to this do not miss the deadlines of the defaults."""
 
 _NOT_COMPARED: Final = ("seconds", "peak_rss_bytes")
 
@@ -106,15 +111,21 @@ def _failures(scenario: Scenario, finished: Finished) -> Iterator[str]:
 
 def _is_calm(scenario: Scenario) -> bool:
     """Whether every round has to succeed: no fault, the generous deadlines of the defaults, no ledger that refuses."""
-    usual = type(scenario).model_validate({"name": "usual"})
-    links = [scenario.network, *scenario.links.values()]
+    usual = parse({"name": "usual"})
+    link_of = player_links(scenario)
+    links = [link_of(MODEL_OWNER), *(link_of(owner_name(index)) for index in range(scenario.owners.count))]
     return (
         not scenario.faults
         and scenario.phases == usual.phases
         and scenario.aggregation.permit_limit_ns == usual.aggregation.permit_limit_ns
-        and all(link.queue_limit_bytes is None for link in links)
+        and all(link.queue_limit is None and not _has_a_tail(link.latency) for link in links)
         and (scenario.rounds == 1 or scenario.aggregation.ledger == "warn")
     )
+
+
+def _has_a_tail(latency: Latency) -> bool:
+    """Whether one message in thousands may take longer than a phase."""
+    return isinstance(latency, Lognormal | Exponential | Pareto | Cubic) and latency.max_ns > CALM_NS
 
 
 # -- deadlines --------------------------------------------------------------------------------------------------------
@@ -143,14 +154,14 @@ def _phases(experiment: Experiment, records: list[Record]) -> Iterator[str]:
     scenario = experiment.scenario
     if scenario.compute.model_dump(exclude_none=True) or scenario.owners.device is not None:
         return
-    deadlines = experiment.deadlines()
+    deadlines = {str(phase): experiment.deadlines()[phase] for phase in PHASES}
     entered: Record | None = None
     for record in records:
         if record.event == "fault" and record.sender == LEAD and record.detail == "crash":
             entered = None
         elif entered is not None and _ends(entered, record):
             took_ns = record.t - entered.t
-            if entered.phase != "reveal" and took_ns > dict(deadlines)[entered.phase]:  # type: ignore[index]
+            if entered.phase != "reveal" and took_ns > deadlines[entered.phase]:
                 yield f"deadline: the lead was {took_ns} ns in {entered.phase} of round {entered.round}"
             entered = None
         if record.event == "phase":

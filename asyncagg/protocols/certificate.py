@@ -8,7 +8,7 @@ have as many, even if the corrupt owners sign both. Owners, compute nodes and th
 from __future__ import annotations
 
 from asyncagg.crypto.kdf import encode_fields
-from asyncagg.crypto.signing import verify
+from asyncagg.crypto.signing import verify_cached
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Rejected
@@ -26,7 +26,7 @@ def is_signed(
 ) -> bool:
     """Whether this pinned owner signed these sets in this session."""
     public = context.terms.identities.get(player)
-    return public is not None and verify(public, text(context, session, roster, members), signature)
+    return public is not None and verify_cached(public, text(context, session, roster, members), signature)
 
 
 def check(context: Context, session: bytes, roster: bytes, members: bytes, signatures: m.Signatures) -> None:

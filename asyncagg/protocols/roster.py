@@ -13,7 +13,7 @@ from functools import lru_cache
 from asyncagg.crypto import hashtree
 from asyncagg.crypto.agreement import AgreementError, KeyPair, canonical
 from asyncagg.crypto.kdf import encode_fields
-from asyncagg.crypto.signing import verify
+from asyncagg.crypto.signing import verify_cached
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Rejected
@@ -87,7 +87,7 @@ def check_signature(context: Context, member: Member) -> str | None:
     public = context.terms.identities.get(member.player)
     if public is None:
         return f"{member.player} has no pinned identity"
-    if not verify(public, advert_text(context, member), member.signature):
+    if not verify_cached(public, advert_text(context, member), member.signature):
         return f"the signature of {member.player} on its keys is wrong"
     return None
 

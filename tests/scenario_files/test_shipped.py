@@ -9,11 +9,13 @@ from asyncagg.scenario.load import load
 
 NAMES = sorted(path.stem for path in SCENARIOS.glob("*.toml"))
 OVER_SOCKETS = ("digits", "pairwise", "additive", "weighted", "drop-and-retry", "drop-in-upload", "exactly-threshold")
+LONG = ("thousand-owners",)
 PROMISED = {
     *("digits", "pairwise", "additive", "weighted", "drop-and-retry", "fifty-owners", "two-hundred-in-virtual-time"),
     *(f"drop-in-{phase}" for phase in ("advertise", "share", "upload", "certify", "unmask")),
     *("thirty-percent-dropout", "exactly-threshold", "below-threshold", "lying-lead", "reveal-to-model-owner"),
-    *("hundred-owners", "digits-with-dropouts"),
+    *("hundred-owners", "digits-with-dropouts", "thousand-owners"),
+    *("mobile-fleet", "satellite", "partition-of-a-node", "lead-crash"),
 }
 
 
@@ -39,9 +41,15 @@ def test_it_explains_itself_and_expects_something(name):
     assert invoke("check", SCENARIOS / f"{name}.toml").exit_code == 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LONG])
 def test_it_runs_in_virtual_time(name, tmp_path):
     run(name, "sim", tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LONG)
+def test_it_runs_within_a_minute(name, tmp_path):
+    assert run(name, "sim", tmp_path)["seconds"]["wall"] < 60
 
 
 @pytest.mark.parametrize("name", OVER_SOCKETS)
@@ -57,6 +65,23 @@ def test_drop_and_retry_says_why_it_tried_again(tmp_path):
     assert second["survivors"] == [f"data-owner-{index}" for index in (0, 1, 2, 4)]
     assert second["exact"]
     assert second["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("partition-of-a-node", "0 owners uploaded, at least 6 are needed"), ("lead-crash", "compute-node-0: ")],
+)
+def test_what_a_compute_node_loses_is_tried_again(name, reason, tmp_path):
+    first, second, third = run(name, "sim", tmp_path)["rounds"]
+    assert (first["attempts"], second["attempts"], third["attempts"]) == (1, 2, 1)
+    assert second["reason"].startswith(reason)
+
+
+def test_stragglers_lose_the_round_and_not_the_run(tmp_path):
+    rounds = run("mobile-fleet", "sim", tmp_path)["rounds"]
+    late = [{*each["dropped"]} for each in rounds]
+    assert all(late)
+    assert any({*each["survivors"]} & late[0] for each in rounds[1:])
 
 
 @pytest.mark.parametrize("phase", ["advertise", "share", "upload"])

@@ -1,4 +1,4 @@
-"""Scenarios drawn from seeds: what must hold does, in a fixed number of them, and a failing one becomes a small file."""
+"""Scenarios drawn from seeds: what must hold does in a fixed number of them, and a failing one becomes a small file."""
 
 from __future__ import annotations
 
