@@ -147,7 +147,7 @@ class Context:
 
     @cached_property
     def round_id(self) -> bytes:
-        """SHA-256 over everything this attempt rests on (PROTOCOLS: round_id), 32 bytes."""
+        """SHA-256 over everything this attempt rests on, 32 bytes."""
         terms = self.terms
         bounds = [edge for node in range(terms.plan.nodes) for edge in terms.plan.bounds(node)]
         return hashlib.sha256(

@@ -86,8 +86,7 @@ def _split(instance: Instance, k: int) -> float:
 
 
 def search(instance: Instance) -> Bounds | None:
-    """The smallest even degree 2 ≤ k < n − 1 that is connected and accepted, or None: PROTOCOLS, steps 1 to
-    5.
+    """The smallest even degree 2 ≤ k < n − 1 that is connected and accepted, or None. Source: CCS 2020, section 4.
 
     One more neighbour moves either bound by 0 or 1, so a degree that misses by g cannot be mended in fewer
     than g steps: the search leaps over those and still meets the smallest.

@@ -8,7 +8,7 @@ and, where weights are private, the total weights of all rounds.
     uploaded   before an upload: an entry `possible`, until the survivors are learnt
     settled    before the owner signs or answers for the survivors: an entry `known`, whatever comes of it
 
-A strict ledger refuses what gives something away and does not record it. Source: PROTOCOLS, section 4.
+A strict ledger refuses what gives something away and does not record it.
 """
 
 from __future__ import annotations

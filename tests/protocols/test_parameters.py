@@ -64,7 +64,7 @@ def slow_bounds(instance, k):
 
 
 def slow_search(instance):
-    """PROTOCOLS, steps 1 to 5, word by word."""
+    """The search as the paper has it, step by step (Bell et al., CCS 2020)."""
     for k in range(2, instance.members - 1, 2):
         if split(instance, k) < Fraction(1, 2**41):
             found = slow_bounds(instance, k)
