@@ -9,7 +9,7 @@ from asyncagg.protocols import additive, pairwise, plain, secagg
 from asyncagg.protocols.context import Context, Terms
 from asyncagg.protocols.effects import Role
 from asyncagg.protocols.revealing import Revealed
-from asyncagg.protocols.terms import PHASES, Phase
+from asyncagg.protocols.terms import Phase
 from asyncagg.vectors.ring import Words
 
 
@@ -30,11 +30,6 @@ class Protocol:
     def seals_answers(self, terms: Terms) -> bool:
         """Whether owners seal their unmask answers to the model owner, which needs a fresh key for that."""
         return "unmask" in self.phases and terms.reveal == "model-owner"
-
-    def phase_at_or_after(self, phase: Phase) -> Phase:
-        """The phase itself, or the next one that this protocol has."""
-        later = PHASES[PHASES.index(phase) :]
-        return next(candidate for candidate in later if candidate in self.phases)
 
 
 PROTOCOLS: dict[str, Protocol] = {
