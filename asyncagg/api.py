@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from asyncagg.engines.cast import Finished
 from asyncagg.engines.experiment import prepare
+from asyncagg.engines.finished import Finished
 from asyncagg.engines.launch import begin, play
 from asyncagg.learning import workload
 from asyncagg.learning.owners import DataOwner, ModelOwner

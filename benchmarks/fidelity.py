@@ -3,14 +3,25 @@
 The same scenario runs twice, on engine `sim` and on engine `tcp` over loopback, where links act by the real clock. The
 first predicts, the second measures. Work is charged at the prices of the device `server` in the prediction, and done in
 the measurement; rounds last over a second, so that it is the links, deadlines and faults that count.
+
+Where root allows, `sim` also predicts rounds between hosts that are network namespaces, one process on each, over TLS.
+There the links are the testbed's and act on packets below the kernels' TCP, whose handshakes, acknowledgements and
+congestion control the prediction leaves out: a figure without a target.
 """
 
 from __future__ import annotations
 
+import statistics
+import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import asyncagg
 from benchmarks.table import Row
+from benchmarks.testbed import Link, Testbed, obstacle
+from benchmarks.testbed.hosts import one_each, play
+from benchmarks.testbed.hosts import round_seconds as seconds_of
 
 WITHIN = 0.95
 """Least agreement: the shorter time over the longer one."""
@@ -48,6 +59,18 @@ SCENARIOS = {
     "secagg+, a node cut off for 800 ms": scenario("secagg+", 10, 1_000, {"latency": "50 ms"}, faults=[CUT]),
 }
 
+OWNERS, NODES = 3, 3
+ROUNDS = 6
+"""Over hosts; the first one, which waits for connections to be made, is not counted."""
+
+OVER_HOSTS = {
+    "plain, 150 ms": ("plain", 1_000, Link(delay_ms=150)),
+    "additive, 50 ms, 4 Mbit/s up": ("additive", 20_000, Link(delay_ms=50, rate_mbit=4)),
+    "secagg, 50 ms": ("secagg", 1_000, Link(delay_ms=50)),
+    "secagg+, 50 ms, 1 % loss": ("secagg+", 1_000, Link(delay_ms=50, loss=0.01)),
+    "secagg+, 50 ms, 4 Mbit/s up": ("secagg+", 50_000, Link(delay_ms=50, rate_mbit=4)),
+}
+
 
 def round_seconds(tables: Tables, engine: str) -> float:
     """How long the one round of a scenario takes; RuntimeError if it ends without a mean."""
@@ -66,5 +89,34 @@ def compare(what: str, tables: Tables) -> Row:
     return Row(said, agreement, "agreement", measured / predicted, f"{predicted:.3f} s in virtual time", WITHIN)
 
 
+def network(link: Link) -> Tables:
+    """What a testbed does between hosts, in the words of a scenario."""
+    tables: Tables = {"latency": f"{link.delay_ms} ms", "loss": link.loss}
+    return tables if link.rate_mbit is None else tables | {"bandwidth_up": f"{link.rate_mbit} Mbit"}
+
+
+def compare_over_hosts(what: str, protocol: str, dimension: int, link: Link) -> Row:
+    """Predicted and measured time of a scenario's rounds between network namespaces: the medians."""
+    linked = scenario(protocol, OWNERS, dimension, network(link), rounds=ROUNDS)
+    linked["aggregation"] |= {"compute_nodes": NODES, "minimum_cohort": OWNERS}
+    result = asyncagg.run(linked, engine="sim")
+    predicted = statistics.median(each["seconds"]["total"] for each in result["rounds"][1:])
+    with tempfile.TemporaryDirectory() as folder, Testbed(one_each(OWNERS, NODES), link) as bed:
+        bare = {key: table for key, table in linked.items() if key != "network"}
+        measured = statistics.median(seconds_of(play(bed, bare, Path(folder, "play")))[1:])
+        kind = bed.kind
+    agreement = min(predicted, measured) / max(predicted, measured)
+    said = f"{what}, between hosts ({kind}): measured {measured:.3f} s"
+    return Row(said, agreement, "agreement", measured / predicted, f"{predicted:.3f} s in virtual time")
+
+
+def over_hosts() -> list[Row]:
+    """The rows between network namespaces; none, and why not on standard error, where there can be none."""
+    if reason := obstacle():
+        print(f"no figures between hosts: {reason}", file=sys.stderr)
+        return []
+    return [compare_over_hosts(what, *each) for what, each in OVER_HOSTS.items()]
+
+
 def main() -> list[Row]:
-    return [compare(what, tables) for what, tables in SCENARIOS.items()]
+    return [compare(what, tables) for what, tables in SCENARIOS.items()] + over_hosts()

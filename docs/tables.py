@@ -138,8 +138,8 @@ def _tables_in(path: str, value: Schema, defs: Schema) -> Iterator[tuple[str, Sc
     """The tables that a key may hold, with their paths: none for a plain value."""
     if value.get("type") == "array":
         yield from ((f"{path}[]", kind) for kind in _kinds(value["items"], defs) if "properties" in kind)
-    elif isinstance(value.get("additionalProperties"), dict):
-        yield f"{path}.NAME", _resolved(value["additionalProperties"], defs)
+    elif isinstance(named := value.get("additionalProperties"), dict):
+        yield from ((f"{path}.NAME", kind) for kind in [_resolved(named, defs)] if "properties" in kind)
     else:
         yield from ((path, kind) for kind in _kinds(value, defs) if "properties" in kind and _is_table(kind, value))
 

@@ -32,7 +32,17 @@ class Refusal(StrEnum):
     NOT_ADMITTED = "not-admitted"
     NO_HELLO = "no-hello"
     TOO_MANY_WAITING = "too-many-waiting"
+    TOO_MANY_CONNECTIONS = "too-many-connections"
+    TOO_FAST = "too-fast"
     ALREADY_CONNECTED = "already-connected"
+    NOT_TLS = "not-tls"
+    NOT_PLAIN = "not-plain"
+    TLS_FAILED = "tls-failed"
+    NO_CERTIFICATE = "no-certificate"
+    BAD_CERTIFICATE = "bad-certificate"
+    OUR_CERTIFICATE = "our-certificate"
+    WRONG_NAME = "wrong-name"
+    DISTRUSTED = "distrusted"
 
 
 class NetError(Exception):
@@ -70,6 +80,13 @@ class Refused(PeerError):
 
     def __init__(self, peer: str, reason: str) -> None:
         super().__init__(peer, reason, f"refused by {peer}: {reason}")
+
+
+class Untrusted(Refused):
+    """The peer was reached and it is we who will not have it: trying again would not help either."""
+
+    def __init__(self, peer: str, reason: str) -> None:
+        PeerError.__init__(self, peer, reason, f"will not talk to {peer}: {reason}")
 
 
 class ConnectFailed(PeerError):

@@ -2,38 +2,63 @@
 
 from __future__ import annotations
 
+import ssl
+from abc import ABC, abstractmethod
+
 from net.channel import Accept
-from net.errors import FrameError, Refusal, seconds
+from net.errors import FrameError, Refusal
 from net.frames import Everyone, Frame, Gate, pack_frame
 from net.hello import (
     BYE,
+    ENDS,
     HELLO,
     OPEN,
     OPENED,
     TO_LISTENER,
     WELCOME,
+    Hello,
     pack,
     pack_reason,
+    pack_welcome,
     parse_fields,
     parse_hello,
     stranger_limits,
 )
 from net.session import Hub, Session, TcpChannel
+from net.tls import certified, name_certified
+from net.tls_words import explain
 
-_STRANGER = "stranger"  # whom we address while nobody has said a name that we believe
+STRANGER = "stranger"  # whom we address while nobody has said a name that we believe
+
+
+class Threshold(ABC):
+    """Where an accepted connection stands until it is let in; it has the clock and the count of those who wait."""
+
+    @abstractmethod
+    def let_in(self) -> None:
+        """The hello was found right."""
+
+    @abstractmethod
+    def refused(self) -> None:
+        """The connection was refused; it may stay for a while, to hear why."""
+
+    @abstractmethod
+    def left(self) -> None:
+        """The socket is closed."""
 
 
 class Inbound(Session):
-    """The listening end of a connection to `player`. `strangers` are the connections without a hello."""
+    """The listening end of a connection to `player`, over its `threshold`."""
 
-    def __init__(self, hub: Hub, player: str, accept: Accept, strangers: dict[Inbound, None]) -> None:
+    def __init__(self, hub: Hub, player: str, accept: Accept | None, threshold: Threshold, address: str) -> None:
         super().__init__(hub, Gate(stranger_limits(hub.options.max_players), Everyone(), (player,)))
         self.player = player
-        self._accept: Accept | None = accept
+        self._accept = accept
         self._early: dict[str, Frame] = {}
         """By player, what would open a channel to a player that does not listen at present."""
-        self._strangers = strangers
-        self._addressee = _STRANGER
+        self._threshold = threshold
+        self._address = address
+        self._addressee = STRANGER
         self.handlers |= {HELLO: self._on_hello, OPEN: self._on_open}
 
     def pause(self) -> None:
@@ -60,25 +85,35 @@ class Inbound(Session):
         self.say(self._addressee, kind, body)
 
     def made(self) -> None:
-        """Wait for the hello.
-
-        If too many connections do, the one that has waited longest goes: honest peers say hello at once.
-        """
+        """Wait for the hello."""
         super().made()
         if self.hub.closed:
             self.cut("the network is closed")
-            return
-        self._strangers[self] = None
-        self.set_deadline(self.options.hello_ns, self._no_hello)
-        if len(self._strangers) > self.options.max_waiting:
-            oldest = next(iter(self._strangers))
-            oldest.note_refusal(FrameError(Refusal.TOO_MANY_WAITING, "made room for another connection"))
-            oldest.cut("made room for another connection")
 
-    def ended(self, reason: str) -> None:
+    @property
+    def address(self) -> str:
+        """Where the other side is; known even when its socket is broken already."""
+        return self._address
+
+    def unsafe(self, error: OSError) -> None:
+        """Whoever merely left is not refused."""
+        if isinstance(error, ssl.SSLError):
+            self.note_refusal(explain(error))
+            self._threshold.refused()
+
+    def never_made(self) -> None:
         """See `Session`."""
-        self._strangers.pop(self, None)
-        super().ended(reason)
+        self._threshold.left()
+
+    def refuse(self, error: FrameError) -> None:
+        """See `Connection`."""
+        self._threshold.refused()
+        super().refuse(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        super().connection_lost(exc)
+        self._threshold.left()
 
     def on_bye(self, frame: Frame) -> None:
         """See `Session`; it may be about a channel that was never opened."""
@@ -91,24 +126,32 @@ class Inbound(Session):
     def on_refuse(self, frame: Frame) -> None:
         """The dialling side found fault with us."""
         (reason,) = parse_fields(frame.body, str)
+        self.note_refusal(FrameError(Refusal.DISTRUSTED, f"it says: {reason}"))
         self.finish(f"refused: {reason}")
 
-    def _no_hello(self) -> None:
-        self.refuse(FrameError(Refusal.NO_HELLO, f"within {seconds(self.options.hello_ns)}"))
-
     def _on_hello(self, frame: Frame) -> None:
-        hello = parse_hello(frame.body, self.hub.run, self.options.max_players)
+        run = self.hub.require_run()
+        hello = parse_hello(frame.body, (run, b"") if self.hub.tells_run else (run,), self.options.max_players)
         if frame.sender not in hello.players or self.player in hello.players:
             raise FrameError(Refusal.BAD_HELLO, f"must carry {frame.sender} and not {self.player}")
+        self._check_certificate(hello)
         objection = self.hub.admit(hello, self.transport) if self.hub.admit else None
         if objection is not None:
             raise FrameError(Refusal.NOT_ADMITTED, objection)
-        del self._strangers[self]
-        self.clear_deadline()
+        self._threshold.let_in()
         self.lingers = True
         self._addressee = frame.sender
-        self.decoder.set_gate(Gate(self.hub.limits | TO_LISTENER, frozenset(hello.players), (self.player,)))
-        self.control(WELCOME, pack({"auth": {}}))
+        limits = self.hub.limits | TO_LISTENER if hello.run else ENDS
+        self.decoder.set_gate(Gate(limits, frozenset(hello.players), (self.player,)))
+        self.control(WELCOME, pack_welcome(run, self.hub.facts))
+        if not hello.run:
+            self.finish("told the run")
+
+    def _check_certificate(self, hello: Hello) -> None:
+        names = certified(self.transport)
+        other = None if names is None else next((player for player in hello.players if player not in names), None)
+        if names is not None and other is not None:
+            raise FrameError(Refusal.WRONG_NAME, f"{name_certified(names)}, not for {other}")
 
     def _on_open(self, frame: Frame) -> None:
         (number,) = parse_fields(frame.body, int)

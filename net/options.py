@@ -26,8 +26,17 @@ class TcpOptions:
     max_players: int = 1024
     """Players that one connection may carry."""
 
-    max_waiting: int = 128
+    max_waiting: int = 256
     """Connections that may be without a hello at one time; the one that has waited longest makes room."""
+
+    max_connections: int = 4096
+    """Connections that may be open at one time, of those that were accepted."""
+
+    source_burst: int = 512
+    """Connections that one source address may make at once."""
+
+    source_per_second: int = 64
+    """And how many every second after that."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

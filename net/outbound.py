@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from net.errors import Refused
+from net.errors import FrameError, Refusal, Refused, Untrusted, describe_os_error
 from net.frames import Everyone, Frame, Gate, pack_frame
 from net.hello import (
     BYE,
@@ -20,10 +21,12 @@ from net.hello import (
     pack,
     pack_hello,
     pack_reason,
-    parse_auth,
     parse_fields,
+    parse_welcome,
 )
 from net.session import Hub, Session, TcpChannel
+from net.tls import certified, name_certified
+from net.tls_words import final
 
 Failure: TypeAlias = str | Refused
 """A reason that may pass, so that trying again makes sense, or a refusal, which is final."""
@@ -45,6 +48,7 @@ class Outbound(Session):
         super().__init__(hub, Gate(GREETING, (remote,), Everyone()))
         self._remote = remote
         self._players = tuple(player for player in hub.players if player != remote)
+        self._asks_run = hub.run is None
         self._opened = 0
         self._openings: dict[str, _Opening] = {}
         self.greeting: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
@@ -78,9 +82,25 @@ class Outbound(Session):
         self.say(self._players[0], kind, body)
 
     def made(self) -> None:
-        """Say hello."""
+        """Say hello, if it is the right one whom we reached."""
         super().made()
-        self.control(HELLO, pack_hello(Hello(self.hub.run, self._players)))
+        names = certified(self.transport)
+        if names is not None and self._remote not in names:
+            self._distrust(FrameError(Refusal.WRONG_NAME, f"{name_certified(names)}, not for {self._remote}"))
+            return
+        run = b"" if self._asks_run else self.hub.require_run()
+        self.control(HELLO, pack_hello(Hello(run, self._players, self.hub.facts)))
+
+    def unsafe(self, error: OSError) -> None:
+        """See `Session`."""
+        _answer(self.greeting, self._tls_failure(error) or describe_os_error(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio; the listener may not like our certificate."""
+        failure = self._tls_failure(exc)
+        if failure is not None:
+            _answer(self.greeting, failure)
+        super().connection_lost(exc)
 
     def ended(self, reason: str) -> None:
         """See `Session`; nothing that is still awaited will come."""
@@ -112,10 +132,17 @@ class Outbound(Session):
         self._finish_if_idle()
 
     def _on_welcome(self, frame: Frame) -> None:
-        parse_auth(frame.body)
+        run, facts = parse_welcome(frame.body, self.hub.run)
+        objection = self.hub.recognise(self._remote, facts) if self.hub.recognise else None
+        if objection is not None:
+            self._distrust(FrameError(Refusal.NOT_ADMITTED, objection))
+            return
+        self.hub.run = run
         self.lingers = True
         self.decoder.set_gate(Gate(self.hub.limits | FROM_LISTENER, (self._remote,), frozenset(self._players)))
         _answer(self.greeting, None)
+        if self._asks_run:  # which the listener gives no other answer to
+            self.finish("the run is learnt")
 
     def _on_opened(self, frame: Frame) -> None:
         (number,) = parse_fields(frame.body, int)
@@ -125,6 +152,14 @@ class Outbound(Session):
             del self._openings[player]
             opening.channel.join(self, player, number)
             _answer(opening.answer, None)
+
+    def _distrust(self, error: FrameError) -> None:
+        """Have nothing to do with whom we reached, now or later."""
+        _answer(self.greeting, Untrusted(self._remote, error.detail))
+        self.refuse(error)
+
+    def _tls_failure(self, error: Exception | None) -> Failure | None:
+        return final(self._remote, error) if isinstance(error, ssl.SSLError) else None
 
     def _finish_if_idle(self) -> None:
         if not self.channels and not self._openings and not self.has_ended:

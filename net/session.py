@@ -17,11 +17,14 @@ from net.channel import Buffer, Channel, Sink, closed_reason, flat
 from net.connection import Connection
 from net.errors import FrameError, PeerError
 from net.frames import CONTROL, Frame, Gate, Limits, pack_header, pack_stem
-from net.hello import BYE, PING, REFUSE, Hello, pack_reason, parse_fields
+from net.hello import BYE, PING, REFUSE, Facts, Hello, pack_reason, parse_fields
 from net.options import TcpOptions
 
 Admit: TypeAlias = Callable[[Hello, asyncio.BaseTransport], str | None]
 """Whether to let the players of a hello in: None, or why not. The transport knows their certificate."""
+
+Recognise: TypeAlias = Callable[[str, Facts], str | None]
+"""Whether to talk to the player that was dialled, going by the facts of its welcome: None, or why not."""
 
 OnRefusal: TypeAlias = Callable[[str, str], None]
 """Told the address and the reason whenever a connection or a channel is refused."""
@@ -32,11 +35,14 @@ class Hub:
     """What the sessions of one network share."""
 
     players: tuple[str, ...]
-    run: bytes
+    run: bytes | None
     limits: Limits
     options: TcpOptions
-    admit: Admit | None
-    on_refusal: OnRefusal | None
+    admit: Admit | None = None
+    recognise: Recognise | None = None
+    on_refusal: OnRefusal | None = None
+    facts: Facts = field(default_factory=dict)
+    tells_run: bool = False
     pool: BufferPool = field(default_factory=BufferPool)
     channels: dict[tuple[str, str], TcpChannel] = field(default_factory=dict)
     """By local and remote player, from when they are dialled or accepted until they are closed or gone."""
@@ -44,6 +50,12 @@ class Hub:
     """Every connection whose socket is open."""
     refusals: dict[str, int] = field(default_factory=dict)
     closed: bool = False
+
+    def require_run(self) -> bytes:
+        """The nonce of the run. ValueError before it is known."""
+        if self.run is None:
+            raise ValueError("the run is not known yet: learn it first")
+        return self.run
 
     def note_refusal(self, address: str, error: FrameError) -> None:
         """Count a refusal and pass it on."""
@@ -128,6 +140,13 @@ class Session(Connection):
     @abstractmethod
     def on_refuse(self, frame: Frame) -> None:
         """The other side will not go on with us."""
+
+    @abstractmethod
+    def unsafe(self, error: OSError) -> None:
+        """The TLS handshake below failed, or was cut: the connection will never be made."""
+
+    def never_made(self) -> None:
+        """The socket of a connection that failed in its TLS handshake is closed."""
 
     # --- what they share
 

@@ -3,6 +3,7 @@
 Which loop a test runs on
     async def test_x(): …                                       the virtual loop; virtual time starts at 0
     @pytest.mark.asyncio(loop_factories=["real"])               asyncio's own loop: real sockets, real time
+    @pytest.mark.asyncio(loop_factories=["uvloop"])             uvloop: the same, faster
     @pytest.mark.asyncio(loop_factories=["virtual", "real"])    both, as test_x[virtual] and test_x[real]
 With one loop the name of a test stays as it is. `pytestmark = pytest.mark.asyncio(…)` does the same for a
 module, a class takes the mark as well; the nearest mark counts alone (one on a test hides all of a module's).
@@ -27,6 +28,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import uvloop
 
 from net.virtual import VirtualLoop
 
@@ -55,6 +57,7 @@ def _watched(make: LoopFactory) -> LoopFactory:
 LOOPS: dict[str, LoopFactory] = {
     "virtual": _watched(VirtualLoop),
     "real": _watched(asyncio.new_event_loop),
+    "uvloop": _watched(uvloop.new_event_loop),
 }
 
 

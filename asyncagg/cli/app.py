@@ -64,8 +64,12 @@ def options(
 
 @app.command()
 def run(
-    scenario: ScenarioFile,
-    engine: Annotated[str | None, typer.Option(metavar="ENGINE", help="sim or tcp; wins over the scenario's.")] = None,
+    scenario: Annotated[
+        str | None, typer.Argument(metavar="SCENARIO", help="A scenario, TOML or JSON.", show_default=False)
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(metavar="ENGINE", help="sim, tcp or processes; wins over the scenario's.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Wins over the scenario's.")] = None,
     out: Annotated[
         Path | None,
@@ -74,12 +78,22 @@ def run(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set a key of the scenario; repeatable.")
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN_DIR", help="In place of a scenario: go on with a run that was interrupted."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress lines.")] = False,
 ) -> None:
     """Run a scenario and write its run directory."""
-    from asyncagg.cli.running import Request, run_scenario
+    from asyncagg.cli.running import Request, resume_run, run_scenario
 
+    if resume is not None:
+        if scenario is not None or engine is not None or seed is not None or out is not None or overrides:
+            raise typer.BadParameter("goes with no SCENARIO, --engine, --seed, --out or --set", param_hint="--resume")
+        raise typer.Exit(resume_run(resume, as_json, quiet))
+    if scenario is None:
+        raise typer.BadParameter("is missing (a scenario, or --resume RUN_DIR)", param_hint="SCENARIO")
     request = Request(scenario, tuple(overrides or ()), engine, seed, out, as_json, quiet)
     raise typer.Exit(run_scenario(request))
 
@@ -177,3 +191,82 @@ def swarm(
     from asyncagg.cli.swarming import swarm as play_swarm
 
     raise typer.Exit(play_swarm(seeds, out))
+
+
+@app.command()
+def keys(
+    config: Annotated[
+        str, typer.Option(metavar="CONFIG", help="config.json: who is where, an entry a process.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of keys, a new one.", show_default=False)],
+    days: Annotated[int, typer.Option(min=1, max=36_500, metavar="DAYS", help="How long certificates are good.")] = 365,
+) -> None:
+    """Make identities and TLS certificates for every player of a config.json."""
+    from asyncagg.cli.keying import make_keys
+
+    make_keys(config, out, days)
+
+
+class LogForm(StrEnum):
+    """How a process that serves says what happens."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@app.command()
+def serve(
+    player: Annotated[
+        str,
+        typer.Argument(
+            metavar="PLAYER", help="model-owner, compute-node-0, or data-owner-0..49 as one.", show_default=False
+        ),
+    ],
+    scenario: ScenarioFile,
+    config: Annotated[
+        str, typer.Option(metavar="CONFIG", help="config.json: who is where, the same everywhere.", show_default=False)
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set a key of the scenario; repeatable.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Wins over the scenario's.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The run directory, a new one (model owner); where privacy ledgers are kept (data owners).",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN_DIR", help="Model owner: go on with a run that was interrupted.")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="What asyncagg keys made.", show_default='"keys" in CONFIG')
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Plain TCP; the result says so.")] = False,
+    wait: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait for the others.")] = 60,
+    log: Annotated[LogForm, typer.Option(help="Form of the log on stderr.")] = LogForm.TEXT,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="[HOST:]PORT", help="Answer /metrics and /health there.", show_default=False)
+    ] = None,
+) -> None:
+    """Serve one player, or a range of data owners, of a run on many hosts."""
+    from asyncagg.cli.serving import Request
+    from asyncagg.cli.serving import serve as serve_player
+
+    request = Request(
+        player,
+        config,
+        scenario,
+        tuple(overrides or ()),
+        seed,
+        out,
+        resume,
+        keys,
+        insecure,
+        wait,
+        log.value,
+        metrics,
+    )
+    raise typer.Exit(serve_player(request))

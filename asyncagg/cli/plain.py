@@ -40,14 +40,16 @@ def complain(lines: Iterable[str]) -> None:
 @contextmanager
 def refusing() -> Iterator[None]:
     """Around whatever reads files of the user's: their mistakes end the command with status 2."""
+    from asyncagg.runs.checkpoint import CheckpointError
     from asyncagg.runs.directory import DirectoryError
+    from asyncagg.runs.key_files import KeyFilesError
     from asyncagg.scenario.errors import ScenarioError
 
     try:
         yield
-    except ScenarioError as error:
+    except (ScenarioError, KeyFilesError) as error:
         complain(error.lines)
-    except DirectoryError as error:
+    except (DirectoryError, CheckpointError) as error:
         complain([str(error)])
     else:
         return

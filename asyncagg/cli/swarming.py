@@ -12,7 +12,7 @@ from pathlib import Path
 from asyncagg.cli import interrupts
 from asyncagg.cli.plain import BAD_USAGE, complain
 from asyncagg.cli.words import number
-from asyncagg.engines.swarm_shrink import check_seed
+from asyncagg.engines.swarm.shrink import check_seed
 
 PASSED, BROKEN = 0, 1
 _SEEDS = re.compile(r"(\d{1,18})\.\.(\d{1,18})", re.ASCII)

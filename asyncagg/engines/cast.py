@@ -1,19 +1,13 @@
-"""All players of an experiment in one process, and what they came to: used by the engines that hold everyone."""
+"""The players that live in one process: all of them, or one site of a run that spans processes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from asyncagg.crypto.keystream import KEY_BYTES
 from asyncagg.crypto.randomness import Randomness
@@ -21,38 +15,21 @@ from asyncagg.crypto.signing import Identity
 from asyncagg.engines.company import Company
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.faults import Director
-from asyncagg.engines.harness import check
-from asyncagg.learning.owners import Arrays
+from asyncagg.engines.harness import Portion, portion
+from asyncagg.engines.tally import Tally, tally
 from asyncagg.players.compute_node import ComputeNodePlayer
-from asyncagg.players.data_owner import DataOwnerPlayer, OwnerPart
+from asyncagg.players.data_owner import DataOwnerPlayer, Kept, OwnerPart
 from asyncagg.players.desk import Desk, Setting, Workbench
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart, RoundOutcome
-from asyncagg.protocols.disclosure import condensed
-from asyncagg.protocols.terms import MODEL_OWNER, Label, Player, index_of, node_name, owner_name, role_of
-from asyncagg.runs import roster_file
-from asyncagg.runs.result import RoundResult, RunResult, Traffic
+from asyncagg.players.start import Start
+from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Phase, Player, index_of, owner_name, role_of
 from asyncagg.runs.trace import Trace
 from net.channel import Network
 from net.channel_faults import ChannelFaults
-from net.clock import now_ns
 
 REUNION_NS = 1_000_000_000
 """How long a compute node that comes back waits for those who lost it."""
-
-
-@dataclass(slots=True)
-class Finished:
-    """What a run leaves."""
-
-    result: RunResult
-    trace: Trace
-    means: dict[int, NDArray[np.float64]]
-    model: Arrays
-    ledgers: Path | None = None
-    """Folder for the owners' privacy ledgers; None keeps them in memory."""
-    roster: Path | None = None
-    """File for everyone's pinned public keys (threat `lying`); None keeps them in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,42 +42,58 @@ class World:
     bench: Callable[[Player], Workbench]
     randomness: Callable[[str], Randomness]
     """A source for one player and purpose; no two share a stream."""
+    start_ns: int
+    """When the run began, by `now_ns`."""
     faults: ChannelFaults | None = None
     """What acts on the channels of `network`, where anything does."""
+    identities: Mapping[Player, Identity] = field(default_factory=dict)
+    """Signing keys of the players here (threat `lying`)."""
+    pinned: Mapping[str, bytes] = field(default_factory=dict)
+    """Everyone's public keys."""
+    ledgers: Path | None = None
+    """Folder for the owners' privacy ledgers; None keeps them in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How the run of a model owner goes: where it starts, and who is told of each attempt and each round."""
+
+    observe: Callable[[RoundOutcome], Awaitable[None]]
+    begins: Callable[[Label], None] = lambda label: None
+    start: Start | None = None
 
 
 class Cast:
-    """Model owner, compute nodes and data owners, each its own asyncio task."""
+    """These players of an experiment, each its own asyncio task; the stage of faults."""
 
     def __init__(
         self,
         experiment: Experiment,
         world: World,
-        finished: Finished,
-        progress: Callable[[RoundResult], None],
+        trace: Trace,
+        players: Sequence[Player],
+        course: Course | None = None,
+        phase_began: Callable[[Label, Phase], None] | None = None,
     ) -> None:
+        """`course` goes with the model owner; `phase_began` is told by the lead, beside the director of this cast."""
         self.experiment = experiment
         self.world = world
-        self.finished = finished
-        self.progress = progress
-        scenario = experiment.scenario
-        self._identities = self._pin_identities()
-        self.terms = experiment.terms(world.run, self._pinned())
+        self.terms = experiment.terms(world.run, world.pinned)
         self.company = Company()
-        self.director = Director(scenario, self, world.faults, finished.trace)
-        self.start_ns = now_ns()
+        self.director = Director(experiment.scenario, self, world.faults, trace, narrates=LEAD in players)
+        self._tell_phase = phase_began
         self._common = partial(
             Setting,
-            trace=finished.trace,
+            trace=trace,
             deadlines=experiment.deadlines(),
-            permit_limit_ns=scenario.aggregation.permit_limit_ns,
-            start_ns=self.start_ns,
-            population=scenario.owners.count,
-            phase_began=self.director.phase_began,
+            permit_limit_ns=experiment.scenario.aggregation.permit_limit_ns,
+            start_ns=world.start_ns,
+            population=experiment.scenario.owners.count,
+            phase_began=self._phase_began,
         )
-        self.model_owner = self._model_owner()
-        self.nodes = [self._node(node) for node in self.terms.nodes]
-        self.owners = [self._owner(index) for index in range(scenario.owners.count)]
+        self.model_owner = None if course is None else self._model_owner(course)
+        self.nodes = [self._node(player) for player in players if role_of(player) == "compute-node"]
+        self.owners = [self._owner(index_of(player)) for player in players if role_of(player) == "data-owner"]
         self._others: dict[Player, DataOwnerPlayer | ComputeNodePlayer] = {node.me: node for node in self.nodes}
         self._others |= {owner.me: owner for owner in self.owners}
 
@@ -109,7 +102,7 @@ class Cast:
     def _setting(self, player: Player) -> Setting:
         return self._common(network=self.world.network(player), workbench=self.world.bench(player))
 
-    def _model_owner(self) -> ModelOwnerPlayer:
+    def _model_owner(self, course: Course) -> ModelOwnerPlayer:
         experiment, aggregation = self.experiment, self.experiment.scenario.aggregation
         part = ModelPart(
             model=experiment.workload.model_owner(),
@@ -119,6 +112,8 @@ class Cast:
             cohort=experiment.cohort,
             on_failure=aggregation.on_failure,
             retries=aggregation.retries,
+            start=course.start,
+            begins=course.begins,
         )
         return ModelOwnerPlayer(
             self._setting(MODEL_OWNER),
@@ -126,9 +121,9 @@ class Cast:
             experiment.protocol,
             part,
             self.world.randomness(MODEL_OWNER),
-            self._identities.get(MODEL_OWNER),
+            self.world.identities.get(MODEL_OWNER),
             experiment.ledger_rules(),
-            self._observe,
+            course.observe,
         )
 
     def _node(self, node: Player) -> ComputeNodePlayer:
@@ -138,7 +133,7 @@ class Cast:
             self.terms,
             self.experiment.protocol,
             self.world.randomness(node),
-            self._identities.get(node),
+            self.world.identities.get(node),
         )
 
     def _owner(self, index: int) -> DataOwnerPlayer:
@@ -150,7 +145,7 @@ class Cast:
             self.experiment.protocol,
             self._part(index),
             self.world.randomness(owner),
-            self._identities.get(owner),
+            self.world.identities.get(owner),
         )
 
     def _part(self, index: int) -> OwnerPart:
@@ -175,61 +170,59 @@ class Cast:
 
     def _store(self, owner: Player) -> LedgerStore | None:
         """An owner's ledger: in the run directory where there is one, else in memory."""
-        rules, folder = self.experiment.ledger_rules(), self.finished.ledgers
+        rules, folder = self.experiment.ledger_rules(), self.world.ledgers
         if rules is None:
             return None
-        return LedgerStore(rules, None if folder is None else folder / f"{owner}.json")
+        return LedgerStore(rules, None if folder is None else folder / f"{owner}.json", self.experiment.durable)
 
-    def _pinned(self) -> dict[str, bytes]:
-        """Player → public key: from the roster file, where there is one, as players on other hosts would have it."""
-        identities: dict[str, bytes] = {player: each.public for player, each in self._identities.items()}
-        if self.finished.roster is None or not identities:
-            return identities
-        roster_file.write(self.finished.roster, identities)
-        return roster_file.read(self.finished.roster)
+    # -- the run ----------------------------------------------------------------------------------------------------
 
-    def _pin_identities(self) -> dict[Player, Identity]:
-        """Against a lying lead: a signing key for every player, all of them pinned by everyone."""
-        scenario = self.experiment.scenario
-        if scenario.aggregation.threat == "curious":
-            return {}
-        players = [
-            MODEL_OWNER,
-            *(node_name(index) for index in range(scenario.aggregation.compute_nodes)),
-            *(owner_name(index) for index in range(scenario.owners.count)),
-        ]
-        return {player: Identity.generate(self.world.randomness(f"{player}/identity")) for player in players}
+    @property
+    def players(self) -> list[Desk]:
+        return [*([] if self.model_owner is None else [self.model_owner]), *self._others.values()]
 
-    async def play(self) -> None:
-        """The whole run; `finished` is filled as it goes."""
-        result = self.finished.result
-        wall, cpu = time.perf_counter(), time.process_time()
-        await self.model_owner.listen()
+    async def listen(self) -> None:
+        """Everyone who is dialled can be, from now on."""
+        if self.model_owner is not None:
+            await self.model_owner.listen()
         for node in self.nodes:
             await node.listen()
-        deadline_ns = now_ns() + self.experiment.deadlines()["publish"]
+
+    def begin(self, deadline_ns: int | None) -> None:
+        """Data owners and compute nodes dial out, before the deadline; faults begin."""
+        for player, desk in self._others.items():
+            self.company.start(player, desk.run(deadline_ns))
+        self.director.begin(self.world.start_ns)
+
+    async def play(self, deadline_ns: int) -> str | None:
+        """The whole run of a process with the model owner, to its end; None, or why it stopped."""
+        if self.model_owner is None:
+            raise ValueError("the model owner is not here")
         try:
-            for player, desk in self._others.items():
-                self.company.start(player, desk.run(deadline_ns))
-            self.director.begin(self.start_ns)
-            result.reason = await self.company.run(self.model_owner.run(deadline_ns))
-            result.status = "ok" if result.reason is None else "failed"
+            self.begin(deadline_ns)
+            return await self.company.run(self.model_owner.run(deadline_ns))
         finally:
             self.director.end()
-            result.wall_seconds = time.perf_counter() - wall
-            result.cpu_seconds = time.process_time() - cpu
-            result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            self.finished.model = self.model_owner.parameters
-            if self.model_owner.ledger is not None:
-                result.ledger = list(condensed(self.model_owner.ledger.findings))
-            for each in result.rounds:
-                self._tally(each)
+
+    def tally(self, round_index: int) -> Tally:
+        """Bytes and work of the players here in one round."""
+        return tally(self.players, round_index)
+
+    def portion(self, label: Label, survivors: Sequence[Player]) -> Portion:
+        """What the survivors that live here put in."""
+        kept: dict[str, Kept | None] = {owner.me: owner.kept for owner in self.owners}
+        return portion(label, survivors, kept, self.experiment.encoder, self.terms.dimension)
 
     # -- faults (this object is the director's stage) --------------------------------------------------------------
 
+    def _phase_began(self, label: Label, phase: Phase) -> None:
+        self.director.phase_began(label, phase)
+        if self._tell_phase is not None:
+            self._tell_phase(label, phase)
+
     def crash(self, player: Player) -> bool:
-        """Stop a player as a crash does; whether it was running. Without the model owner the run ends."""
-        if player == MODEL_OWNER:
+        """Stop a player as a crash does; whether it was running here. Without the model owner the run ends."""
+        if player == MODEL_OWNER and self.model_owner is not None:
             self.model_owner.crash()
             return True
         if not self.company.runs(player):
@@ -239,8 +232,8 @@ class Cast:
         return True
 
     def restart(self, player: Player, state: bool) -> bool:
-        """Bring a player back that has stopped; whether it had. It dials everyone again, and is dialled."""
-        if self.company.runs(player):
+        """Bring a player back that lives here and has stopped; whether it had. It dials everyone again."""
+        if self.company.runs(player) or player not in self._others:
             return False
         desk = self._others[player]
         if not state:
@@ -258,67 +251,12 @@ class Cast:
 
     async def _reunite(self, node: Player) -> None:
         """Let those who lost this node find it, before the model owner does; who is cut off is not waited for long."""
-        redials = [desk.redial_now(node) for desk in self._others.values()]
+        redials = self.redial(node)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REUNION_NS / 1e9):
-                await asyncio.gather(*(asyncio.shield(each) for each in redials if each), return_exceptions=True)
+                await asyncio.gather(*(asyncio.shield(each) for each in redials), return_exceptions=True)
 
-    # -- what became of a round -------------------------------------------------------------------------------------
-
-    def _observe(self, outcome: RoundOutcome) -> None:
-        each = RoundResult(
-            outcome.round,
-            outcome.status,
-            reason=outcome.reason if outcome.status != "ok" or outcome.attempts > 1 else None,
-            attempts=outcome.attempts,
-            dropped=dict(sorted_by_index(outcome.dropped)),
-            metrics=outcome.metrics,
-            warnings=outcome.warnings,
-        )
-        revealed = outcome.revealed
-        if revealed is not None and outcome.mean is not None:
-            each.survivors = list(revealed.survivors)
-            each.silent_after = dict(sorted_by_index(revealed.silent_after))
-            each.total_weight = revealed.weight
-            each.error_bound = self.experiment.encoder.error_bound()
-            self.finished.means[outcome.round] = outcome.mean
-            if self.experiment.scenario.check:
-                checked = check(outcome, {owner.me: owner.kept for owner in self.owners}, self.experiment.encoder)
-                each.exact, each.error_max, each.clipped = checked.exact, checked.error_max, checked.clipped
-        each.seconds = self._seconds(outcome)
-        self._tally(each)
-        self.finished.result.rounds.append(each)
-        self.progress(each)
-
-    def _seconds(self, outcome: RoundOutcome) -> dict[str, float]:
-        """Total, and each phase over all attempts: from its start at the lead to the next one's."""
-        seconds = {"total": (outcome.ended_ns - outcome.began_ns) / 1e9}
-        phases = self.nodes[0].account.of(outcome.round).phases
-        ends = [*(began for began, _ in phases[1:]), outcome.ended_ns]
-        for (start, phase), stop in zip(phases, ends, strict=False):  # no phase where the lead never began
-            seconds[phase] = seconds.get(phase, 0.0) + max(0, stop - start) / 1e9
-        return seconds
-
-    def _tally(self, each: RoundResult) -> None:
-        """Bytes and work of all players in one round, by role."""
-        length = self.terms.plan.length
-        expanded: dict[str, int] = {}
-        each.traffic, each.key_agreements = {}, 0
-        players: list[Desk] = [self.model_owner, *self.nodes, *self.owners]
-        for player in players:
-            role, account = role_of(player.me), player.account.of(each.round)
-            traffic = each.traffic.setdefault(role, Traffic())
-            traffic.sent += account.sent
-            traffic.received += account.received
-            each.key_agreements += account.key_agreements
-            expanded[role] = expanded.get(role, 0) + account.expanded
-        each.mask_expansions = {role: _ratio(count, length) for role, count in expanded.items()}
-
-
-def _ratio(count: int, length: int) -> float:
-    """A whole number where it is one."""
-    return count // length if count % length == 0 else count / length
-
-
-def sorted_by_index(owners: dict[Player, Any]) -> list[tuple[Player, Any]]:
-    return sorted(owners.items(), key=lambda item: int(item[0].rpartition("-")[2]))
+    def redial(self, node: Player) -> list[asyncio.Task[None]]:
+        """Whoever here has lost this node dials it at once; the attempts."""
+        redials = [desk.redial_now(node) for desk in self._others.values()]
+        return [each for each in redials if each is not None]

@@ -38,6 +38,10 @@ class Company:
         task = self._tasks.get(player)
         return task is not None and not task.done() and not task.cancelling()
 
+    async def ended(self) -> None:
+        """Return when every part that has begun is over."""
+        await asyncio.gather(*self._tasks.values())
+
     async def run(self, main: Coroutine[Any, Any, T]) -> T:
         """The result of the model owner's part, when the others have ended too or had time to.
 

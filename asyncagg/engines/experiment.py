@@ -71,6 +71,11 @@ class Experiment:
             enough={name: scenario.phases[name].enough for name in PHASES},
         )
 
+    @property
+    def durable(self) -> bool:
+        """Whether what is kept must outlive its machine's power, and not only its process."""
+        return self.scenario.engine == "hosts"
+
     def deadlines(self) -> dict[Phase, int]:
         """Phase → nanoseconds."""
         return {name: self.scenario.phases[name].deadline_ns for name in PHASES}
@@ -130,12 +135,15 @@ class Experiment:
         return cache(lambda round_index: choice.dropped(self.scenario, round_index))
 
     def draws_key(self, owner: int) -> Callable[[Label], bytes]:
-        """Label → key of this owner's public rounding draws; one stream per owner, round and attempt."""
+        """Label → key of this owner's public rounding draws; one stream per owner and round.
+
+        A round that is retried, or resumed, has the same draws: its encoded inputs, and so its mean over the same
+        survivors, do not depend on how often it was interrupted.
+        """
         seed = self.scenario.seed
 
         def key(label: Label) -> bytes:
-            text = f"{seed}/rounding/{owner}/{label.round}/{label.attempt}"
-            return hashlib.sha256(text.encode()).digest()[:16]
+            return hashlib.sha256(f"{seed}/rounding/{owner}/{label.round}".encode()).digest()[:16]
 
         return key
 

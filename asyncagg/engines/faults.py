@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from asyncagg.engines.attendance import Attendance, timetable
 from asyncagg.protocols.terms import MODEL_OWNER, PHASES, Label, Phase, Player
 from asyncagg.runs.trace import Record, Trace
 from asyncagg.scenario import choice, faults
@@ -56,8 +57,12 @@ def slowness(channels: ChannelFaults | None, player: Player) -> Callable[[], flo
 class Director:
     """Acts out the faults of one run in one process."""
 
-    def __init__(self, scenario: Scenario, stage: Stage, channels: ChannelFaults | None, trace: Trace) -> None:
+    def __init__(
+        self, scenario: Scenario, stage: Stage, channels: ChannelFaults | None, trace: Trace, narrates: bool = True
+    ) -> None:
+        """`narrates`: of the processes of a run, each of which acts on its own channels, one says so in its trace."""
         self._stage = stage
+        self._narrates = narrates
         self._scenario = scenario
         self._channels = channels
         self._trace = trace
@@ -67,6 +72,9 @@ class Director:
         self._cuts: dict[_Cut, None] = {}
         self._timers: list[asyncio.TimerHandle] = []
         self._crashed: dict[Player, None] = {}
+        self._away: dict[Player, bool] = {}
+        """Owners that are not there at present, and whether they keep what they had in memory."""
+        self._attendance = Attendance(timetable(scenario), self._goes, self._comes)
 
     def begin(self, start_ns: int) -> None:
         """The run starts: what has a time happens at it, counted from `start_ns`."""
@@ -74,6 +82,7 @@ class Director:
         for number, fault in enumerate(self._scenario.faults):
             if isinstance(fault, faults.Event) and fault.at_ns is not None:
                 self._later(fault.at_ns, self._act, number, None)
+        self._attendance.begin(start_ns)
 
     def phase_began(self, label: Label, phase: Phase) -> None:
         """The lead has begun a phase: act out what belongs there."""
@@ -89,6 +98,7 @@ class Director:
         """The run is over: nothing more happens."""
         for timer in self._timers:
             timer.cancel()
+        self._attendance.end()
 
     # -- what happens -----------------------------------------------------------------------------------------------
 
@@ -124,7 +134,7 @@ class Director:
         struck = tuple(Player(name) for name in players if self._stage.crash(Player(name)))
         for player in struck:
             self._crashed[player] = None
-            self._note(player, "crash")
+            self._write(player, "crash")
         if lasts_ns is not None:
             back = tuple(player for player in struck if player != MODEL_OWNER)
             self._later(self._now() + lasts_ns, self._restart, back, True)
@@ -132,9 +142,23 @@ class Director:
     def _restart(self, players: tuple[str, ...], state: bool) -> None:
         for name in players:
             player = Player(name)
-            if player != MODEL_OWNER and self._stage.restart(player, state):
+            if player in self._away:  # it does not come before its time
+                if player in self._crashed:
+                    del self._crashed[player]
+                    self._away[player] = state
+            elif player != MODEL_OWNER and self._stage.restart(player, state):
                 self._crashed.pop(player, None)
-                self._note(player, "restart" if state else "restart without state")
+                self._write(player, "restart" if state else "restart without state")
+
+    def _goes(self, owner: Player) -> None:
+        self._away[owner] = True
+        if self._stage.crash(owner):
+            self._write(owner, "away")
+
+    def _comes(self, owner: Player) -> None:
+        state = self._away.pop(owner)
+        if owner not in self._crashed and self._stage.restart(owner, state):
+            self._write(owner, "back" if state else "back without state")
 
     def _slow(self, channels: ChannelFaults, player: str, fault: faults.Slow) -> None:
         self._note(player, channels.slow(player, fault.factor, fault.delay_ns))
@@ -173,6 +197,11 @@ class Director:
         self._timers.append(call_at_ns(self._start_ns + at_ns, action, *arguments))
 
     def _note(self, player: str, what: str) -> None:
+        """What acts on channels acts in every process, and is told by one."""
+        if self._narrates:
+            self._write(player, what)
+
+    def _write(self, player: str, what: str) -> None:
         label, phase = self._label, self._phase
         self._trace.add(
             Record(self._now(), label.round, label.attempt, phase, "fault", player, player, "", 0, "", what)

@@ -1,21 +1,51 @@
 """The oracle of an experiment: it sees every input, and compares what was revealed with what had to be revealed.
 
-After each round it re-encodes, one owner at a time, the input that its owner kept. Players never do this; a real
-deployment has no harness.
+After each round the inputs that the survivors kept are encoded again, one owner at a time, where their owners live; the
+portions of all processes add up to what the sum must be. Players never do this; a real deployment has no harness.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asyncagg.crypto.keystream import Uniforms
 from asyncagg.players.data_owner import Kept
 from asyncagg.players.model_owner import RoundOutcome
+from asyncagg.protocols.terms import Label
 from asyncagg.vectors.encoder import Encoder
-from asyncagg.vectors.ring import add_into
+from asyncagg.vectors.ring import Words, add_into
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What some survivors put into a sum."""
+
+    owners: int
+    words: Words
+    """(d,) ring elements: the sum of their weighted encodings."""
+    plain: NDArray[np.float64]
+    """(d,): the weighted sum of their clipped, unencoded inputs."""
+    weight: int
+    clipped: int
+
+    @classmethod
+    def none(cls, encoder: Encoder, dimension: int) -> Portion:
+        return cls(0, encoder.ring.zeros(dimension), np.zeros(dimension), 0, 0)
+
+    def plus(self, other: Portion) -> Portion:
+        """Both together; sums are cut to the ring by `judge`."""
+        add_into(self.words, other.words)
+        return Portion(
+            self.owners + other.owners,
+            self.words,
+            self.plain + other.plain,
+            self.weight + other.weight,
+            self.clipped + other.clipped,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +59,29 @@ class Checked:
     clipped: int
 
 
-def check(outcome: RoundOutcome, kept: Mapping[str, Kept | None], encoder: Encoder) -> Checked:
+def portion(
+    label: Label, survivors: Sequence[str], kept: Mapping[str, Kept | None], encoder: Encoder, dimension: int
+) -> Portion:
+    """What those of the survivors that kept an input to this attempt put in."""
+    total = Portion.none(encoder, dimension)
+    for player in survivors:
+        each = kept.get(player)
+        if each is None or each.label != label:
+            continue
+        words = encoder.encode(each.values, each.weight, Uniforms(each.draws_key)).words
+        plain = each.weight * np.clip(each.values.astype(np.float64), -encoder.clip, encoder.clip)
+        total = total.plus(Portion(1, words, plain, each.weight, each.clipped))
+    return total
+
+
+def judge(outcome: RoundOutcome, put_in: Portion, encoder: Encoder) -> Checked:
     """Compare a round that succeeded with what its survivors put in."""
     revealed, mean = outcome.revealed, outcome.mean
-    if revealed is None or mean is None or outcome.label is None:
+    if revealed is None or mean is None:
         raise ValueError(f"round {outcome.round} has no sum to check")
-    total = encoder.ring.zeros(len(mean))
-    plain = np.zeros(len(mean))
-    weight = clipped = 0
-    for player in revealed.survivors:
-        each = kept[player]
-        if each is None or each.label != outcome.label:
-            return Checked(exact=False, error_max=float("inf"), clipped=clipped)
-        add_into(total, encoder.encode(each.values, each.weight, Uniforms(each.draws_key)).words)
-        plain += each.weight * np.clip(each.values.astype(np.float64), -encoder.clip, encoder.clip)
-        weight += each.weight
-        clipped += each.clipped
-    encoder.ring.cut(total)
-    exact = weight == revealed.weight and np.array_equal(total, revealed.words)
-    return Checked(bool(exact), float(np.max(np.abs(mean - plain / weight))), clipped)
+    if put_in.owners < len(revealed.survivors):
+        return Checked(exact=False, error_max=float("inf"), clipped=put_in.clipped)
+    encoder.ring.cut(put_in.words)
+    exact = put_in.weight == revealed.weight and np.array_equal(put_in.words, revealed.words)
+    error_max = float(np.max(np.abs(mean - put_in.plain / put_in.weight)))
+    return Checked(bool(exact), error_max, put_in.clipped)

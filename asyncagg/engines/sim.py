@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from asyncagg.crypto.randomness import InsecureSeededRandomness
-from asyncagg.engines.cast import Cast, Finished, World
+from asyncagg.engines import identities
+from asyncagg.engines.cast import World
 from asyncagg.engines.costs import player_prices
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
 from asyncagg.engines.faults import channel_faults, slowness
+from asyncagg.engines.finished import Finished
 from asyncagg.engines.links import Linker
+from asyncagg.engines.together import Ensemble
 from asyncagg.engines.workbench import InlineBench
 from asyncagg.protocols.terms import Player
 from asyncagg.runs.result import RoundResult
@@ -42,9 +45,19 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
     def bench(player: Player) -> InlineBench:
         return InlineBench(prices(player), slowness(faults, player))
 
-    world = World(nonce, lambda player: network, bench, randomness, faults)
+    keys = identities.generate(experiment.scenario, randomness)
+    world = World(
+        run=nonce,
+        network=lambda player: network,
+        bench=bench,
+        randomness=randomness,
+        start_ns=now_ns(),
+        faults=faults,
+        identities=keys,
+        pinned=identities.pinned(keys, finished.folder),
+    )
     try:
-        await Cast(experiment, world, finished, progress).play()
+        await Ensemble(experiment, world, finished, progress).play()
     finally:
         finished.result.virtual_seconds = now_ns() / 1e9
         await network.close()

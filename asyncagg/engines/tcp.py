@@ -7,26 +7,22 @@ one connection to each peer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from asyncagg.crypto.randomness import SystemRandomness
-from asyncagg.engines.cast import Cast, Finished, World
+from asyncagg.engines import identities
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
-from asyncagg.engines.faults import channel_faults, slowness
-from asyncagg.engines.links import Linker
-from asyncagg.engines.workbench import SlowedBench, ThreadBench
-from asyncagg.players.desk import Workbench
-from asyncagg.protocols.terms import MODEL_OWNER, Player, node_name, owner_name
+from asyncagg.engines.finished import Finished
+from asyncagg.engines.site import RANDOMNESS, Site, groups
+from asyncagg.engines.together import Ensemble
+from asyncagg.protocols.terms import Player, role_of
 from asyncagg.runs.result import RoundResult
-from net.channel import Network
-from net.channel_faults import ChannelFaults
+from net.clock import now_ns
 from net.frames import Limits
-from net.hello import Hello
+from net.session import Admit
 from net.tcp import TcpNetwork
 
-RANDOMNESS = "system"
-FLEET = 1000
-"""Owners that share one connection to each peer."""
+LOOPBACK = "127.0.0.1"
 
 
 def run(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
@@ -39,39 +35,18 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
     finished.result.randomness = RANDOMNESS
     randomness = SystemRandomness()
     nonce = randomness.bytes(RUN_NONCE_BYTES)
-    faults = channel_faults(experiment.scenario)
-    networks = _networks(experiment, nonce, faults)
-    threads = ThreadBench()
+    players = identities.everyone(experiment.scenario)
+    addresses = {str(player): (LOOPBACK, 0) for player in players if role_of(player) != "data-owner"}
 
-    def bench(player: Player) -> Workbench:
-        return threads if faults is None else SlowedBench(threads, slowness(faults, player))
+    def network(together: Sequence[Player], limits: Limits, admit: Admit) -> TcpNetwork:
+        return TcpNetwork(together, nonce, limits, addresses, admit=admit)
 
-    world = World(nonce, networks.__getitem__, bench, lambda whose: randomness, faults)
+    keys = identities.generate(experiment.scenario, lambda whose: randomness)
+    site = Site(experiment, groups(players), network)
+    world = site.world(
+        nonce, now_ns() - finished.elapsed_ns, keys, identities.pinned(keys, finished.folder), finished.ledgers
+    )
     try:
-        await Cast(experiment, world, finished, progress).play()
+        await Ensemble(experiment, world, finished, progress).play()
     finally:
-        threads.close()
-        for network in dict.fromkeys(networks.values()):
-            await network.close()
-
-
-def _networks(experiment: Experiment, nonce: bytes, faults: ChannelFaults | None) -> dict[Player, Network]:
-    """Player → its network: one for each that listens, one for each fleet of owners."""
-    limits = Limits(experiment.limits())
-    scenario = experiment.scenario
-    listeners = [MODEL_OWNER, *(node_name(index) for index in range(scenario.aggregation.compute_nodes))]
-    addresses: dict[str, tuple[str, int]] = dict.fromkeys(listeners, ("127.0.0.1", 0))
-    owners = [owner_name(index) for index in range(scenario.owners.count)]
-    fleets = [owners[first : first + FLEET] for first in range(0, len(owners), FLEET)]
-    expected = dict.fromkeys([*listeners, *owners])
-    linker = Linker(scenario, limits, faults)
-    networks: dict[Player, Network] = {}
-
-    def admit(hello: Hello, transport: asyncio.BaseTransport) -> str | None:
-        stranger = next((player for player in hello.players if player not in expected), None)
-        return None if stranger is None else f"{stranger} is not a player of this run"
-
-    for players in [*([player] for player in listeners), *fleets]:
-        network = linker.around(TcpNetwork(players, nonce, limits, addresses, admit=admit))
-        networks |= dict.fromkeys(players, network)
-    return networks
+        await site.close()

@@ -54,6 +54,22 @@ class ModelOwner(ABC):
         """Returns figures about the model, such as loss and accuracy; `{}` unless overridden."""
         return {}
 
+    def state(self) -> Arrays:
+        """Returns what `apply` keeps between rounds, such as momentum, as named arrays; `{}` unless overridden.
+
+        It is written down after every round, so that a run that was interrupted can resume. Only arrays of
+        numbers or truth values; copies are taken.
+        """
+        return {}
+
+    def restore(self, state: Arrays) -> None:
+        """Takes back what `state` returned; called once, before the first round of a resumed run.
+
+        Override it together with `state`, and raise an exception for what cannot be that.
+        """
+        if state:
+            raise ValueError(f"nothing here keeps a state, and one was given ({', '.join(state)}; override restore)")
+
     def gradient_shapes(self) -> Shapes:
         """Names and shapes of a gradient: those of the parameters, unless overridden."""
         return {name: np.shape(array) for name, array in self.initial_parameters().items()}

@@ -83,6 +83,19 @@ class ClassifierModelOwner(ModelOwner):
         }
         return {name: array - self._learning_rate * self._velocity[name] for name, array in parameters.items()}
 
+    def state(self) -> Arrays:
+        """The velocity: float32, by the parameters' names."""
+        return self._velocity
+
+    def restore(self, state: Arrays) -> None:
+        """Go on with this velocity; ValueError if it is none of this model's."""
+        expected = {name: (shape, np.dtype(np.float32)) for name, shape in self._model.shapes.items()}
+        if {name: (array.shape, array.dtype) for name, array in state.items()} != expected:
+            found = ", ".join(f"{name} {array.shape} {array.dtype}" for name, array in state.items()) or "nothing"
+            shapes = ", ".join(f"{name} {shape} float32" for name, shape in self._model.shapes.items())
+            raise ValueError(f"the velocity has {found} (it must have {shapes})")
+        self._velocity = {name: state[name] for name in self._model.shapes}
+
     def evaluate(self, parameters: Arrays) -> dict[str, float]:
         """`loss` and `accuracy` on the held-out examples."""
         return self._model.measure(parameters, self._test.inputs, self._test.labels)

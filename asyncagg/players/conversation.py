@@ -91,7 +91,9 @@ class Conversation:
         self._wake()
 
     def refuse(self, peer: Player, reason: str) -> None:
-        """End this peer's part in the attempt; nobody else is touched."""
+        """End this peer's part in the attempt; nobody else is touched. More of the same changes nothing."""
+        if peer in self._refused:
+            return
         self._refused[peer] = None
         if self.role == "node" and role_of(peer) == "data-owner":
             self.desk.send(self.label, LEAD, Faulty(index_of(peer), reason[:500]), self.phase)
@@ -136,7 +138,7 @@ class Conversation:
             case e.Permitted(owner):
                 self._start_timer(owner, self.desk.permit_limit_ns)
             case e.Persist():
-                self.desk.persist()
+                await self.desk.persist()
             case e.Release(payload):
                 self.desk.release(payload)
             case e.Drop(owner, reason):

@@ -209,9 +209,11 @@ class Desk(ABC):
         else:
             self.note(self.label, "publish", "refuse", peer, reason)
 
-    def persist(self) -> None:
+    async def persist(self) -> None:
         """Write down what must outlive this process."""
-        if self.store is not None:
+        if self.store is not None and self.store.durable:
+            await asyncio.to_thread(self.store.save)  # waiting for the disk is not for the loop
+        elif self.store is not None:
             self.store.save()
 
     # -- for conversations ------------------------------------------------------------------------------------------

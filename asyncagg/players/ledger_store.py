@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
+from threading import Lock
 
 from asyncagg.protocols.ledger import Ledger, Rules
+from asyncagg.runs.atomic import replace
 
 
 class LedgerStore:
     """One owner's ledger. `save` replaces the file in one step; without a path it keeps the ledger in memory."""
 
-    def __init__(self, rules: Rules, path: Path | None = None) -> None:
+    def __init__(self, rules: Rules, path: Path | None = None, durable: bool = False) -> None:
+        """`durable`: what was saved outlives a power cut, and saving takes its time; see `runs.atomic`."""
         self.path = path
+        self.durable = durable
+        self._lock = Lock()
         stored = path is not None and path.exists()
         self.ledger = Ledger.from_data(rules, json.loads(path.read_text())) if stored and path else Ledger(rules)
 
     def save(self) -> None:
+        """May be called from any thread."""
         if self.path is None:
             return
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.ledger.to_data()), encoding="utf-8")
-        os.replace(temporary, self.path)
+        with self._lock:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            data = json.dumps(self.ledger.to_data()).encode()
+            replace(self.path, lambda file: file.write(data), self.durable)

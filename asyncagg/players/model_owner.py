@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,7 +17,9 @@ from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, ModelOwner
 from asyncagg.players.conversation import RoundFailed
 from asyncagg.players.desk import Desk, Setting
+from asyncagg.players.model_steps import Learnt, learn, ready
 from asyncagg.players.parameters import as_published, pack_parameters
+from asyncagg.players.start import Start
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, Terms, published_text
 from asyncagg.protocols.effects import Cost
@@ -25,12 +27,16 @@ from asyncagg.protocols.ledger import Ledger, Rules
 from asyncagg.protocols.registry import Protocol
 from asyncagg.protocols.revealing import Revealed
 from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Phase, Player, index_of
+from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.vectors.encoder import DecodingError, Encoder
 from asyncagg.vectors.flatten import Layout
 from net.channel import Channel
 from net.clock import call_at_ns, now_ns
 
 OnFailure = Literal["retry", "skip", "abort"]
+DONE = "done"
+"""What everybody is told at the end of a run that went well."""
+
 Status = Literal["ok", "failed", "skipped"]
 
 
@@ -46,6 +52,10 @@ class ModelPart:
     """Round → the owners invited to it."""
     on_failure: OnFailure
     retries: int
+    start: Start | None = None
+    """Where a resumed run goes on; None: at the beginning."""
+    begins: Callable[[Label], None] = lambda label: None
+    """Called before an attempt is published, so that its label can be kept: a resumed run never uses one again."""
 
 
 @dataclass(slots=True)
@@ -56,6 +66,7 @@ class RoundOutcome:
     status: Status = "failed"
     reason: str | None = None
     attempts: int = 0
+    """Begun for this round, before the run was interrupted too."""
     label: Label | None = None
     """Of the attempt that succeeded."""
     revealed: Revealed | None = None
@@ -83,8 +94,9 @@ class ModelOwnerPlayer(Desk):
         randomness: Randomness,
         identity: Identity | None,
         rules: Rules | None,
-        observe: Callable[[RoundOutcome], None],
+        observe: Callable[[RoundOutcome], Awaitable[None]],
     ) -> None:
+        """`observe` is waited for after each round, before the next one is published."""
         super().__init__(MODEL_OWNER, setting)
         self.terms = terms
         self.protocol = protocol
@@ -93,7 +105,11 @@ class ModelOwnerPlayer(Desk):
         self.parameters: Arrays = part.model.initial_parameters()
         self.identity = identity
         self._observe = observe
+        self.state: Arrays = {}
+        """What the model keeps between rounds, beside the parameters."""
         self.ledger = Ledger(rules) if rules is not None else None
+        if part.start is not None:
+            self.parameters, self.ledger = part.start.parameters, part.start.ledger
         self._arrival = asyncio.Event()
         self._crashed = False
 
@@ -101,21 +117,45 @@ class ModelOwnerPlayer(Desk):
         await self.setting.network.listen(self.me, self.accept)
 
     async def run(self, deadline_ns: int) -> str | None:
-        """All rounds; None, or why the run stopped. Everybody is told that it is over."""
-        stopped: str | None = None
-        await self._present([*self.terms.nodes, *self._population()], deadline_ns)
-        for index in range(self.part.rounds):
-            outcome = await self._round(index)
-            self._observe(outcome)
-            if outcome.status == "failed":
-                stopped = f"round {index}: {outcome.reason}"
-            elif self._crashed:
-                stopped = f"{self.me} crashed after round {index}"
-            if stopped is not None:
-                break
-        for peer in list(self.channels):
-            self.send(self.label, Player(peer), m.Finish(stopped or "done"), "reveal")
+        """All rounds; None, or why the run stopped. Everybody is told that it is over.
+
+        A `CheckpointError` of `part.begins` or `observe` stops it too: what cannot be kept is not begun.
+        """
+        try:
+            await self._present([*self.terms.nodes, *self._population()], deadline_ns)
+            stopped = self._ready_model() or await self._rounds()
+        except CheckpointError as error:
+            stopped = str(error)
+        self.dismiss(stopped or DONE)
         return stopped
+
+    def dismiss(self, reason: str) -> None:
+        """Tell everybody that the run is over."""
+        for peer in list(self.channels):
+            self.send(self.label, Player(peer), m.Finish(reason), "reveal")
+
+    def _ready_model(self) -> str | None:
+        """Give the model back what it kept, where the run resumes; None, or how the user's own code failed."""
+        start = self.part.start
+        kept = ready(self.part.model, None if start is None else start.state)
+        if isinstance(kept, str):
+            return kept
+        self.state = kept
+        return None
+
+    async def _rounds(self) -> str | None:
+        for index in self._indices():
+            outcome = await self._round(index)
+            await self._observe(outcome)
+            if outcome.status == "failed":
+                return f"round {index}: {outcome.reason}"
+            if self._crashed:
+                return f"{self.me} crashed after round {index}"
+        return None
+
+    def _indices(self) -> range:
+        """The rounds to go."""
+        return range(0 if self.part.start is None else self.part.start.round, self.part.rounds)
 
     def crash(self) -> None:
         """See `Desk`; the run ends with the model owner."""
@@ -138,7 +178,7 @@ class ModelOwnerPlayer(Desk):
         self._arrival.set()
 
     def _population(self) -> list[Player]:
-        return sorted({owner: None for index in range(self.part.rounds) for owner in self.part.cohort(index)})
+        return sorted({owner: None for index in self._indices() for owner in self.part.cohort(index)})
 
     async def _present(self, players: list[Player], deadline_ns: int) -> list[Player]:
         """Wait until all of them have joined, or the deadline; who is missing."""
@@ -156,7 +196,8 @@ class ModelOwnerPlayer(Desk):
     async def _round(self, index: int) -> RoundOutcome:
         outcome = RoundOutcome(index, began_ns=self.now())
         cohort = self.part.cohort(index)
-        for attempt in range(1, self.part.retries + 2):
+        begun = self._begun_before(index)
+        for attempt in range(begun + 1, begun + self.part.retries + 2):
             outcome.attempts = attempt
             try:
                 revealed, mean = await self._attempt(Label(index, attempt), cohort)
@@ -174,6 +215,11 @@ class ModelOwnerPlayer(Desk):
         outcome.status = "skipped" if skipped else "failed"
         outcome.ended_ns = self.now()
         return outcome
+
+    def _begun_before(self, index: int) -> int:
+        """How many attempts at this round an interrupted run had begun: their labels are used up."""
+        start = self.part.start
+        return start.attempt if start is not None and start.round == index else 0
 
     def _next_cohort(self, cohort: tuple[Player, ...], failure: RoundFailed) -> tuple[Player, ...]:
         """Who is invited again: those that stayed, unless a roster of them alone could not be accepted."""
@@ -211,24 +257,19 @@ class ModelOwnerPlayer(Desk):
             self.ledger.settled(self.label, self._digest, survivors)
         outcome.mean = mean
 
-        def work() -> tuple[Arrays, dict[str, float]] | str:
-            step = "apply"
-            try:
-                updated = part.model.apply(self.parameters, part.layout.unflatten(mean))
-                step = "evaluate"
-                return updated, part.model.evaluate(updated)
-            except Exception as error:  # the user's own code: it may raise anything
-                return f"the model owner's {step} raised {type(error).__name__}: {error}"
+        def work() -> Learnt | str:
+            return learn(part.model, self.parameters, part.layout.unflatten(mean))
 
         outcome.ended_ns = self.now()
         learnt = await self.compute(self.label, Cost(), work)
         if isinstance(learnt, str):
             outcome.status, outcome.reason = "failed", learnt
         else:
-            self.parameters, outcome.metrics = learnt
+            self.parameters, self.state, outcome.metrics = learnt
 
     async def _attempt(self, label: Label, cohort: tuple[Player, ...]) -> tuple[Revealed, NDArray[np.float64]]:
         """Publish, and wait for the sum; it and the mean it stands for. Never beyond the sum of the phase deadlines."""
+        self.part.begins(label)
         limit_ns = sum(self.deadlines[phase] for phase in self.protocol.phases)
         end_ns = now_ns() + limit_ns
         published = as_published(self.parameters)

@@ -33,6 +33,8 @@ class ServingPlayer(Desk):
         self.identity = identity
         self._finished: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
+        self.ending: str | None = None
+        """How the run ended, as this player was told or noticed."""
 
     async def serve(self, peers: tuple[Player, ...], deadline_ns: int | None) -> None:
         """Dial these in turn, then serve attempts until the run is finished or the model owner is gone."""
@@ -63,6 +65,7 @@ class ServingPlayer(Desk):
     def finish(self, reason: str) -> None:
         """The run is over."""
         if not self._finished.done():
+            self.ending = reason
             self._finished.set_result(reason)
 
     # -- tasks of one attempt ---------------------------------------------------------------------------------------

@@ -1,18 +1,27 @@
-"""The run directory: made at the start with a result that says `interrupted`, filled at the end."""
+"""The run directory: made at the start with a result that says `interrupted`, filled at the end.
+
+Its checkpoint and the means of finished rounds are written while the run goes on, and taken away once it went well.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
-import zipfile
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncagg.runs import checkpoint, npz
+from asyncagg.runs import means as kept_means
+from asyncagg.runs.atomic import replace
+from asyncagg.runs.checkpoint import Checkpoint
 from asyncagg.runs.result import RunResult
 from asyncagg.runs.trace import Trace
 
@@ -27,7 +36,7 @@ def safe_name(name: str) -> str:
 
 
 class RunDirectory:
-    """One folder for one run; never an existing run's."""
+    """One folder for one run: a new one, or that of a run which goes on; never a finished run's."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,49 +44,86 @@ class RunDirectory:
     @classmethod
     def create(cls, path: Path | None, name: str, seed: int) -> RunDirectory:
         """The folder asked for, or the next free `runs/<name>-<seed>-<n>`."""
+        with _said(path):
+            if path is None:
+                return cls(_next_free(Path("runs"), f"{safe_name(name)}-{seed}"))._hold()
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                raise DirectoryError(f"{path}: exists and is not empty (a new folder, nothing is overwritten)")
+            path.mkdir(parents=True, exist_ok=True)
+            return cls(path)._hold()
+
+    @classmethod
+    def reopen(cls, path: Path) -> tuple[RunDirectory, Checkpoint]:
+        """The directory of a run that was interrupted, and where that run goes on.
+
+        Removed are half-written files, and means of rounds that the checkpoint does not count as finished: those are
+        played again. CheckpointError without a sound checkpoint, DirectoryError while another process goes on with it.
+        """
+        with _said(path, "the directory of a run that was interrupted"):
+            directory = cls(path)._hold()
+            stored = Checkpoint.read(path)
+            kept_means.forget(path, stored.round)
+            for temporary in path.rglob("*.tmp"):
+                temporary.unlink()
+        return directory, stored
+
+    def _hold(self) -> RunDirectory:
+        """Until this object or its process ends, no other process can resume this run: two would share labels."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        weakref.finalize(self, os.close, descriptor)
         try:
-            if path is not None:
-                if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                    raise DirectoryError(f"{path}: exists and is not empty (a new folder, nothing is overwritten)")
-                path.mkdir(parents=True, exist_ok=True)
-                return cls(path)
-            return cls(_next_free(Path("runs"), f"{safe_name(name)}-{seed}"))
-        except OSError as error:
-            raise DirectoryError(f"{error.filename}: {error.strerror} (a folder that can be written)") from None
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DirectoryError(f"{self.path}: this run is still going on (one that has stopped)") from None
+        except OSError:
+            pass  # a file system without locks
+        return self
 
     def write_result(self, result: RunResult) -> None:
         """Replace `result.json` in one step."""
         text = json.dumps(result.to_json(), indent=1, allow_nan=False)
-        temporary = self.path / "result.json.tmp"
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, self.path / "result.json")
-
-    def ledgers(self) -> Path:
-        """The folder of the data owners' privacy ledgers."""
-        folder = self.path / "ledgers"
-        folder.mkdir(exist_ok=True)
-        return folder
+        self._replace("result.json", lambda file: file.write(f"{text}\n".encode()))
 
     def write_scenario(self, toml: str) -> None:
-        (self.path / "scenario.toml").write_text(toml, encoding="utf-8")
+        self._replace("scenario.toml", lambda file: file.write(toml.encode()))
 
     def write_trace(self, trace: Trace) -> None:
-        trace.write(self.path / "trace.jsonl")
+        path = self.path / "trace.jsonl"
+        with _said(path):
+            trace.write(path)
 
     def write_means(self, means: Mapping[int, NDArray[np.float64]]) -> None:
         """`means.npz`: key `round-<n>`, the decoded mean (d,) float64."""
-        _write_npz(self.path / "means.npz", {f"round-{index}": mean for index, mean in means.items()})
+        by_key = {f"round-{index}": mean for index, mean in means.items()}
+        self._replace("means.npz", lambda file: npz.write(file, by_key))
+
+    def gather_means(self) -> None:
+        """`means.npz` from the means that were kept round by round."""
+        self._replace("means.npz", lambda file: kept_means.gather(self.path, file))
 
     def write_model(self, parameters: Mapping[str, NDArray[Any]]) -> None:
-        _write_npz(self.path / "model.npz", parameters)
+        self._replace("model.npz", lambda file: npz.write(file, parameters))
+
+    def remove_checkpoint(self) -> None:
+        """Take away what only a resumed run needs, once the run went well and `gather_means` has all means."""
+        with _said(self.path):
+            (self.path / checkpoint.FILE).unlink(missing_ok=True)
+            kept_means.forget(self.path)
+
+    def _replace(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+        path = self.path / name
+        with _said(path):
+            replace(path, write)
 
 
-def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """As `numpy.savez` does, for any names: its own would take one called `file` for its argument."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+@contextlib.contextmanager
+def _said(path: Path | None, right: str = "a folder that can be written, with room") -> Iterator[None]:
+    """Around work on files: what the system refuses, as one clear line."""
+    try:
+        yield
+    except OSError as error:
+        where = path if error.filename is None else error.filename
+        raise DirectoryError(f"{where}: {error.strerror} ({right})") from None
 
 
 def _next_free(parent: Path, stem: str) -> Path:

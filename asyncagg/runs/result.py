@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +71,82 @@ class RoundResult:
             "warnings": self.warnings,
         }
 
+    @classmethod
+    def from_json(cls, data: object) -> RoundResult:
+        """The round whose `to_json` is this; a metric that was null is NaN. ValueError for anything else."""
+        if not isinstance(data, dict) or set(data) != set(_FIELDS):
+            raise ValueError("is not a round's result")
+        for name, fits in _FIELDS.items():
+            if not fits(data[name]):
+                raise ValueError(f"{name} is not what a round's result has there")
+        told = dict(data)
+        traffic, work, metrics = told.pop("bytes"), told.pop("work"), told.pop("metrics")
+        return cls(
+            **told,
+            **work,
+            traffic={role: Traffic(**each) for role, each in traffic.items()},
+            metrics={name: math.nan if value is None else value for name, value in metrics.items()},
+        )
+
+
+# -- what the fields of a round's JSON may be --------------------------------------------------------------------------
+
+_Check = Callable[[object], bool]
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**64
+
+
+def _number(value: object) -> bool:
+    return _count(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _or_null(fits: _Check) -> _Check:
+    return lambda value: value is None or fits(value)
+
+
+def _list_of(fits: _Check) -> _Check:
+    return lambda value: isinstance(value, list) and all(map(fits, value))
+
+
+def _by_name(fits: _Check) -> _Check:
+    return lambda value: isinstance(value, dict) and all(map(_text, value)) and all(map(fits, value.values()))
+
+
+def _exactly(**fields: _Check) -> _Check:
+    def check(value: object) -> bool:
+        if not isinstance(value, dict) or set(value) != set(fields):
+            return False
+        return all(fits(value[name]) for name, fits in fields.items())
+
+    return check
+
+
+_FIELDS: dict[str, _Check] = {
+    "round": _count,
+    "status": lambda value: value in ("ok", "failed", "skipped"),
+    "reason": _or_null(_text),
+    "attempts": _count,
+    "survivors": _list_of(_text),
+    "dropped": _by_name(_text),
+    "silent_after": _by_name(_text),
+    "total_weight": _or_null(_count),
+    "clipped": _or_null(_count),
+    "error_max": _or_null(_number),
+    "error_bound": _or_null(_number),
+    "exact": _or_null(lambda value: isinstance(value, bool)),
+    "seconds": _by_name(_number),
+    "bytes": _by_name(_exactly(sent=_count, received=_count)),
+    "work": _exactly(key_agreements=_count, mask_expansions=_by_name(_number)),
+    "metrics": _by_name(_or_null(_number)),
+    "warnings": _list_of(_text),
+}
+
 
 @dataclass(slots=True)
 class RunResult:
@@ -87,6 +163,8 @@ class RunResult:
     reason: str | None = INTERRUPTED
     parameters: Mapping[str, Any] = field(default_factory=dict)
     randomness: str = ""
+    transport: str = "in this process"
+    """How messages between processes are protected."""
     rounding: str = ""
     rounds: list[RoundResult] = field(default_factory=list)
     virtual_seconds: float | None = None
@@ -111,6 +189,7 @@ class RunResult:
             "dimension": self.dimension,
             "parameters": dict(self.parameters),
             "randomness": self.randomness,
+            "transport": self.transport,
             "rounding": self.rounding,
             "rounds": [each.to_json() for each in self.rounds],
             "seconds": {"virtual": self.virtual_seconds, "wall": self.wall_seconds, "cpu": self.cpu_seconds},

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+FILE = "trace.jsonl"
+"""In the run directory."""
+
 Event = Literal["message", "phase", "drop", "fault", "abort", "refuse"]
+
+
+_TIME = re.compile(r'\{"t":([0-9]{1,18}),')
 
 
 class Record(NamedTuple):
@@ -41,24 +48,52 @@ class Record(NamedTuple):
 
 
 class Trace:
-    """Records in the order in which they were made."""
+    """Records in the order in which they were made, or, where they come from several processes, of their times."""
 
     def __init__(self, watch: Callable[[Record], None] | None = None) -> None:
         self.records: list[Record] = []
+        self._earlier: list[str] = []
+        """Lines of the run before it was interrupted."""
         self._watch = watch
+        self._written = 0
 
     def add(self, record: Record) -> None:
         self.records.append(record)
         if self._watch is not None:
             self._watch(record)
 
+    def take(self, records: Iterable[Record]) -> None:
+        """Records of another process, each of which keeps its time."""
+        self.records += records
+
     def digest(self) -> str:
         """SHA-256 over the lines."""
-        return digest(record.line() for record in self.records)
+        return digest(self._lines())
 
     def write(self, path: Path) -> None:
+        """All lines, in order."""
         with path.open("w", encoding="utf-8") as file:
-            file.writelines(record.line() + "\n" for record in self.records)
+            file.writelines(line + "\n" for line in self._lines())
+
+    def extend(self, path: Path) -> None:
+        """Add to the file what is new, so that not all is lost with this process; `write` replaces it by all."""
+        fresh = self.records[self._written :]
+        self._written += len(fresh)
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(record.line() + "\n" for record in fresh)
+
+    def resume(self, path: Path, until: int) -> None:
+        """Go on behind the lines of a run that was interrupted, up to the time `until` in ns; then none are torn."""
+        if path.exists():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                match = _TIME.match(line)
+                if match is not None and int(match[1]) <= until and line.endswith("}"):
+                    self._earlier.append(line)
+
+    def _lines(self) -> Iterator[str]:
+        yield from self._earlier
+        for record in sorted(self.records, key=lambda record: record.t):  # stable, and cheap where it is so already
+            yield record.line()
 
 
 def digest(lines: Iterable[str]) -> str:

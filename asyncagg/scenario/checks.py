@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from asyncagg.scenario.availability import Availability
 from asyncagg.scenario.errors import KeyPath, Mistake, one_of, show, suggestion
 from asyncagg.scenario.faults import ALL_ROUNDS, ByCount, Choice, Drop, Event, Fault, Restart, Slow
 from asyncagg.scenario.schema import Scenario
@@ -142,6 +143,28 @@ def _faults(scenario: Scenario) -> Iterator[Mistake]:
             yield from _wrong_time(where, fault)
         if isinstance(fault, Slow) and fault.factor == 1 and not fault.delay_ns:
             yield Mistake((*where, "factor"), "is 1, and there is no delay (a factor above 1, or a delay)")
+    yield from _availability(scenario)
+
+
+def _availability(scenario: Scenario) -> Iterator[Mistake]:
+    """Owners that are there at times must be owners, and one table alone may say when each is."""
+    known = frozenset(owners := _known(scenario, everyone=False, model_owner=False))
+    named: dict[str, int] = {}
+    for index, fault in enumerate(scenario.faults):
+        if not isinstance(fault, Availability):
+            continue
+        strangers = [owner for owner in fault.intervals if owner not in known]
+        if strangers:
+            path, place = fault.place(strangers[0])
+            more = len(strangers) - 1
+            wrong = f"and {_number(more, 'other')} are no data owners" if more else "is no data owner"
+            text = f"{place}{show(strangers[0])} {wrong} of this scenario ({_listed(owners)})"
+            yield Mistake(("faults", index, *path), text, _at("owners.count"))
+        for owner in fault.intervals:
+            if named.setdefault(owner, index) != index:
+                path, place = fault.place(owner)
+                text = f"{place}{show(owner)} is named by faults.{named[owner]} too (each owner by one)"
+                yield Mistake(("faults", index, *path), text)
 
 
 def _wrong_time(where: KeyPath, fault: Event) -> Iterator[Mistake]:
@@ -176,13 +199,17 @@ def _known(scenario: Scenario, everyone: bool, model_owner: bool) -> list[str]:
 
 def _wrong_names(names: tuple[str, ...], known: list[str], everyone: bool) -> Iterator[tuple[int, str]]:
     allowed = frozenset(known)
-    right = ", ".join(known) if len(known) <= _LISTED else f"{known[0]} to {known[-1]}"
+    right = _listed(known)
     what = "player that it can strike" if everyone else "data owner of this scenario"
     for at, name in enumerate(names):
         if name not in allowed:
             yield at, f"is {show(name)}, which is no {what} ({right})"
         elif name in names[:at]:
             yield at, f"is {show(name)} a second time (each player once)"
+
+
+def _listed(known: list[str]) -> str:
+    return ", ".join(known) if len(known) <= _LISTED else f"{known[0]} to {known[-1]}"
 
 
 def _expect(scenario: Scenario) -> Iterator[Mistake]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PlainSerializer, PlainValidator, Strict, Tag, WithJsonSchema
 
+from asyncagg.scenario.availability import Availability
 from asyncagg.scenario.errors import WrongWithin, show
 from asyncagg.scenario.fields import Duration, PositiveDuration, Table, in_units
 from asyncagg.scenario.phases import PhaseName
@@ -231,7 +232,8 @@ class Corrupt(Event):
 
 
 Fault = Annotated[
-    Drop | Slow | Crash | Restart | Partition | Heal | Hold | Release | Reset | Corrupt, Field(discriminator="kind")
+    Drop | Slow | Crash | Restart | Partition | Heal | Hold | Release | Reset | Corrupt | Availability,
+    Field(discriminator="kind"),
 ]
 """Anything that `[[faults]]` may hold."""
 

@@ -110,7 +110,7 @@ class Document:
         """Makes a relative file path absolute: it starts at the folder of the file that says it."""
         node: Any = self.values
         for step in path[:-1]:
-            node = node.get(step) if isinstance(node, dict) else None
+            node = node[int(step)] if isinstance(node, list) else node.get(step) if isinstance(node, dict) else None
         if isinstance(node, dict) and isinstance(text := node.get(path[-1]), str) and text:
             node[path[-1]] = os.path.abspath(self.sources.nearest(path).folder / text)
 

@@ -5,12 +5,14 @@ The text must have been accepted by its reader already: the scanner relies on th
 
 import bisect
 import json
+import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from asyncagg.scenario.errors import KeyPath
 
 _BLANK = " \t\r\n"
+_MARK = re.compile(r"[ \t\r\n]*[{:,]?[ \t\r\n]*")
 _AFTER_KEY = "=:.] \t\r\n"
 _AFTER_VALUE = ",]}#\n"
 
@@ -28,6 +30,24 @@ def json_lines(text: str) -> dict[KeyPath, int]:
     scanner.blank()
     scanner.value(())
     return scanner.lines
+
+
+def json_pairs(text: str) -> Iterator[tuple[str, object, int]]:
+    """The keys of a JSON text that is one object, in order and repeated ones too, their values and lines, from 1."""
+    decoder = json.JSONDecoder()
+    at, line, counted = _past(text, 0), 1, 0
+    while text[at] != "}":
+        line, counted = line + text.count("\n", counted, at), at
+        key, at = decoder.raw_decode(text, at)
+        value, at = decoder.raw_decode(text, _past(text, at))
+        yield key, value, line
+        at = _past(text, at)
+
+
+def _past(text: str, at: int) -> int:
+    """Past blanks and the mark among them."""
+    found = _MARK.match(text, at)
+    return at if found is None else found.end()
 
 
 class RepeatedKey(Exception):

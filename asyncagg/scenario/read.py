@@ -52,7 +52,7 @@ def _within(value: object) -> list[object]:
 
 def read(path: str) -> File:
     """Reads TOML or, by its suffix, JSON. Raises ScenarioError."""
-    text = _text(path)
+    text = text_of(path, "the path of a scenario")
     try:
         values, lines = _json(path, text) if path.endswith(".json") else _toml(path, text)
     except RecursionError:
@@ -62,11 +62,12 @@ def read(path: str) -> File:
     return File(path, values, lines, Path(path).parent)
 
 
-def _text(path: str) -> str:
+def text_of(path: str, wanted: str) -> str:
+    """What a UTF-8 file holds. Raises ScenarioError, which says what was wanted where there is no file."""
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise refused(path, "there is no such file (the path of a scenario)") from None
+        raise refused(path, f"there is no such file ({wanted})") from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise refused(path, f"is not UTF-8: the byte 0x{error.object[error.start]:02x} (UTF-8 text)", line) from None

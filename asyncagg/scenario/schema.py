@@ -19,8 +19,8 @@ from asyncagg.scenario.phases import Phases
 from asyncagg.scenario.toml import to_toml
 from asyncagg.scenario.workload import Digits, Python, Workload
 
-ENGINES = ("sim", "tcp")
-Engine = Literal["sim", "tcp"]
+ENGINES = ("sim", "tcp", "processes", "hosts")
+Engine = Literal["sim", "tcp", "processes", "hosts"]
 
 _NOT_IN_DIGEST = {"name", "description", "engine", "check", "expect"}
 _DIGEST_LABEL = b"asyncagg scenario 1\n"
@@ -31,6 +31,7 @@ class Owners(Table):
 
     count: int = Field(3, ge=1, le=1_000_000, description="the pinned population")
     per_round: int | None = Field(None, ge=1, description="owners in each round, chosen by the seed; absent: all")
+    per_process: int = Field(50, ge=1, le=1000, description="owners that share a process, where processes are many")
     link: LinkName | None = Field(None, description="name of their link, or of a preset; absent: [network]")
     device: DeviceName | None = Field(None, description="what they compute on; absent: [compute]")
     groups: Annotated[tuple[Group, ...], Strict(False)] = Field(
@@ -69,7 +70,9 @@ class Scenario(Table):
     seed: int = Field(0, ge=0, le=2**63 - 1, description="everything that is drawn follows from it")
     rounds: int = Field(1, ge=1, le=1_000_000, description="aggregations, one after the other")
     engine: Engine = Field(
-        "tcp", description="sim: virtual time, in memory; tcp: one process, real sockets; --engine wins"
+        "tcp",
+        description="sim: virtual time, in memory; tcp: one process, real sockets; processes: many, on this machine;"
+        " hosts: many machines; --engine wins",
     )
     check: bool = Field(True, description="compare each mean with the owners' inputs, which only an experiment can see")
     owners: Owners = inner(Owners, "the data owners")
@@ -106,16 +109,21 @@ class Scenario(Table):
         """As `normalised`, in TOML; loads to an equal scenario from any folder, as its paths are absolute."""
         return to_toml(self.normalised())
 
-    def digest(self) -> bytes:
-        """SHA-256 of all that players act on, 32 bytes: the same on every host that runs this experiment.
+    def acted_on(self) -> dict[str, Any]:
+        """All that players act on, by key, in plain values: the same on every host that runs this experiment.
 
-        Left out are name, description, engine, what the harness checks, and the folders that files lie in.
+        Left out are name, description, engine and processes, what the harness checks, and the folders of files.
         """
         said = {key: value for key, value in self.normalised().items() if key not in _NOT_IN_DIGEST}
+        owners = {key: value for key, value in said["owners"].items() if key != "per_process"}
         workload = {key: value for key, value in said["workload"].items() if key != "path"}
         if "file" in workload:
             workload["file"] = Path(workload["file"]).name
-        canonical = json.dumps(said | {"workload": workload}, sort_keys=True, separators=(",", ":"))
+        return said | {"owners": owners, "workload": workload}
+
+    def digest(self) -> bytes:
+        """SHA-256 of all that players act on, 32 bytes."""
+        canonical = json.dumps(self.acted_on(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(_DIGEST_LABEL + canonical.encode()).digest()
 
     def refuse(self, key: str, text: str) -> NoReturn:

@@ -76,6 +76,7 @@ def _settle(document: Document) -> None:
         for index, fault in enumerate(values["faults"]):
             if isinstance(fault, dict) and isinstance(fault.get("players"), dict):
                 _keep_last_choice(document, ("faults", index, "players"), fault["players"])
+            document.anchor(("faults", index, "file"))
     tables = values.get("links")
     names = tables if isinstance(tables, dict) else {}
     for path in [("network",), *(("links", name) for name in names)]:
@@ -85,6 +86,9 @@ def _settle(document: Document) -> None:
         _drop_older(document, ("compute",), compute, "device")
     for path in _PATHS:
         document.anchor(path)
+    encoding = values.setdefault("encoding", {}) if values.get("engine") == "hosts" else None
+    if isinstance(encoding, dict):  # where a run is no experiment, nobody else knows the rounding
+        encoding.setdefault("rounding_draws", "system")
 
 
 def _settle_workload(document: Document, table: dict[str, Any]) -> None:

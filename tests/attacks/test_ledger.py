@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import asyncagg
-from asyncagg.engines.cast import Finished
 from asyncagg.engines.experiment import prepare
+from asyncagg.engines.finished import Finished
 from asyncagg.engines.launch import begin, play
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.protocols.ledger import Rules
@@ -91,9 +91,9 @@ def test_the_ledger_is_on_disk_before_the_upload_and_survives_a_restart(tmp_path
 def test_every_owner_of_a_tcp_run_leaves_its_ledger_beside_it(tmp_path: Path, engine: str) -> None:
     ready = parse(scenario(tmp_path) | {"engine": engine, "rounds": 1})
     finished: Finished = begin(ready)
-    finished.ledgers = tmp_path
+    finished.folder = tmp_path
     play(prepare(ready), finished, lambda _: None)
     assert finished.result.status == "ok"
     for index in range(OWNERS):
-        entries = json.loads((tmp_path / f"data-owner-{index}.json").read_text())["entries"]
+        entries = json.loads((tmp_path / "ledgers" / f"data-owner-{index}.json").read_text())["entries"]
         assert [entry["state"] for entry in entries] == ["known"]

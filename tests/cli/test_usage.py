@@ -40,7 +40,7 @@ def test_version():
         ([], "asyncagg: "),
         (["rum"], "asyncagg: No such command 'rum'"),
         (["--colour"], "asyncagg: No such option"),
-        (["run"], "asyncagg run: Missing argument 'SCENARIO'"),
+        (["run"], "asyncagg run: Invalid value for SCENARIO: is missing (a scenario, or --resume RUN_DIR)"),
         (["run", "a.toml", "b.toml"], "asyncagg run: "),
         (["run", "a.toml", "--seed", "x"], "asyncagg run: Invalid value for '--seed'"),
         (["run", "a.toml", "--set"], "asyncagg: Option '--set' requires an argument"),

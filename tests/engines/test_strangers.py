@@ -17,7 +17,7 @@ from net.hello import HELLO, VERSION
 
 
 def hello(to: str, **changes: object) -> bytes:
-    said = {"version": VERSION, "run": b"another run of it", "players": ["data-owner-0"], "auth": {}} | changes
+    said = {"version": VERSION, "run": b"another run of it", "players": ["data-owner-0"], "facts": {}} | changes
     return pack_frame(Frame("data-owner-0", to, HELLO, msgpack.packb(said)))
 
 

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import gc
 import re
 import socket
-import ssl
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from support.channels import LIMITS, MIB, RUN, SECOND, Listener, Recorder, tcp_world
 from support.raw_peer import RawPeer, raw_peer
 
@@ -33,9 +26,10 @@ from net.hello import BYE, OPEN, OPENED, PING, REFUSE, WELCOME, Hello, pack_reas
 from net.options import TcpOptions
 from net.tcp import Addresses, TcpNetwork
 
-pytestmark = [pytest.mark.asyncio(loop_factories=["real"]), pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.asyncio(loop_factories=["real", "uvloop"]), pytest.mark.timeout(20)]
 
 MILLISECOND = SECOND // 1000
+GOOD_WELCOME = {"run": RUN, "facts": {}}
 
 
 @asynccontextmanager
@@ -93,7 +87,7 @@ async def raw_listener(serve: Callable[[RawPeer], Any]) -> AsyncIterator[Address
 async def let_in(peer: RawPeer) -> None:
     """Answer the hello and the first open as a listener does."""
     hello = await peer.hear()
-    peer.say(WELCOME, {"auth": {}}, "node-0", hello.sender)
+    peer.say(WELCOME, GOOD_WELCOME, "node-0", hello.sender)
     opening = await peer.hear()
     assert opening.kind == OPEN
     peer.write(pack_frame(Frame("node-0", opening.sender, OPENED, opening.body)))
@@ -203,8 +197,10 @@ async def test_something_else_that_listens_is_named() -> None:
             await dial(dialling, seconds=0.1)
 
 
-@pytest.mark.parametrize("body", [None, 7, {}, {"auth": []}])
-async def test_a_welcome_without_auth_is_no_welcome(body: Any) -> None:
+@pytest.mark.parametrize(
+    "body", [None, 7, {}, {"run": RUN}, {"run": RUN, "facts": []}, {"run": b"", "facts": {}}, {"run": 7, "facts": {}}]
+)
+async def test_a_welcome_without_run_and_facts_is_no_welcome(body: Any) -> None:
     refusals: list[str] = []
 
     async def serve(peer: RawPeer) -> None:
@@ -265,7 +261,7 @@ async def test_a_dial_given_up_while_the_listener_thinks_is_taken_back() -> None
 
     async def serve(peer: RawPeer) -> None:
         await peer.hear()
-        peer.say(WELCOME, {"auth": {}}, "node-0", "owner-0")
+        peer.say(WELCOME, GOOD_WELCOME, "node-0", "owner-0")
         heard.extend([await peer.hear(), await peer.hear()])
         peer.write(pack_frame(Frame("node-0", "owner-0", OPENED, heard[0].body)))
         assert await peer.is_closed()
@@ -561,76 +557,3 @@ async def test_a_sink_that_fails_is_our_mistake_and_is_heard_of() -> None:
         await owner.has(ends=1)
     assert isinstance(handled[0]["exception"], ZeroDivisionError)
     assert sink.ends == [("owner-0", "connection lost: ZeroDivisionError here")]
-
-
-# --- TLS
-
-
-def certificate(name: str, folder: Path) -> Path:
-    """A certificate for `name`, signed by itself, in one file with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), 1, now, now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = folder / f"{name}.pem"
-    path.write_bytes(secret + signed.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
-def contexts(path: Path) -> dict[str, Callable[[str], ssl.SSLContext]]:
-    def server(player: str) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
-
-    return {"server_tls": server, "client_tls": lambda player: ssl.create_default_context(cafile=str(path))}
-
-
-async def test_channels_run_over_tls(tmp_path: Path) -> None:
-    addresses = somewhere()
-    tls = contexts(certificate("node-0", tmp_path))
-    async with (
-        network("node-0", addresses=addresses, **tls) as listening,
-        network("owner-0", addresses=addresses, **tls) as dialling,
-    ):
-        listener, recorder = Listener(), Recorder()
-        await listening.listen("node-0", listener.accept)
-        channel = await dial(dialling, recorder)
-        payload = np.random.default_rng(0).bytes(8 * MIB)
-        for _ in range(3):
-            channel.send("vector", b"there", payload)
-            listener.channels["owner-0"].send("vector", b"back", payload)
-        for end in (listener.recorder, recorder):
-            await end.has(frames=3)
-            assert all(frame.payload == payload for frame in end.frames)
-        channel.close("done")
-        await listener.recorder.has(ends=1)
-        assert listener.recorder.ends == [("owner-0", "closed: done")]
-
-
-async def test_a_certificate_for_another_player_is_named(tmp_path: Path) -> None:
-    addresses = somewhere()
-    tls = contexts(certificate("node-1", tmp_path))
-    async with (
-        network("node-0", addresses=addresses, **tls) as listening,
-        network("owner-0", addresses=addresses, **tls) as dialling,
-    ):
-        await listening.listen("node-0", Listener().accept)
-        with pytest.raises(ConnectFailed, match="TLS: certificate verify failed"):
-            await dial(dialling, seconds=0.1)
-
-
-async def test_a_stranger_without_tls_is_not_heard(tmp_path: Path) -> None:
-    addresses = somewhere()
-    async with network("node-0", addresses=addresses, **contexts(certificate("node-0", tmp_path))) as listening:
-        await listening.listen("node-0", Listener().accept)
-        async with raw_peer(addresses["node-0"]) as peer:
-            peer.hello()
-            assert await peer.is_closed()

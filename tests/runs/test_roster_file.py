@@ -55,9 +55,9 @@ def test_a_run_against_a_lying_lead_pins_everyone_in_its_roster_file(tmp_path: P
         }
     )
     finished = begin(ready)
-    finished.roster = tmp_path / "roster.json"
+    finished.folder = tmp_path
     play(prepare(ready), finished, lambda _: None)
     assert finished.result.status == "ok"
-    pinned = roster_file.read(finished.roster)
+    pinned = roster_file.read(tmp_path / "roster.json")
     owners = [f"data-owner-{index}" for index in range(4)]
     assert sorted(pinned) == sorted(["model-owner", "compute-node-0", "compute-node-1", *owners])

@@ -32,7 +32,7 @@ ONE_KEY = [
     ("rounds = true", "rounds: is true (a whole number from 1 to 1000000)"),
     ("description = 2024-01-01", "description: is a date (text)"),
     ('engine = "tpc"', 'engine: is "tpc" (did you mean "tcp"?)'),
-    ('engine = "cloud"', 'engine: is "cloud" (one of "sim", "tcp")'),
+    ('engine = "cloud"', 'engine: is "cloud" (one of "sim", "tcp", "processes", "hosts")'),
     ("check = 1", "check: is 1 (true or false)"),
     ("owners = 3", "owners: is 3 (a table)"),
     ("owners.count = -3", "owners.count: is -3 (a whole number from 1 to 1000000)"),
@@ -40,7 +40,7 @@ ONE_KEY = [
     ("owners.per_round = 0", "owners.per_round: is 0 (a whole number of 1 or more)"),
     ("owners.conut = 3", 'owners.conut: is not a known key (did you mean "count"?)'),
     ("owners.colour = 3",
-     "owners.colour: is not a known key (the keys here are count, per_round, link, device, groups)"),
+     "owners.colour: is not a known key (the keys here are count, per_round, per_process, link, device, groups)"),
     ("sed = 1", 'sed: is not a known key (did you mean "seed"?)'),
     ("treshold = 3", 'treshold: is not a known key (did you mean "aggregation.threshold"?)'),
     ("hidden = [3]", 'hidden: is not a known key (did you mean "workload.hidden"?)'),
@@ -333,7 +333,7 @@ def test_overrides_that_cannot_be(override: str, line: str) -> None:
 
 def test_an_override_stays_on_one_line() -> None:
     (line,) = lines('name = "x"\n', "engine=a\nb")
-    assert line == '--set "engine=a\\nb": engine: is "a\\nb" (one of "sim", "tcp")'
+    assert line == '--set "engine=a\\nb": engine: is "a\\nb" (one of "sim", "tcp", "processes", "hosts")'
 
 
 def test_changes_by_keyword_name_themselves() -> None:

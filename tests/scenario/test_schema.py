@@ -27,6 +27,7 @@ check = true
 
 [owners]
 count = 3
+per_process = 50
 
 [aggregation]
 protocol = "secagg+"
@@ -168,6 +169,15 @@ def event(kind: str, count: int) -> st.SearchStrategy[Any]:
     return by_phase | by_time
 
 
+def availability(count: int) -> st.SearchStrategy[Any]:
+    """Owners that are there at times."""
+    spans = st.tuples(st.integers(0, 10**6), st.integers(1, 10**6)).map(lambda two: f"{two[0]}-{two[0] + two[1]}.25")
+    owners = st.integers(0, count - 1).map(lambda index: f"data-owner-{index}")
+    return st.fixed_dictionaries(
+        {"kind": st.just("availability"), "intervals": st.dictionaries(owners, spans, max_size=3)}
+    )
+
+
 @st.composite
 def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     """The values of any sound scenario, with any of its keys left out."""
@@ -233,7 +243,9 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
         "phases": st.dictionaries(
             st.sampled_from(PHASES), table(deadline=DURATIONS, enough=st.floats(0.01, 1)), max_size=3
         ),
-        "faults": st.lists(fault, max_size=3),
+        "faults": st.tuples(st.lists(fault, max_size=3), st.lists(availability(count), max_size=1)).map(
+            lambda both: [*both[0], *both[1]]
+        ),
         "expect": table(completed=st.booleans(), exact=st.booleans(), survivors_at_least=st.integers(0, count)),
     }
     return draw(st.fixed_dictionaries(required, optional=optional))

@@ -15,7 +15,7 @@ PROMISED = {
     *(f"drop-in-{phase}" for phase in ("advertise", "share", "upload", "certify", "unmask")),
     *("thirty-percent-dropout", "exactly-threshold", "below-threshold", "lying-lead", "reveal-to-model-owner"),
     *("hundred-owners", "digits-with-dropouts", "thousand-owners"),
-    *("mobile-fleet", "satellite", "partition-of-a-node", "lead-crash"),
+    *("mobile-fleet", "satellite", "partition-of-a-node", "lead-crash", "diurnal"),
 }
 
 
@@ -82,6 +82,20 @@ def test_stragglers_lose_the_round_and_not_the_run(tmp_path):
     late = [{*each["dropped"]} for each in rounds]
     assert all(late)
     assert any({*each["survivors"]} & late[0] for each in rounds[1:])
+
+
+def test_a_day_has_in_each_round_the_owners_that_stay_for_it(tmp_path):
+    there = {f"data-owner-{owner}": [(0, 10**9)] for owner in range(40)}
+    rows = [line.split(",") for line in (SCENARIOS / "diurnal.csv").read_text().splitlines() if line[0] == "d"]
+    there |= {owner: [(int(start), int(end)) for name, start, end in rows if name == owner] for owner, _, _ in rows}
+    began, sizes = 0.0, []
+    for each in run("diurnal", "sim", tmp_path)["rounds"]:
+        ended = began + each["seconds"]["total"]
+        stayed = {owner for owner, spans in there.items() if any(a <= began and ended <= b for a, b in spans)}
+        assert {*each["survivors"]} == stayed
+        began = ended
+        sizes.append(len(stayed))
+    assert (sizes[0], min(sizes), sizes[-1]) == (40, 24, 40)
 
 
 @pytest.mark.parametrize("phase", ["advertise", "share", "upload"])

@@ -19,7 +19,7 @@ from asyncagg.crypto import shamir
 from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.keystream import add_masks
 from asyncagg.crypto.sealing import open_box
-from asyncagg.engines import sim
+from asyncagg.engines import sim, together
 from asyncagg.engines.cast import Cast
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin
@@ -216,7 +216,7 @@ def play(
     )
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(secagg_owner, "OwnerSecrets", _watched(secrets, played)))
-        casts = stack.enter_context(mock.patch.object(sim, "Cast", side_effect=_remembered(played)))
+        casts = stack.enter_context(mock.patch.object(together, "Cast", side_effect=_remembered(played)))
         sim.run(experiment, finished, lambda each: None)
     assert casts.call_count == 1
     played.trace += finished.trace.records

@@ -13,6 +13,7 @@ from net.frames import Frame, Limits
 from net.memory import MemoryNetwork
 from net.options import TcpOptions
 from net.tcp import Addresses, TcpNetwork
+from net.tls import Tls
 
 SECOND = 1_000_000_000
 MIB = 1 << 20
@@ -89,13 +90,18 @@ async def memory_world() -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def tcp_world(listeners: int = 2, diallers: int = 200, options: TcpOptions | None = None) -> AsyncIterator[World]:
-    """`node-0`… listen in one network, `owner-0`… dial from another."""
+async def tcp_world(
+    listeners: int = 2,
+    diallers: int = 200,
+    options: TcpOptions | None = None,
+    certify: Callable[..., Tls | None] = lambda *players: None,
+) -> AsyncIterator[World]:
+    """`node-0`… listen in one network, `owner-0`… dial from another, over TLS where they are certified."""
     nodes = [f"node-{index}" for index in range(listeners)]
     addresses: Addresses = dict.fromkeys(nodes, ("127.0.0.1", 0))
-    listening = TcpNetwork(nodes, RUN, LIMITS, addresses, options=options)
+    listening = TcpNetwork(nodes, RUN, LIMITS, addresses, options=options, tls=certify(*nodes))
     owners = [f"owner-{index}" for index in range(diallers)]
-    dialling = TcpNetwork(owners, RUN, LIMITS, addresses, options=options)
+    dialling = TcpNetwork(owners, RUN, LIMITS, addresses, options=options, tls=certify(*owners))
     yield World(listening, dialling)
     await dialling.close()
     await listening.close()

@@ -30,7 +30,7 @@ class RawPeer:
 
     def hello(self, **changes: Any) -> None:
         """Say hello as `owner-0` would, but for these fields."""
-        self.say(HELLO, {"version": VERSION, "run": RUN, "players": ["owner-0"], "auth": {}} | changes)
+        self.say(HELLO, {"version": VERSION, "run": RUN, "players": ["owner-0"], "facts": {}} | changes)
 
     async def join(self, players: list[str] | None = None) -> None:
         """Be let in, and open a channel for each player."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asyncagg.engines.swarm import examine, scenario_of
+from asyncagg.engines.swarm.play import examine, scenario_of
 from asyncagg.players.conversation import Conversation
 from asyncagg.protocols import certificate
 from asyncagg.protocols import messages as m

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from support.cli import invoke, lines
 
-from asyncagg.engines import swarm_shrink
-from asyncagg.engines.swarm import examine, scenario_of
-from asyncagg.engines.swarm_shrink import shrink, write
+from asyncagg.engines.swarm import shrink as swarm_shrink
+from asyncagg.engines.swarm.play import examine, scenario_of
+from asyncagg.engines.swarm.shrink import shrink, write
 from asyncagg.scenario import parse
 
 SEEDS = 60
@@ -50,7 +50,19 @@ def test_everything_is_drawn() -> None:
         *(f"protocol {name}" for name in ("plain", "pairwise", "additive", "secagg", "secagg+")),
         *("threat lying", "threat curious", "reveal model-owner", "memory_budget", "permit_limit"),
         *("per_round", "groups", "link", "links", "network", "phases", "compute"),
-        *("drop", "slow", "crash", "restart", "partition", "heal", "hold", "release", "reset", "corrupt"),
+        *(
+            "drop",
+            "slow",
+            "crash",
+            "restart",
+            "partition",
+            "heal",
+            "hold",
+            "release",
+            "reset",
+            "corrupt",
+            "availability",
+        ),
     ]
     assert [name for name in wanted if not seen[name]] == []
 

@@ -19,12 +19,12 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, Final
 
-from asyncagg.engines.cast import Finished
 from asyncagg.engines.experiment import Experiment, prepare
+from asyncagg.engines.finished import Finished
 from asyncagg.engines.launch import begin, play
 from asyncagg.engines.links import player_links
-from asyncagg.engines.swarm_draw import Values, scenario_of
-from asyncagg.engines.swarm_watch import Watch, watching
+from asyncagg.engines.swarm.draw import Values, scenario_of
+from asyncagg.engines.swarm.watch import Watch, watching
 from asyncagg.protocols.terms import LEAD, MODEL_OWNER, PHASES, owner_name
 from asyncagg.runs.result import INTERRUPTED, RoundResult
 from asyncagg.runs.trace import Record

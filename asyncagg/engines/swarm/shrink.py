@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from asyncagg.engines.swarm import examine
-from asyncagg.engines.swarm_draw import Values, scenario_of
+from asyncagg.engines.swarm.draw import Values, scenario_of
+from asyncagg.engines.swarm.play import examine
 from asyncagg.scenario.errors import KeyPath, ScenarioError
 from asyncagg.scenario.toml import to_toml
 

@@ -161,6 +161,8 @@ class _Draw:
         values["faults"] = [
             fault for _ in range(self.random.randint(0, 4)) for fault in self._faults("groups" in values["owners"])
         ]
+        if self.chance(0.15):
+            values["faults"].append({"kind": "availability", "intervals": self._intervals()})
 
     def _phase(self) -> Values:
         phase: Values = {"deadline": self.ms(50, 4000)}
@@ -192,6 +194,18 @@ class _Draw:
         if kind in (*_CUTS, "reset") and self.chance(0.4):
             fault["peers"] = [self._name(model_owner=True)]
         return [fault, *later]
+
+    def _intervals(self) -> Values:
+        """Some owners are there at times, in seconds."""
+        owners = [f"data-owner-{index}" for index in range(self.owners) if self.chance(0.3)]
+        return {
+            owner: ", ".join(self._interval(1000 * at) for at in range(self.random.randint(1, 4))) for owner in owners
+        }
+
+    def _interval(self, from_ms: int) -> str:
+        """A part of the second that begins then."""
+        start, end = sorted(self.random.sample(range(from_ms, from_ms + 1001), 2))
+        return f"{start / 1000}-{end / 1000}"
 
     def _when(self) -> Values:
         if self.chance(0.3):

@@ -1,0 +1,1 @@
+"""Engine `hosts`: a run whose players live on many machines."""

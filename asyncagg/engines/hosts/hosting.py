@@ -1,0 +1,98 @@
+"""The model owner's process of a run on many hosts: preflight, rounds, run directory."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Sequence
+
+from asyncagg.crypto.randomness import SystemRandomness
+from asyncagg.engines.cast import Cast
+from asyncagg.engines.chronicle import Chronicle
+from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
+from asyncagg.engines.finished import Finished
+from asyncagg.engines.hosts.post import HostSite, Post
+from asyncagg.engines.hosts.preflight import Preflight
+from asyncagg.engines.keeper import Keeper
+from asyncagg.engines.site import RANDOMNESS
+from asyncagg.engines.tally import Tally
+from asyncagg.players.model_owner import ModelOwnerPlayer
+from asyncagg.protocols.disclosure import condensed
+from asyncagg.protocols.terms import MODEL_OWNER, Label, Player
+from asyncagg.runs.result import RoundResult
+from asyncagg.runs.trace import Trace
+from asyncagg.scenario.hosts import Entry
+from net.clock import now_ns
+
+
+async def host(post: Post, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+    """Serve the model owner; `finished`, which has a folder, is filled as the run goes on."""
+    result, experiment = finished.result, post.experiment
+    result.randomness = RANDOMNESS
+    began, cpu = time.perf_counter(), time.process_time()
+    preflight = Preflight([entry for entry in post.entries if entry not in post.mine], post.tell)
+    post.observation.add(preflight)
+    finished.trace = Trace(post.observation.record)
+    run = SystemRandomness().bytes(RUN_NONCE_BYTES)
+    site = HostSite(post, run)
+    start_ns = now_ns() - finished.elapsed_ns
+    world = site.world(run, start_ns, post.identities, post.roster, None)
+    witness = _Alone()
+    chronicle = Chronicle(experiment, finished, witness, progress)
+    if finished.folder is None:
+        raise ValueError("the model owner keeps a run directory")
+    keeper = Keeper(experiment, finished.folder, finished.resumed, start_ns)
+    cast = witness.cast = Cast(experiment, world, finished.trace, [MODEL_OWNER], keeper.course(chronicle.observe))
+    owner = keeper.model_owner = cast.model_owner
+    if owner is None:
+        raise ValueError("the model owner is not here")
+    post.observation.view.players = lambda: cast.players
+    try:
+        await cast.listen()
+        result.reason = await cast.company.run(_rounds(post, owner, preflight))
+        result.status = "ok" if result.reason is None else "failed"
+    finally:
+        result.wall_seconds += time.perf_counter() - began
+        result.cpu_seconds += time.process_time() - cpu
+        result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        finished.model = owner.parameters
+        if owner.ledger is not None:
+            result.ledger = list(condensed(owner.ledger.findings))
+        await chronicle.close()
+        await site.close()
+
+
+async def _rounds(post: Post, owner: ModelOwnerPlayer, preflight: Preflight) -> str | None:
+    """The run, once everyone is there; None, or why it stopped."""
+    reason = _fatal(await preflight.complete(post.deadline_ns()), post.experiment)
+    if reason is not None:
+        owner.dismiss(reason)
+        return reason
+    post.observation.turned("ok")
+    return await owner.run(now_ns())
+
+
+class _Alone:
+    """The witness where nobody sees all: what the model owner's own process saw."""
+
+    cast: Cast
+
+    async def tally(self, round_index: int) -> Tally:
+        """See `Witness`."""
+        return self.cast.tally(round_index)
+
+    async def portion(self, label: Label, survivors: Sequence[Player]) -> None:
+        """See `Witness`: no harness sees the inputs."""
+
+
+def _fatal(missing: Sequence[Entry], experiment: Experiment) -> str | None:
+    """Why the run cannot begin without these; None where it can."""
+    nodes = [entry.name for entry in missing if entry.listens]
+    if nodes:
+        return f"preflight: {', '.join(nodes)} did not join"
+    count = experiment.scenario.owners.count
+    there = count - sum(len(entry.players) for entry in missing)
+    least = experiment.scenario.aggregation.minimum_cohort
+    if there < least:
+        return f"preflight: {there} of {count} data owners joined, and {least} are needed"
+    return None

@@ -1,0 +1,1 @@
+"""Engine `processes`: a run whose players live in several processes of this machine."""

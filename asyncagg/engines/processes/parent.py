@@ -1,0 +1,305 @@
+"""Engine `processes`: the model owner, each compute node and fleets of data owners, each in a process of its own.
+
+This process is the parent. It makes keys and certificates that exist in memory only, starts its children, tells each
+where the others listen, and is the harness and the witness of the run: it asks the children what was said and put in.
+A compute node or a fleet that dies is started again; without the model owner the run has failed, and can be resumed.
+Children end with their parent, however it ends (`lifeline`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from asyncagg.crypto.certificates import Authority
+from asyncagg.crypto.randomness import SystemRandomness
+from asyncagg.engines import identities
+from asyncagg.engines.cast import REUNION_NS
+from asyncagg.engines.chronicle import Chronicle
+from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
+from asyncagg.engines.finished import Finished
+from asyncagg.engines.harness import Portion
+from asyncagg.engines.processes import notes
+from asyncagg.engines.processes.control import Fields
+from asyncagg.engines.processes.offspring import Offspring, places
+from asyncagg.engines.site import RANDOMNESS
+from asyncagg.engines.tally import Tally, total
+from asyncagg.protocols.terms import MODEL_OWNER, Label, Player, role_of
+from asyncagg.runs.result import RoundResult
+from asyncagg.runs.trace import Record
+from net.clock import now_ns
+
+LOOPBACK = "127.0.0.1"
+DEATHS = 3
+"""How often a process may die and be started again."""
+CERTIFICATE_DAYS = 30
+_SECOND = 1_000_000_000
+READY_NS = 120 * _SECOND
+"""How long all processes may take to be ready."""
+ANSWER_NS = 120 * _SECOND
+FAREWELL_NS = 8 * _SECOND
+"""How long children may take to end in order."""
+
+
+@runtime_checkable
+class Onlooker(Protocol):
+    """Whoever watches a run go on beside its rounds: the demo."""
+
+    def process(self, name: str, pid: int | None, state: str) -> None:
+        """A process has begun, is ready, or has ended."""
+
+    def phase(self, label: Label, phase: str) -> None:
+        """The lead has begun a phase."""
+
+
+class RunFailed(Exception):
+    """The run cannot go on; the text says why."""
+
+
+def run(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+    """Play the experiment to its end."""
+    with contextlib.ExitStack() as stack, asyncio.Runner() as runner:
+        folder = finished.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="asyncagg-")))
+        runner.run(_play(experiment, finished, progress, folder))
+
+
+async def _play(
+    experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None], folder: Path
+) -> None:
+    await Parent(experiment, finished, progress, folder).play()
+
+
+class Parent:
+    """The parent's side of one run."""
+
+    def __init__(
+        self, experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None], folder: Path
+    ) -> None:
+        self._experiment = experiment
+        self._finished = finished
+        self._folder = folder
+        self._onlooker = progress if isinstance(progress, Onlooker) else None
+        self._chronicle = Chronicle(experiment, finished, self, progress)
+        players = identities.everyone(experiment.scenario)
+        logs = folder / "logs"
+        logs.mkdir(exist_ok=True)
+        self._children = [Offspring(each, logs) for each in places(players, experiment.scenario.owners.per_process)]
+        self._authority = Authority.create("asyncagg run", datetime.now(UTC), CERTIFICATE_DAYS)
+        randomness = SystemRandomness()
+        self._nonce = randomness.bytes(RUN_NONCE_BYTES)
+        self._identities = identities.generate(experiment.scenario, lambda whose: randomness)
+        self._pinned = identities.pinned(self._identities, folder)
+        self._addresses: dict[str, tuple[str, int]] = {}
+        self._start_ns: int | None = None
+        self._end: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._over = False
+        self._tallies: dict[tuple[int, str], Tally] = {}
+        """Round and place → the last that is known of it."""
+        self._starting = asyncio.timeout(READY_NS / 1e9)
+        self._reunions: dict[asyncio.Task[None], None] = {}
+
+    # -- the run ----------------------------------------------------------------------------------------------------
+
+    async def play(self) -> None:
+        """The whole run; `finished` is filled as it goes."""
+        result = self._finished.result
+        result.randomness, result.transport = RANDOMNESS, "TLS 1.3"
+        began, cpu = time.perf_counter(), _cpu_seconds()
+        lives = [asyncio.create_task(self._keep_alive(child), name=child.name) for child in self._children]
+        for life in lives:
+            life.add_done_callback(self._noticed)
+        try:
+            result.reason = await self._outcome()
+            result.status = "ok" if result.reason is None else "failed"
+            await self._chronicle.close()
+            await self._farewell(lives)
+        finally:
+            self._over = True
+            for child in self._children:
+                child.kill()
+            for life in lives:
+                life.cancel()
+            await asyncio.gather(*lives, return_exceptions=True)
+            result.wall_seconds += time.perf_counter() - began
+            result.cpu_seconds += _cpu_seconds() - cpu
+            result.peak_rss_bytes = _peak_rss()
+
+    async def _outcome(self) -> str | None:
+        """None when all rounds are played, else why the run stopped."""
+        try:
+            async with self._starting:
+                return await self._end
+        except RunFailed as failure:
+            return str(failure)
+        except TimeoutError:
+            late = next(child.name for child in self._children if not child.ready)
+            return f"{late} was not ready after {READY_NS / 1e9:g} s"
+
+    async def _farewell(self, lives: Sequence[asyncio.Task[None]]) -> None:
+        self._over = True
+        for child in self._children:
+            child.tell("end")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_NS / 1e9):
+                await asyncio.gather(*lives, return_exceptions=True)
+
+    # -- children ---------------------------------------------------------------------------------------------------
+
+    async def _keep_alive(self, child: Offspring) -> None:
+        """One place: its process, and the next one when that dies."""
+        while not self._over:
+            self._look(child, "starts")
+            how = await child.live(lambda kind, fields: self._handle(child, kind, fields), self._setup(child))
+            self._look(child, how)
+            if not self._over:
+                self._died(child, how)
+
+    def _died(self, child: Offspring, how: str) -> None:
+        """Note a death that nobody ordered. RunFailed where the run cannot go on without the process."""
+        child.deaths += 1
+        self._note(child, f"process {how}")
+        if child.players[0] == MODEL_OWNER:
+            raise RunFailed(f"the process of {MODEL_OWNER} {how}; what was reached can be resumed from {self._folder}")
+        if how.startswith("ended with status"):
+            raise RunFailed(f"the process of {child.name} {how}")
+        if child.deaths > DEATHS:
+            raise RunFailed(f"the process of {child.name} {how}, for the {child.deaths}th time")
+
+    def _noticed(self, life: asyncio.Task[None]) -> None:
+        """The life of a place is over: of itself only when the run cannot go on."""
+        if not life.cancelled() and (error := life.exception()) is not None and not self._end.done():
+            self._end.set_exception(error)
+
+    def _setup(self, child: Offspring) -> Fields:
+        issued = self._authority.issue(child.players, datetime.now(UTC), CERTIFICATE_DAYS)
+        mine = [player for player in child.players if player in self._identities]
+        return {
+            "scenario": self._experiment.scenario.normalised_toml(),
+            "players": child.players,
+            "run": self._nonce,
+            "authority": self._authority.certificate_pem,
+            "certificate": issued.certificate_pem,
+            "key": issued.key_pem,
+            "identities": {player: self._identities[player].secret() for player in mine},
+            "pinned": self._pinned,
+            "folder": str(self._folder),
+            "resume": self._finished.resumed is not None,
+            "listens": {
+                player: self._addresses.get(player, (LOOPBACK, 0))
+                for player in child.players
+                if role_of(player) != "data-owner"
+            },
+        }
+
+    async def _handle(self, child: Offspring, kind: str, fields: Fields) -> Fields | None:
+        """What a child says."""
+        match kind:
+            case "ready":
+                child.ready = True
+                self._look(child, "ready")
+                self._go(child)
+            case "listening":
+                await self._listening(child, fields["of"])
+            case "phase":
+                self._phase(child, fields)
+            case "outcome":
+                ended = notes.to_outcome(fields)
+                each = await self._chronicle.observe(ended)
+                return {"round": each.to_json()}
+            case "trace":
+                self._finished.trace.take(Record(*record) for record in fields["records"])
+            case "ended" if not self._end.done():
+                self._finished.model = notes.to_arrays(fields["model"])
+                self._finished.result.ledger = fields["ledger"]
+                self._end.set_result(fields["reason"])
+        return None
+
+    def _go(self, child: Offspring) -> None:
+        """Let the run begin once everyone is ready; who comes later joins it."""
+        if self._start_ns is not None:
+            child.tell("addresses", of=self._addresses)
+            child.tell("go", start_ns=self._start_ns, again=True)
+        elif all(each.ready for each in self._children):
+            self._starting.reschedule(None)
+            self._start_ns = now_ns() - self._finished.elapsed_ns
+            for each in self._children:
+                each.tell("go", start_ns=self._start_ns, again=False)
+
+    async def _listening(self, child: Offspring, of: dict[str, tuple[str, int]]) -> None:
+        """Tell everyone where its players listen, and let those who lost one find it again."""
+        self._addresses |= {player: (host, port) for player, (host, port) in of.items()}
+        others = [each for each in self._children if each is not child]
+        for each in self._children:
+            each.tell("addresses", of=self._addresses)
+        if child.deaths:
+            reunion = asyncio.get_running_loop().create_task(self._reunite(child, list(of), others))
+            self._reunions[reunion] = None
+            reunion.add_done_callback(self._reunions.pop)
+
+    async def _reunite(self, child: Offspring, nodes: list[str], others: list[Offspring]) -> None:
+        """A process that died is back: let those who lost its players dial them, before the next attempt begins."""
+        asked = [each.ask("redial", REUNION_NS, node=node) for node in nodes for each in others]
+        await asyncio.gather(*asked)
+        child.tell("reunited")
+
+    def _phase(self, child: Offspring, fields: Fields) -> None:
+        for each in self._children:
+            if each is not child:
+                each.tell("phase", **fields)
+        if self._onlooker is not None:
+            self._onlooker.phase(Label(*fields["label"]), fields["phase"])
+
+    # -- witness ----------------------------------------------------------------------------------------------------
+
+    async def tally(self, round_index: int) -> Tally:
+        """See `Witness`; of a process that died, what it had told."""
+        asked = (child.ask("tally", ANSWER_NS, round=round_index) for child in self._children)
+        for child, told in zip(self._children, await asyncio.gather(*asked), strict=True):
+            if told is not None and "tally" in told:
+                self._tallies[round_index, child.name] = notes.to_tally(told["tally"])
+        return total(each for (index, _), each in self._tallies.items() if index == round_index)
+
+    async def portion(self, label: Label, survivors: Sequence[Player]) -> Portion | None:
+        """See `Witness`. None where a process that held an input has died since."""
+        put_in = Portion.none(self._experiment.encoder, self._experiment.workload.dimension)
+        for child in self._children:
+            here = [player for player in child.players if player in survivors]
+            if not here:
+                continue
+            told = await child.ask("portion", ANSWER_NS, label=label, survivors=here)
+            part = notes.to_portion(told["portion"]) if told else None
+            if child.deaths and (part is None or part.owners < len(here)):
+                return None
+            if part is not None:
+                put_in = put_in.plus(part)
+        return put_in
+
+    # -- what is said about it --------------------------------------------------------------------------------------
+
+    def _look(self, child: Offspring, state: str) -> None:
+        if self._onlooker is not None:
+            self._onlooker.process(child.name, child.pid, state)
+
+    def _note(self, child: Offspring, what: str) -> None:
+        at = 0 if self._start_ns is None else now_ns() - self._start_ns
+        record = Record(at, 0, 0, "publish", "fault", child.name, child.name, "", 0, "", what)
+        self._finished.trace.add(record)
+
+
+def _cpu_seconds() -> float:
+    """Of this process and the children that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _peak_rss() -> int:
+    """The largest of this process and its children, in bytes."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return max(usage.ru_maxrss for usage in usages) * 1024

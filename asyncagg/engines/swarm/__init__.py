@@ -1,0 +1,1 @@
+"""Scenarios drawn from seeds, played, judged by invariants, and shrunk where they break one."""

@@ -1,0 +1,146 @@
+"""The log of a process: one line for each thing that happened, as text or as JSON.
+
+Messages are not logged, they are in the trace. A line holds names, numbers and reasons; never a secret, a vector or a
+parameter. What peers make us say is made printable, and cannot fill a disk.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, TextIO
+
+from asyncagg.engines.watch.observer import Observer, Status
+from asyncagg.runs.result import RoundResult, finite
+from asyncagg.runs.trace import Event, Record
+from net.errors import printable
+
+LogForm = Literal["text", "json"]
+Level = Literal["info", "warning", "error"]
+
+LONGEST: Final = 500
+"""Characters of a peer's or a user's text."""
+REFUSALS: Final = 20
+"""Lines about refusals in a `WINDOW`; others are counted, and told of in the next."""
+WINDOW: Final = timedelta(seconds=10)
+
+_LEVELS: Final[Mapping[Event, Level]] = {"phase": "info", "drop": "warning", "fault": "warning", "abort": "warning"}
+_OUTCOMES: Final[Mapping[str, Level]] = {"ok": "info", "skipped": "warning", "failed": "error"}
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/+-]+")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Log(Observer):
+    """Writes to `stream`, a line at a time, about the players of the site `name`.
+
+    Every line has time (UTC), level, player and event; round, attempt, phase, peer, detail and others where they say
+    something. A stream that fails, as when the disk is full or nobody reads any more, ends the log and not the run.
+    """
+
+    def __init__(self, stream: TextIO, form: LogForm, name: str, clock: Callable[[], datetime] = utc_now) -> None:
+        self._stream = stream
+        self._form = _as_json if form == "json" else _as_text
+        self._name = name
+        self._clock = clock
+        self._works = True
+        self._window = datetime.min.replace(tzinfo=UTC)
+        self._refusals = 0
+
+    def record(self, record: Record) -> None:
+        """See `Observer`."""
+        if record.event == "message":
+            return
+        player = record.sender or self._name
+        about = {
+            **({"round": record.round, "attempt": record.attempt} if record.attempt else {}),
+            "phase": record.phase,
+            "peer": record.receiver if record.receiver != record.sender else "",
+            "detail": record.detail,
+        }
+        if record.event == "refuse":
+            self._refusal(player, **about)
+        else:
+            self._write(_LEVELS[record.event], player, record.event, **about)
+
+    def round_ended(self, result: RoundResult) -> None:
+        """See `Observer`."""
+        self._write(
+            _OUTCOMES.get(result.status, "error"),
+            self._name,
+            "round",
+            round=result.round,
+            outcome=result.status,
+            attempts=result.attempts,
+            survivors=len(result.survivors),
+            dropped=len(result.dropped),
+            seconds=round(result.seconds.get("total", 0.0), 6),
+            metrics={printable(name): finite(value) for name, value in result.metrics.items()},
+            detail=result.reason or "",
+        )
+        for warning in result.warnings:
+            self._write("warning", self._name, "warning", round=result.round, detail=warning)
+
+    def refused(self, address: str, reason: str) -> None:
+        """See `Observer`."""
+        self._refusal(self._name, address=address, detail=reason)
+
+    def joined(self, local: str, remote: str) -> None:
+        """See `Observer`."""
+        self._write("info", local, "joined", peer=remote)
+
+    def gone(self, local: str, remote: str, reason: str) -> None:
+        """See `Observer`."""
+        self._write("info" if reason.startswith("closed") else "warning", local, "gone", peer=remote, detail=reason)
+
+    def turned(self, status: Status, detail: str = "") -> None:
+        """See `Observer`."""
+        self._write("error" if status == "failed" else "info", self._name, status, detail=detail)
+
+    def _refusal(self, player: str, **about: Any) -> None:
+        """Strangers can cause as many as they like."""
+        now = self._clock()
+        if not timedelta() <= now - self._window < WINDOW:
+            unsaid, self._refusals, self._window = self._refusals - REFUSALS, 0, now
+            if unsaid > 0:
+                self._write("warning", self._name, "refuse", detail=f"{unsaid} more were refused and are not listed")
+        self._refusals += 1
+        if self._refusals <= REFUSALS:
+            self._write("warning", player, "refuse", **about)
+
+    def _write(self, level: Level, player: str, event: str, **about: Any) -> None:
+        time = self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        said = {"time": time, "level": level, "player": player, "event": event, **about}
+        line = self._form({key: _safe(value) for key, value in said.items() if value not in ("", {})})
+        if not self._works:
+            return
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: it is closed
+            self._works = False
+
+
+def _safe(value: Any) -> Any:
+    return printable(value, LONGEST) if isinstance(value, str) else value
+
+
+def _as_json(said: Mapping[str, Any]) -> str:
+    return json.dumps(said, separators=(",", ":"), allow_nan=False)
+
+
+def _as_text(said: Mapping[str, Any]) -> str:
+    """`time level player event`, then `key=value`, the value in quotes where it is more than a word."""
+    flat = {**said, **said.get("metrics", {})}
+    flat.pop("metrics", None)
+    head = f"{flat.pop('time')} {flat.pop('level'):<7} {flat.pop('player')} {flat.pop('event')}"
+    return " ".join([head, *(f"{_word(key)}={_word(value)}" for key, value in flat.items())])
+
+
+def _word(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)

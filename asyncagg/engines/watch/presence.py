@@ -1,0 +1,57 @@
+"""A network that tells an observer who comes and goes; frames pass by untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asyncagg.engines.watch.observer import Observer
+from net.channel import Accept, Channel, Network, Sink
+from net.frames import Frame
+
+
+class PresenceNetwork(Network):
+    """`inner`, and its channels as they begin and end."""
+
+    def __init__(self, inner: Network, observer: Observer) -> None:
+        self._inner = inner
+        self._observer = observer
+
+    async def listen(self, player: str, accept: Accept) -> None:
+        """See `Network`."""
+
+        def accept_inner(channel: Channel) -> Sink:
+            self._observer.joined(channel.local, channel.remote)
+            return _Sink(channel.local, accept(channel), self._observer)
+
+        await self._inner.listen(player, accept_inner)
+
+    def unlisten(self, player: str) -> None:
+        """See `Network`."""
+        self._inner.unlisten(player)
+
+    async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
+        """See `Network`."""
+        channel = await self._inner.dial(local, remote, _Sink(local, sink, self._observer), deadline_ns)
+        self._observer.joined(local, remote)
+        return channel
+
+    async def close(self) -> None:
+        """See `Network`."""
+        await self._inner.close()
+
+
+class _Sink:
+    """A player's sink; `deliver` is the player's own, so that a frame costs nothing more."""
+
+    __slots__ = ("_local", "_observer", "_sink", "deliver")
+
+    def __init__(self, local: str, sink: Sink, observer: Observer) -> None:
+        self._local = local
+        self._sink = sink
+        self._observer = observer
+        self.deliver: Callable[[Frame], None] = sink.deliver
+
+    def gone(self, peer: str, reason: str) -> None:
+        """See `Sink`."""
+        self._observer.gone(self._local, peer, reason)
+        self._sink.gone(peer, reason)

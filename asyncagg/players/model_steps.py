@@ -1,0 +1,57 @@
+"""The steps that the user's model takes, and what it keeps between them; whatever its code raises is told by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncagg.learning.owners import Arrays, ModelOwner
+
+Learnt = tuple[Arrays, Arrays, dict[str, float]]
+"""The next parameters, what the model keeps beside them, and figures about it."""
+
+
+def ready(model: ModelOwner, given: Arrays | None) -> Arrays | str:
+    """What the model keeps before its first round, once it has taken back what it is given; or how it failed."""
+    step = "restore"
+    try:
+        if given is not None:
+            model.restore(given)
+        step = "state"
+        return kept_state(model)
+    except Exception as error:  # the user's own code: it may raise anything
+        return _raised(step, error)
+
+
+def learn(model: ModelOwner, parameters: Arrays, mean: Arrays) -> Learnt | str:
+    """One step along the mean; or how it failed."""
+    step = "apply"
+    try:
+        updated = model.apply(parameters, mean)
+        step = "evaluate"
+        metrics = model.evaluate(updated)
+        step = "state"
+        return updated, kept_state(model), metrics
+    except Exception as error:  # the user's own code: it may raise anything
+        return _raised(step, error)
+
+
+def kept_state(model: ModelOwner) -> Arrays:
+    """A copy of what the model keeps; TypeError where it is not named arrays of plain values."""
+    state = model.state()
+    if not isinstance(state, dict):
+        raise TypeError(f"it returned {type(state).__name__} (a dict of named arrays)")
+    return {name: _plain(name, array) for name, array in state.items()}
+
+
+def _plain(name: object, value: object) -> NDArray[Any]:
+    array = np.array(value)
+    if not isinstance(name, str) or array.dtype.kind not in "biufc":
+        raise TypeError(f"{name!r} is of type {array.dtype} (arrays of numbers or truth values, by name)")
+    return array
+
+
+def _raised(step: str, error: Exception) -> str:
+    return f"the model owner's {step} raised {type(error).__name__}: {error}"

@@ -1,0 +1,180 @@
+"""The checkpoint of a run: what a resumed one needs to go on, in one file that is always whole.
+
+`checkpoint.npz` in the run directory: the arrays of the parameters and of what the model keeps beside them, numbered,
+and `about`, the UTF-8 bytes of a JSON object with all the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncagg.runs import npz
+from asyncagg.runs.atomic import replace
+from asyncagg.runs.result import RoundResult
+
+SCHEMA = 1
+FILE = "checkpoint.npz"
+LARGEST = 2**63 - 1
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+_ABOUT = {"schema", "scenario", "round", "attempt", "t", "parameters", "state", "ledger", "rounds"}
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be written, or is none; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A run between two rounds, or within one that has not ended.
+
+    ValueError unless `rounds` are all those before `round`, in order.
+    """
+
+    scenario: bytes
+    """Digest of the scenario, 32 bytes."""
+    round: int
+    """The next round to finish, from 0."""
+    attempt: int
+    """The last attempt at it that was begun; 0: none."""
+    parameters: Arrays
+    """What this round publishes."""
+    state: Arrays
+    """What the model keeps beside them (`ModelOwner.state`)."""
+    ledger: object
+    """The model owner's privacy ledger (`Ledger.to_data`); None where nothing is protected."""
+    rounds: tuple[RoundResult, ...]
+    """The finished rounds, skipped ones among them."""
+    t: int
+    """Of the last trace record, nanoseconds since the start of the run."""
+
+    def __post_init__(self) -> None:
+        if [each.round for each in self.rounds] != list(range(self.round)):
+            raise ValueError(f"the finished rounds are not those before round {self.round}")
+
+    def write(self, folder: Path, durable: bool = True) -> None:
+        """Replace the run directory's checkpoint in one step; CheckpointError, and the former stays, where not."""
+        path = folder / FILE
+        arrays = {"about": np.frombuffer(self._about(), np.uint8)}
+        for kind, named in (("parameters", self.parameters), ("state", self.state)):
+            for position, (name, array) in enumerate(named.items()):
+                arrays[f"{kind}-{position}"] = _plain(path, f"{kind} {name!r}", array)
+        try:
+            replace(path, lambda file: npz.write(file, arrays), durable)
+        except OSError as error:
+            raise CheckpointError(f"{path}: {error.strerror} (room to write; the former checkpoint is kept)") from None
+
+    def _about(self) -> bytes:
+        about = {
+            "schema": SCHEMA,
+            "scenario": self.scenario.hex(),
+            "round": self.round,
+            "attempt": self.attempt,
+            "t": self.t,
+            "parameters": list(self.parameters),  # their names are the user's: none of them names an entry
+            "state": list(self.state),
+            "ledger": self.ledger,
+            "rounds": [each.to_json() for each in self.rounds],
+        }
+        return json.dumps(about, allow_nan=False).encode()
+
+    @classmethod
+    def read(cls, folder: Path) -> Checkpoint:
+        """The run directory's; CheckpointError where there is none, or another than `write` makes."""
+        path = folder / FILE
+        try:
+            return _from_arrays(npz.read(path))
+        except FileNotFoundError:
+            raise CheckpointError(f"{path}: there is none (the directory of a run that was interrupted)") from None
+        except OSError as error:
+            raise CheckpointError(f"{path}: {error.strerror} (a checkpoint)") from None
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path}: {error} (a checkpoint that asyncagg wrote)") from None
+
+    def check_scenario(self, digest: bytes) -> None:
+        """CheckpointError unless it is a checkpoint of this scenario."""
+        if digest != self.scenario:
+            raise CheckpointError(
+                f"{FILE}: belongs to scenario {self.scenario.hex()[:12]}, and this one is {digest.hex()[:12]}"
+                " (resume with the scenario the run was started with)"
+            )
+
+
+def _plain(path: Path, what: str, value: object) -> NDArray[Any]:
+    """As the file holds it: little-endian, in C order."""
+    array = np.asarray(value, order="C")
+    if array.dtype.kind not in npz.KINDS:
+        raise CheckpointError(f"{path}: {what} is of type {array.dtype} (numbers or truth values)")
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Checkpoint:
+    """ValueError that says what is wrong."""
+    about = _read_about(arrays.pop("about", None))
+    parameters, state = (_take(arrays, kind, about[kind]) for kind in ("parameters", "state"))
+    if arrays:
+        raise ValueError(f"has an entry too many, {next(iter(arrays))!r}")
+    return Checkpoint(
+        scenario=bytes.fromhex(about["scenario"]),
+        round=about["round"],
+        attempt=about["attempt"],
+        parameters=parameters,
+        state=state,
+        ledger=about["ledger"],
+        rounds=tuple(_round(position, each) for position, each in enumerate(about["rounds"])),
+        t=about["t"],
+    )
+
+
+def _read_about(array: NDArray[Any] | None) -> dict[str, Any]:
+    if array is None or array.dtype != np.uint8 or array.ndim != 1:
+        raise ValueError("has no entry `about`")
+    about = json.loads(array.tobytes(), parse_constant=_no_number)
+    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
+        raise ValueError(f"is not of schema {SCHEMA}")
+    if set(about) != _ABOUT:
+        raise ValueError(f"says {', '.join(sorted(about))}")
+    for name in ("round", "attempt", "t"):
+        if type(about[name]) is not int or not 0 <= about[name] <= LARGEST:
+            raise ValueError(f"{name} is not a number from 0 to {LARGEST}")
+    for name in ("parameters", "state"):
+        if not _names(about[name]):
+            raise ValueError(f"{name} is not a list of names")
+    if not isinstance(about["scenario"], str) or not _DIGEST.fullmatch(about["scenario"]):
+        raise ValueError("scenario is not a digest")
+    if not isinstance(about["rounds"], list):
+        raise ValueError("rounds is not a list")
+    return about
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value) and len(set(value)) == len(value)
+
+
+def _take(arrays: dict[str, NDArray[Any]], kind: str, names: Sequence[str]) -> Arrays:
+    """The arrays of this kind, by their names."""
+    try:
+        return {name: arrays.pop(f"{kind}-{position}") for position, name in enumerate(names)}
+    except KeyError as error:
+        raise ValueError(f"has no entry {error}") from None
+
+
+def _round(position: int, data: object) -> RoundResult:
+    try:
+        return RoundResult.from_json(data)
+    except ValueError as error:
+        raise ValueError(f"rounds.{position}: {error}") from None

@@ -1,0 +1,367 @@
+"""A run that goes on: the same labels never twice, the same model as without the interruption, failures named."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.dummy import Failures, dummy
+from support.runs import Nothing, Vector, scenario
+
+from asyncagg.engines import together
+from asyncagg.engines.cast import Cast, Course
+from asyncagg.engines.experiment import prepare
+from asyncagg.engines.finished import Finished
+from asyncagg.engines.launch import begin, play
+from asyncagg.learning import workload
+from asyncagg.players.model_owner import ModelOwnerPlayer, RoundOutcome
+from asyncagg.players.model_steps import kept_state
+from asyncagg.players.start import Start
+from asyncagg.protocols.ledger import Ledger, Rules
+from asyncagg.protocols.registry import PROTOCOLS
+from asyncagg.protocols.terms import MODEL_OWNER, Label
+from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
+from asyncagg.runs.result import RoundResult
+from asyncagg.scenario.load import parse
+from net.clock import call_at_ns, now_ns
+
+OWNERS = [Vector(np.linspace(-0.3, 0.7, 60) * factor, weight) for factor, weight in ((1, 3), (0.5, 1), (-1, 7), (2, 2))]
+
+
+class Momentum(Nothing):
+    """Steps that depend on all means so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.velocity = np.zeros(60)
+
+    def initial_parameters(self) -> dict[str, np.ndarray]:
+        return {"vector": np.zeros(60)}
+
+    def apply(self, parameters: dict[str, np.ndarray], mean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self.velocity = 0.9 * self.velocity + mean["vector"] + parameters["vector"]
+        return {"vector": parameters["vector"] - 0.1 * self.velocity}
+
+    def evaluate(self, parameters: dict[str, np.ndarray]) -> dict[str, float]:
+        return {"sum": float(parameters["vector"].sum())}
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"velocity": self.velocity}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self.velocity = state["velocity"]
+
+
+class Run:
+    """A run of `sim` whose model owner is watched, and started where a test wants it to."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, values: dict[str, Any], model: Any = None) -> None:
+        self.scenario = parse(values)
+        self.experiment = prepare(self.scenario, workload.given(OWNERS, model or Momentum()))
+        self.start: Start | None = None
+        self.begun: list[Label] = []
+        self.outcomes: list[RoundOutcome] = []
+        self.when_begun: Callable[[Label], None] = lambda label: None
+        self.when_observed: Callable[[RoundOutcome], Awaitable[None]] | None = None
+        self.player: ModelOwnerPlayer
+        self._patch = patch
+
+    def play(self) -> Finished:
+        run = self
+
+        class Watched(Cast):
+            def __init__(self, *arguments: Any, **keys: Any) -> None:
+                super().__init__(*arguments, **keys)
+                assert self.model_owner is not None
+                run.player = self.model_owner
+
+        def course(observe: Callable[[RoundOutcome], Awaitable[None]], *_: Any, **__: Any) -> Course:
+            async def observed(outcome: RoundOutcome) -> None:
+                await observe(outcome)
+                run.outcomes.append(outcome)
+                if run.when_observed is not None:
+                    await run.when_observed(outcome)
+
+            return Course(observed, run._begins, run.start)
+
+        self._patch.setattr(together, "Cast", Watched)
+        self._patch.setattr(together, "Course", course)
+        finished = begin(self.scenario)
+        play(self.experiment, finished, lambda each: None)
+        return finished
+
+    def _begins(self, label: Label) -> None:
+        self.begun.append(label)
+        self.when_begun(label)
+
+    def checkpoint(self, round_index: int, attempt: int) -> Checkpoint:
+        """Of this moment."""
+        player = self.player
+        return Checkpoint(
+            scenario=self.scenario.digest(),
+            round=round_index,
+            attempt=attempt,
+            parameters=player.parameters,
+            state=player.state,
+            ledger=None if player.ledger is None else player.ledger.to_data(),
+            rounds=tuple(RoundResult(index, "ok") for index in range(round_index)),
+            t=player.now(),
+        )
+
+
+Make = Callable[..., Run]
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    def call(protocol: str = "secagg", model: Any = None, **tables: Any) -> Run:
+        return Run(monkeypatch, scenario(protocol, 4, **tables), model)
+
+    return call
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def call(**failures: Any) -> None:
+        monkeypatch.setitem(PROTOCOLS, "plain", dummy(Failures(**failures)))
+
+    return call
+
+
+# -- going on --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", ["secagg", "pairwise"])
+def test_a_run_that_goes_on_comes_to_the_same_from_every_checkpoint(protocol: str, make: Make, tmp_path: Path) -> None:
+    whole = make(protocol, rounds=3, encoding={"bits": 8})
+    folders: list[Path] = []
+
+    def keep(label: Label) -> None:
+        folders.append(tmp_path / f"{label.round}")
+        folders[-1].mkdir()
+        whole.checkpoint(*label).write(folders[-1])
+
+    whole.when_begun = keep
+    expected = whole.play()
+    assert whole.begun == [Label(0, 1), Label(1, 1), Label(2, 1)]
+    rules = whole.experiment.ledger_rules()
+    for index, folder in enumerate(folders):
+        rest = make(protocol, rounds=3, encoding={"bits": 8})
+        rest.start = Start.of(Checkpoint.read(folder), rules)
+        finished = rest.play()
+        assert finished.result.reason is None
+        assert rest.begun == [Label(index, 2), *whole.begun[index + 1 :]]
+        assert finished.means.keys() == {round_index for round_index in range(3) if round_index >= index}
+        for round_index, mean in finished.means.items():
+            np.testing.assert_array_equal(mean, expected.means[round_index])
+        np.testing.assert_array_equal(finished.model["vector"], expected.model["vector"])
+        assert finished.result.rounds[-1].metrics == expected.result.rounds[-1].metrics
+        assert rest.player.ledger is not None
+        assert [entry.label.round for entry in rest.player.ledger.entries] == [0, 1, 2], (
+            "earlier sums are not forgotten"
+        )
+
+
+def test_without_its_state_it_would_be_another_model(make: Make) -> None:
+    """The test above proves something."""
+    whole = make(rounds=2)
+    expected = whole.play()
+    rest = make(rounds=2)
+    rest.start = Start(1, 1, Momentum().apply({"vector": np.zeros(60)}, {"vector": expected.means[0]}))
+    rest.start.state["velocity"] = np.zeros(60)
+    finished = rest.play()
+    np.testing.assert_array_equal(finished.means[1], expected.means[1])
+    assert not np.array_equal(finished.model["vector"], expected.model["vector"])
+
+
+def test_attempts_go_on_and_retries_are_counted_anew(make: Make, failing: Callable[..., None]) -> None:
+    failing(lead_aborts=(1, 2, 3, 4))
+    run = make("plain", rounds=2, aggregation={"retries": 2})
+    run.start = Start(1, 2, {"vector": np.zeros(60)}, {"velocity": np.zeros(60)})
+    finished = run.play()
+    assert finished.result.reason is None
+    assert run.begun == [Label(1, 3), Label(1, 4), Label(1, 5)]
+    assert [(each.round, each.attempts, each.label) for each in run.outcomes] == [(1, 5, Label(1, 5))]
+
+
+def test_only_the_round_that_was_under_way_has_used_labels(make: Make) -> None:
+    run = make(rounds=3)
+    run.start = Start(1, 7, {"vector": np.zeros(60)}, {"velocity": np.zeros(60)}, Ledger(Rules(4, 3, False, True)))
+    run.play()
+    assert run.begun == [Label(1, 8), Label(2, 1)]
+
+
+def test_nothing_is_left_to_play_after_the_last_round(make: Make) -> None:
+    run = make(rounds=2)
+    parameters = {"vector": np.arange(60.0)}
+    run.start = Start(2, 0, parameters, {"velocity": np.zeros(60)})
+    finished = run.play()
+    assert (finished.result.status, finished.result.rounds, run.begun) == ("ok", [], [])
+    np.testing.assert_array_equal(finished.model["vector"], parameters["vector"])
+
+
+def test_a_retried_round_has_the_mean_it_would_have_had(make: Make, failing: Callable[..., None]) -> None:
+    """Coarse values: other draws would round otherwise."""
+    means = []
+    for aborts in ((), (1, 2)):
+        failing(lead_aborts=aborts)
+        finished = make("plain", rounds=2, encoding={"bits": 2}).play()
+        assert [each.attempts for each in finished.result.rounds] == [1 + len(aborts)] * 2
+        means.append(finished.means)
+    for round_index in range(2):
+        np.testing.assert_array_equal(means[0][round_index], means[1][round_index])
+
+
+# -- what is asked for, and when -------------------------------------------------------------------------------------
+
+
+def test_an_attempt_is_kept_before_anyone_hears_of_it(make: Make, failing: Callable[..., None]) -> None:
+    failing(lead_aborts=(1,))
+    run = make("plain", rounds=2)
+    heard: list[list[Label]] = []
+
+    def begun(label: Label) -> None:
+        records = run.player.setting.trace.records
+        heard.append([Label(record.round, record.attempt) for record in records if record.sender == MODEL_OWNER])
+
+    run.when_begun = begun
+    run.play()
+    assert run.begun == [Label(0, 1), Label(0, 2), Label(1, 1), Label(1, 2)]
+    for label, known in zip(run.begun, heard, strict=True):
+        assert label not in known
+
+
+def test_the_next_round_waits_for_the_observer(make: Make) -> None:
+    run = make(rounds=3)
+    times: list[tuple[str, int]] = []
+    run.when_begun = lambda label: times.append(("begins", now_ns()))
+
+    async def observe(outcome: RoundOutcome) -> None:
+        times.append(("observed", now_ns()))
+        waited = asyncio.Event()
+        call_at_ns(now_ns() + 60_000_000_000, waited.set)
+        await waited.wait()
+
+    run.when_observed = observe
+    run.play()
+    assert [what for what, _ in times] == ["begins", "observed"] * 3
+    for (_, observed), (_, begins) in zip(times[1::2], times[2::2], strict=False):
+        assert begins == observed + 60_000_000_000
+
+
+def test_only_owners_of_rounds_to_come_are_waited_for(make: Make) -> None:
+    run = make(rounds=6, owners_table={"per_round": 3}, seed=1)
+    run.play()
+    everyone = {owner for index in range(6) for owner in run.experiment.cohort(index)}
+    assert set(run.player._population()) == everyone
+    rest = make(rounds=6, owners_table={"per_round": 3}, seed=1)
+    rest.start = Start(5, 0, {"vector": np.zeros(60)}, {"velocity": np.zeros(60)}, Ledger(Rules(4, 3, False, True)))
+    rest.play()
+    assert tuple(rest.player._population()) == rest.experiment.cohort(5)
+    assert len(everyone) > len(rest.experiment.cohort(5))
+
+
+# -- failures are named ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["begins", "observed"])
+def test_what_cannot_be_kept_ends_the_run_and_everyone_is_told(when: str, make: Make) -> None:
+    run = make(rounds=3)
+
+    def full(label: Label) -> None:
+        if when == "begins" and label.round == 1:
+            raise CheckpointError("checkpoint.npz: No space left on device")
+
+    async def observe(outcome: RoundOutcome) -> None:
+        if when == "observed":
+            raise CheckpointError("checkpoint.npz: No space left on device")
+
+    run.when_begun, run.when_observed = full, observe
+    finished = run.play()
+    assert (finished.result.status, finished.result.reason) == ("failed", "checkpoint.npz: No space left on device")
+    ends = [record.receiver for record in finished.trace.records if record.kind == "finish"]
+    assert sorted(ends) == ["compute-node-0", "compute-node-1", "compute-node-2"] + [
+        f"data-owner-{n}" for n in range(4)
+    ]
+    assert {record.round for record in finished.trace.records if record.kind == "publish"} == {0}
+
+
+def test_a_model_that_does_not_take_its_state_fails_the_run(make: Make) -> None:
+    class Broken(Momentum):
+        def restore(self, state: dict[str, np.ndarray]) -> None:
+            raise KeyError("velocity")
+
+    run = make(model=Broken(), rounds=2)
+    run.start = Start(1, 1, {"vector": np.zeros(60)})
+    finished = run.play()
+    assert finished.result.reason == "the model owner's restore raised KeyError: 'velocity'"
+    assert (run.begun, finished.result.status) == ([], "failed")
+    assert sum(record.kind == "finish" for record in finished.trace.records) == 3 + 4, "everyone is told"
+
+
+def test_a_model_that_keeps_nothing_refuses_a_state(make: Make) -> None:
+    run = make(model=Nothing(), rounds=2)
+    run.start = Start(1, 1, {}, {"velocity": np.zeros(3)})
+    assert "restore raised ValueError: nothing here keeps a state" in str(run.play().result.reason)
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        (None, "TypeError: it returned NoneType"),
+        ([1.0], "TypeError: it returned list"),
+        ({"x": "text"}, "TypeError: 'x' is of type <U4"),
+        ({"x": None}, "TypeError: 'x' is of type object"),
+        ({1: np.zeros(1)}, "TypeError: 1 is of type float64"),
+        ({"x": [[1], [1, 2]]}, "ValueError: "),
+    ],
+)
+def test_a_state_that_cannot_be_kept_is_told_before_the_first_round(state: Any, error: str, make: Make) -> None:
+    class Odd(Momentum):
+        def state(self) -> Any:
+            return state
+
+    run = make(model=Odd())
+    reason = run.play().result.reason
+    assert str(reason).startswith(f"the model owner's state raised {error}")
+    assert run.begun == []
+
+
+def test_a_state_that_goes_wrong_later_fails_that_round(make: Make) -> None:
+    class Odd(Momentum):
+        calls = 0
+
+        def state(self) -> dict[str, np.ndarray]:
+            self.calls += 1
+            if self.calls == 3:
+                raise OverflowError("too much to remember")
+            return super().state()
+
+    run = make(model=Odd(), rounds=3)
+    finished = run.play()
+    assert finished.result.reason == "round 1: the model owner's state raised OverflowError: too much to remember"
+    assert [each.status for each in finished.result.rounds] == ["ok", "failed"]
+
+
+def test_a_state_is_a_copy() -> None:
+    model = Momentum()
+    kept = kept_state(model)
+    model.velocity += 1
+    assert kept["velocity"].sum() == 0
+
+
+# -- from a checkpoint -----------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoints_ledger_is_checked() -> None:
+    rules = Rules(owners=4, minimum_cohort=3, strict=False, weights=True)
+    parts: dict[str, Any] = {"scenario": bytes(32), "round": 0, "attempt": 1, "parameters": {}, "state": {}, "t": 0}
+    for ledger in (None, {"schema": 1}, Ledger(Rules(5, 3, False, True)).to_data()):
+        with pytest.raises(CheckpointError, match="privacy ledger"):
+            Start.of(Checkpoint(**parts, ledger=ledger, rounds=()), rules)
+    assert Start.of(Checkpoint(**parts, ledger=None, rounds=()), None).ledger is None
+    assert Start.of(Checkpoint(**parts, ledger=Ledger(rules).to_data(), rounds=()), rules).ledger == Ledger(rules)

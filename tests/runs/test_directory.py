@@ -1,0 +1,136 @@
+"""The run directory: new or resumed, never two processes in one, and nothing half-written in it."""
+
+import errno
+import gc
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asyncagg.runs import means
+from asyncagg.runs.checkpoint import FILE, Checkpoint, CheckpointError
+from asyncagg.runs.directory import DirectoryError, RunDirectory
+from asyncagg.runs.result import RoundResult, RunResult
+
+MEANS = [np.full(3, index / 3) for index in range(12)]
+
+
+def checkpoint(finished: int) -> Checkpoint:
+    rounds = tuple(RoundResult(index, "ok") for index in range(finished))
+    return Checkpoint(bytes(32), finished, 1, {"x": np.zeros(2)}, {}, None, rounds, 5)
+
+
+def stored(folder: Path) -> dict[str, list[float]]:
+    with np.load(folder / "means.npz", allow_pickle=False) as archive:
+        return {name: array.tolist() for name, array in archive.items()}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path) -> Path:
+    """A run that ended between the mean of round 2 and its checkpoint, while it wrote down something else."""
+    folder = tmp_path / "run"
+    directory = RunDirectory.create(folder, "test", 0)
+    for index in range(3):
+        means.keep(folder, index, MEANS[index])
+    checkpoint(2).write(folder)
+    (directory.path / "ledgers").mkdir()
+    for half in (f"{FILE}.tmp", "means/round-3.npy.tmp", "ledgers/data-owner-0.tmp"):
+        (folder / half).write_bytes(b"half")
+    return folder
+
+
+def test_a_run_is_taken_up_where_its_checkpoint_says(interrupted: Path) -> None:
+    directory, at = RunDirectory.reopen(interrupted)
+    assert (directory.path, at.round, at.attempt) == (interrupted, 2, 1)
+    assert names(interrupted) == [FILE, "ledgers", "means", "means/round-0.npy", "means/round-1.npy"]
+
+
+def test_means_are_gathered_in_order_and_then_given_up(interrupted: Path) -> None:
+    directory, _ = RunDirectory.reopen(interrupted)
+    for index in range(3, 12):
+        means.keep(interrupted, index, MEANS[index])
+    directory.gather_means()
+    played = [index for index in range(12) if index != 2]
+    assert stored(interrupted) == {f"round-{index}": MEANS[index].tolist() for index in played}
+    assert list(stored(interrupted)) == [f"round-{index}" for index in played]
+    assert len(means.kept(interrupted)) == 11
+    directory.remove_checkpoint()
+    assert names(interrupted) == ["ledgers", "means.npz"]
+    directory.remove_checkpoint()  # once more is no mistake
+
+
+def test_a_run_without_any_mean(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path / "run", "test", 0)
+    directory.gather_means()
+    directory.remove_checkpoint()
+    assert stored(directory.path) == {}
+
+
+def test_gathered_means_are_what_write_means_writes(tmp_path: Path) -> None:
+    one, other = (RunDirectory.create(tmp_path / name, "test", 0) for name in "ab")
+    one.write_means(dict(enumerate(MEANS)))
+    for index, mean in enumerate(MEANS):
+        means.keep(other.path, index, mean)
+    other.gather_means()
+    assert stored(one.path) == stored(other.path)
+
+
+def test_only_means_are_taken_for_means(tmp_path: Path) -> None:
+    means.keep(tmp_path, 10, MEANS[0])
+    for name in ("round-01.npy", "round-.npy", "round-2.npy.tmp", "notes.txt"):
+        (tmp_path / "means" / name).touch()
+    assert list(means.kept(tmp_path)) == [10]
+    means.forget(tmp_path)
+    assert len(list((tmp_path / "means").iterdir())) == 4, "what is not ours stays"
+
+
+def test_a_run_that_goes_on_is_not_taken_up(tmp_path: Path) -> None:
+    """Two model owners in one run would use the same labels."""
+    directory = RunDirectory.create(tmp_path / "run", "test", 0)
+    checkpoint(0).write(directory.path)
+    with pytest.raises(DirectoryError, match=r"still going on \(one that has stopped\)"):
+        RunDirectory.reopen(directory.path)
+    del directory
+    gc.collect()
+    directory, _ = RunDirectory.reopen(tmp_path / "run")
+    with pytest.raises(DirectoryError, match="still going on"):
+        RunDirectory.reopen(directory.path)
+
+
+def test_what_cannot_be_taken_up(tmp_path: Path) -> None:
+    with pytest.raises(DirectoryError, match=r"nowhere: No such file or directory \(the directory of a run that was"):
+        RunDirectory.reopen(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(DirectoryError, match="file: Not a directory"):
+        RunDirectory.reopen(tmp_path / "file")
+    with pytest.raises(CheckpointError, match="there is none"):
+        RunDirectory.reopen(tmp_path)
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = RunDirectory.create(tmp_path / "run", "test", 0)
+    result = RunResult("test", 0, "tcp", "secagg", 3, 1)
+    directory.write_result(result)
+    means.keep(directory.path, 0, MEANS[0])
+    before = names(directory.path)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    for write in (
+        lambda: directory.write_result(result),
+        lambda: directory.write_means({0: MEANS[0]}),
+        lambda: directory.write_model({"x": MEANS[0]}),
+        directory.gather_means,
+    ):
+        with pytest.raises(DirectoryError, match=r"No space left on device \(a folder that can be written, with room"):
+            write()
+    with pytest.raises(CheckpointError, match=r"means: round 1: No space left on device \(room to write\)"):
+        means.keep(directory.path, 1, MEANS[1])
+    assert names(directory.path) == before
