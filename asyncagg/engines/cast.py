@@ -21,7 +21,8 @@ from asyncagg.players.compute_node import ComputeNodePlayer
 from asyncagg.players.data_owner import DataOwnerPlayer, Kept, OwnerPart
 from asyncagg.players.desk import Desk, Setting, Workbench
 from asyncagg.players.ledger_store import LedgerStore
-from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart, RoundOutcome
+from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart
+from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.start import Start
 from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Phase, Player, index_of, owner_name, role_of
 from asyncagg.runs.trace import Trace

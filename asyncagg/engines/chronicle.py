@@ -10,7 +10,7 @@ from asyncagg.engines.finished import Finished
 from asyncagg.engines.harness import Portion, judge
 from asyncagg.engines.tally import Tally
 from asyncagg.players.account import RoundAccount
-from asyncagg.players.model_owner import RoundOutcome
+from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.terms import Label, Player
 from asyncagg.runs import means
 from asyncagg.runs.result import RoundResult, Traffic

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from asyncagg.crypto.keystream import Uniforms
 from asyncagg.players.data_owner import Kept
-from asyncagg.players.model_owner import RoundOutcome
+from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.terms import Label
 from asyncagg.vectors.encoder import Encoder
 from asyncagg.vectors.ring import Words, add_into

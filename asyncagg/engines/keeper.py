@@ -7,7 +7,8 @@ from pathlib import Path
 
 from asyncagg.engines.cast import Course
 from asyncagg.engines.experiment import Experiment
-from asyncagg.players.model_owner import ModelOwnerPlayer, RoundOutcome
+from asyncagg.players.model_owner import ModelOwnerPlayer
+from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.start import Start
 from asyncagg.protocols.terms import Label
 from asyncagg.runs.checkpoint import Checkpoint

@@ -14,7 +14,7 @@ from asyncagg.engines.harness import Portion
 from asyncagg.engines.identities import everyone
 from asyncagg.engines.keeper import Keeper
 from asyncagg.engines.tally import Tally
-from asyncagg.players.model_owner import RoundOutcome
+from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.disclosure import condensed
 from asyncagg.protocols.terms import Label, Player
 from asyncagg.runs.result import RoundResult

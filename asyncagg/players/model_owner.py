@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from asyncagg.learning.owners import Arrays, ModelOwner
 from asyncagg.players.conversation import RoundFailed
 from asyncagg.players.desk import Desk, Setting
 from asyncagg.players.model_steps import Learnt, learn, ready
+from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.parameters import as_published, pack_parameters
 from asyncagg.players.start import Start
 from asyncagg.protocols import messages as m
@@ -37,8 +38,6 @@ OnFailure = Literal["retry", "skip", "abort"]
 DONE = "done"
 """What everybody is told at the end of a run that went well."""
 
-Status = Literal["ok", "failed", "skipped"]
-
 
 @dataclass(frozen=True, slots=True)
 class ModelPart:
@@ -56,28 +55,6 @@ class ModelPart:
     """Where a resumed run goes on; None: at the beginning."""
     begins: Callable[[Label], None] = lambda label: None
     """Called before an attempt is published, so that its label can be kept: a resumed run never uses one again."""
-
-
-@dataclass(slots=True)
-class RoundOutcome:
-    """How one round ended, as the model owner knows it."""
-
-    round: int
-    status: Status = "failed"
-    reason: str | None = None
-    attempts: int = 0
-    """Begun for this round, before the run was interrupted too."""
-    label: Label | None = None
-    """Of the attempt that succeeded."""
-    revealed: Revealed | None = None
-    mean: NDArray[np.float64] | None = None
-    """(d,) float64: the decoded mean."""
-    dropped: dict[Player, Phase] = field(default_factory=dict)
-    """Over all attempts."""
-    began_ns: int = 0
-    ended_ns: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
 
 
 class ModelOwnerPlayer(Desk):
@@ -191,6 +168,20 @@ class ModelOwnerPlayer(Desk):
         timer.cancel()
         return missing
 
+    async def _here(self, cohort: tuple[Player, ...], deadline_ns: int) -> dict[Player, None]:
+        """Who of the cohort is connected, once they are enough for a roster or the deadline has passed.
+
+        The others are not invited: nobody would hear of them until the phase closes.
+        """
+        timer = call_at_ns(deadline_ns, self._arrival.set)
+        while True:
+            here = dict.fromkeys(owner for owner in cohort if owner in self.channels)
+            if len(here) >= self.terms.roster_floor or now_ns() >= deadline_ns:
+                timer.cancel()
+                return here
+            self._arrival.clear()
+            await self._arrival.wait()
+
     # -- rounds -----------------------------------------------------------------------------------------------------
 
     async def _round(self, index: int) -> RoundOutcome:
@@ -274,16 +265,21 @@ class ModelOwnerPlayer(Desk):
         end_ns = now_ns() + limit_ns
         published = as_published(self.parameters)
         self._digest = parameter_digest(published)
-        missing = await self._present(list(self.terms.nodes), now_ns() + self.deadlines["publish"])
+        wait_ns = now_ns() + self.deadlines["publish"]
+        missing = await self._present(list(self.terms.nodes), wait_ns)
+        here = await self._here(cohort, wait_ns)
         (conversation,) = self.open(label, "receiver")  # only now: who has come back has not left this attempt
         if missing:
             raise RoundFailed(f"{missing[0]} is not connected")
+        away: dict[Player, Phase] = {owner: "publish" for owner in cohort if owner not in here}
+        if len(here) < self.terms.roster_floor:
+            raise RoundFailed(f"{len(here)} owners are connected, at least {self.terms.roster_floor} are needed", away)
         pair = KeyPair.generate(self.randomness) if self.protocol.seals_answers(self.terms) else None
         context = Context(
             terms=self.terms,
             me=self.me,
             label=label,
-            invited=m.to_bitmap([index_of(owner) for owner in cohort], self.terms.population),
+            invited=m.to_bitmap([index_of(owner) for owner in here], self.terms.population),
             digest=self._digest,
             randomness=self.randomness,
             identity=self.identity,
@@ -298,8 +294,10 @@ class ModelOwnerPlayer(Desk):
         try:
             self._publish(context, published)
             revealed = await conversation.run(self.protocol.receiver(context))
+            revealed = replace(revealed, dropped={**away, **revealed.dropped})
             return revealed, self._decode(revealed)
         except RoundFailed as failure:
+            failure.dropped = {**away, **failure.dropped}
             self.note(label, conversation.phase, "abort", "", failure.reason)
             raise
         finally:

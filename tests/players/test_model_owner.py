@@ -18,8 +18,9 @@ from asyncagg.engines.experiment import prepare
 from asyncagg.engines.finished import Finished
 from asyncagg.engines.launch import begin, play
 from asyncagg.learning import workload
-from asyncagg.players.model_owner import ModelOwnerPlayer, RoundOutcome
+from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.players.model_steps import kept_state
+from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.start import Start
 from asyncagg.protocols.ledger import Ledger, Rules
 from asyncagg.protocols.registry import PROTOCOLS

@@ -33,7 +33,7 @@ from asyncagg.engines.keeper import Keeper
 from asyncagg.engines.processes import lifeline, notes
 from asyncagg.engines.processes.control import Control, Fields
 from asyncagg.engines.site import Site, groups
-from asyncagg.players.model_owner import RoundOutcome
+from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.disclosure import condensed
 from asyncagg.protocols.terms import MODEL_OWNER, Label, Phase, Player
 from asyncagg.runs.checkpoint import Checkpoint

@@ -11,7 +11,7 @@ from asyncagg.engines.harness import Portion
 from asyncagg.engines.tally import Tally
 from asyncagg.learning.owners import Arrays
 from asyncagg.players.account import RoundAccount
-from asyncagg.players.model_owner import RoundOutcome
+from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.revealing import Revealed
 from asyncagg.protocols.terms import Label
 

@@ -1,0 +1,36 @@
+"""What became of one round, as the model owner knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncagg.protocols.revealing import Revealed
+from asyncagg.protocols.terms import Label, Phase, Player
+
+Status = Literal["ok", "failed", "skipped"]
+
+
+@dataclass(slots=True)
+class RoundOutcome:
+    """How one round ended, as the model owner knows it."""
+
+    round: int
+    status: Status = "failed"
+    reason: str | None = None
+    attempts: int = 0
+    """Begun for this round, before the run was interrupted too."""
+    label: Label | None = None
+    """Of the attempt that succeeded."""
+    revealed: Revealed | None = None
+    mean: NDArray[np.float64] | None = None
+    """(d,) float64: the decoded mean."""
+    dropped: dict[Player, Phase] = field(default_factory=dict)
+    """Over all attempts."""
+    began_ns: int = 0
+    ended_ns: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
