@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.finished import Finished
-from asyncagg.engines.launch import begin, play
+from asyncagg.engines.launch import begin, check_engine, play
 from asyncagg.learning import workload
 from asyncagg.learning.owners import DataOwner, ModelOwner
 from asyncagg.protocols.terms import owner_name
@@ -63,7 +63,10 @@ def run(
     if owners is not None or model_owner is not None:
         if owners is None or model_owner is None:
             raise TypeError("owners and model_owner go together: give both or neither")
+        if ready.engine == "processes":
+            ready.refuse("engine", 'is "processes", which builds owners from the workload (sim or tcp for those given)')
         given = workload.given(owners, model_owner)
+    check_engine(ready)
     finished = begin(ready)
     experiment = prepare(ready, given)
     _on_a_free_thread(lambda: play(experiment, finished, lambda _: None))

@@ -9,7 +9,7 @@ from asyncagg.cli.plain import refusing
 from asyncagg.cli.progress import Progress
 from asyncagg.cli.recording import Recording
 from asyncagg.engines.experiment import prepare
-from asyncagg.engines.launch import ENGINES, play
+from asyncagg.engines.launch import check_engine, play
 from asyncagg.scenario.load import load
 
 
@@ -30,8 +30,7 @@ def run_scenario(request: Request) -> int:
     """Run it; the exit status. typer.Exit for bad files."""
     with refusing():
         scenario = load(request.scenario, request.overrides, engine=request.engine, seed=request.seed)
-        if scenario.engine not in ENGINES:
-            scenario.refuse("engine", 'is "hosts", which `asyncagg serve` starts on every host (sim, tcp or processes)')
+        check_engine(scenario)
         return _record(Recording.new(scenario, request.out), request.as_json, request.quiet)
 
 
@@ -39,8 +38,7 @@ def resume_run(path: Path, as_json: bool, quiet: bool) -> int:
     """Go on with it; the exit status. typer.Exit for a directory that holds no interrupted run."""
     with refusing():
         recording = Recording.again(path)
-        if recording.scenario.engine not in ENGINES:
-            recording.scenario.refuse("engine", 'is "hosts" (asyncagg serve model-owner … --resume RUN_DIR)')
+        check_engine(recording.scenario)
         return _record(recording, as_json, quiet)
 
 

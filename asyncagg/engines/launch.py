@@ -21,6 +21,12 @@ from net.errors import NetError
 ENGINES = {"sim": sim.run, "tcp": tcp.run, "processes": parent.run}
 
 
+def check_engine(scenario: Scenario) -> None:
+    """Raises ScenarioError for an engine that one command on one host does not play."""
+    if scenario.engine not in ENGINES:
+        scenario.refuse("engine", f'is "{scenario.engine}", which asyncagg serve starts ({", ".join(ENGINES)})')
+
+
 def begin(scenario: Scenario) -> Finished:
     """The record of a run that has not got anywhere yet: failed, interrupted."""
     result = RunResult(

@@ -45,6 +45,14 @@ def test_given_owners_and_model_owner_go_together() -> None:
         asyncagg.run(scenario("plain"), owners=owners, model_owner=Nothing())  # type: ignore[arg-type]
 
 
+def test_an_engine_that_cannot_play_this_says_so() -> None:
+    owners = [Vector(np.zeros(DIMENSION))] * 3
+    with pytest.raises(ScenarioError, match=r'engine: is "processes", which builds owners from the workload'):
+        asyncagg.run(scenario("plain"), engine="processes", owners=owners, model_owner=Nothing())
+    with pytest.raises(ScenarioError, match=r'engine: is "hosts", which asyncagg serve starts'):
+        asyncagg.run(scenario("plain"), engine="hosts")
+
+
 @pytest.mark.parametrize("protocol", ["plain", "pairwise", "additive", "secagg", "secagg+"])
 def test_secure_mean_is_the_weighted_mean(protocol: str) -> None:
     weights = [1, 2, 3, 4, 5, 60]
