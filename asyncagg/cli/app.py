@@ -99,6 +99,33 @@ def run(
 
 
 @app.command()
+def demo(
+    owners: Annotated[
+        int | None,
+        typer.Option(min=3, max=500, metavar="N", help="Data owners.", show_default="3, with --drop 5"),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How often the model is improved.")] = 20,
+    drop: Annotated[bool, typer.Option("--drop", help="In some rounds a fifth of the owners vanish.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The run directory, a new one.", show_default="runs/demo-0-<n>"),
+    ] = None,
+    as_json: AsJson = False,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, metavar="P", help="Of the live page. There is no page yet: it changes nothing."),
+    ] = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Open no page. There is no page yet: it changes nothing.")
+    ] = False,
+) -> None:
+    """Watch seven processes of this machine train a model together; nothing is downloaded."""
+    from asyncagg.cli.demo import Request, run_demo
+
+    raise typer.Exit(run_demo(Request(owners, rounds, drop, out, as_json)))
+
+
+@app.command()
 def check(
     scenario: ScenarioFile,
     overrides: Annotated[
@@ -244,6 +271,10 @@ def serve(
     keys: Annotated[
         Path | None, typer.Option(metavar="DIR", help="What asyncagg keys made.", show_default='"keys" in CONFIG')
     ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST[:PORT]", help="Listen there.", show_default="the address in CONFIG"),
+    ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Plain TCP; the result says so.")] = False,
     wait: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait for the others.")] = 60,
     log: Annotated[LogForm, typer.Option(help="Form of the log on stderr.")] = LogForm.TEXT,
@@ -268,5 +299,6 @@ def serve(
         wait,
         log.value,
         metrics,
+        listen,
     )
     raise typer.Exit(serve_player(request))

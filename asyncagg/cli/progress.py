@@ -18,7 +18,7 @@ class Progress:
     def __init__(self, scenario: Scenario, quiet: bool) -> None:
         self._rounds = scenario.rounds
         self._owners = scenario.owners.in_round
-        self._console = _Steady(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self._console = Steady(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
 
     def __call__(self, each: RoundResult) -> None:
         self._console.print(self._line(each))
@@ -41,7 +41,7 @@ class Progress:
         return f"{len(each.survivors)} of {self._owners} owners"
 
 
-class _Steady(Console):
+class Steady(Console):
     """A console that falls silent when its reader goes, instead of ending the run."""
 
     def on_broken_pipe(self) -> None:
