@@ -24,6 +24,7 @@ Kind = Literal["netem", "wire"]
 
 MOST_HOSTS = 250
 _NETWORK = "10.77.0"
+_CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
 _bed_numbers = itertools.count()
 
@@ -35,6 +36,8 @@ class Testbed:
     kind: `netem`, the kernel's, or `wire`, ours; None for the kernel's where there is one. Both do what `Link` says.
     What differs is which packets are lost, the last tenths of a millisecond, and that a host which sends faster than
     `rate_mbit` is held back by a short queue of its own kernel on netem, and has a long queue before it on the wire.
+    congestion: the hosts' TCP congestion control, one that the kernel lets namespaces choose (`reno` always is); None
+    for this machine's own.
 
     When the context ends, in whatever way, the processes within the namespaces are killed, and the namespaces are
     deleted. A maker that is killed leaves namespaces with what runs in them; the next testbed of anyone sweeps them up.
@@ -43,7 +46,13 @@ class Testbed:
     __test__ = False  # for pytest, which takes its name for a test's
 
     def __init__(
-        self, hosts: Sequence[str], link: Link = NO_LINK, *, capture: Path | None = None, kind: Kind | None = None
+        self,
+        hosts: Sequence[str],
+        link: Link = NO_LINK,
+        *,
+        capture: Path | None = None,
+        kind: Kind | None = None,
+        congestion: str | None = None,
     ) -> None:
         if len(set(hosts)) != len(hosts) or not 1 <= len(hosts) <= MOST_HOSTS:
             raise ValueError(f"hosts = {hosts!r} (1 to {MOST_HOSTS} different names)")
@@ -56,6 +65,8 @@ class Testbed:
         self._capture = capture
         self.kind: Kind | None = kind
         """What joins the hosts; None until it is known."""
+        self.congestion: str | None = congestion
+        """The hosts' TCP congestion control; None until it is known."""
         self._stack = ExitStack()
         self._started: list[subprocess.Popen[Any]] = []
 
@@ -98,6 +109,9 @@ class Testbed:
         for host in self.hosts:
             self._stack.callback(iproute.remove, self.namespace(host))
             iproute.add(self.namespace(host))
+            if self.congestion is not None:
+                iproute.write(self.namespace(host), _CONGESTION, self.congestion)
+        self.congestion = self.congestion or _CONGESTION.read_text(encoding="ascii").strip()
         if self.kind is None:
             self.kind = "netem" if fabrics.has_netem(self.namespace(self.hosts[0])) else "wire"
         spaces = {self.namespace(host): address for host, address in self._addresses.items()}

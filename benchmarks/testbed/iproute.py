@@ -41,6 +41,11 @@ def batch(namespace: str, lines: Iterable[str]) -> None:
     command("ip", "-n", namespace, "-batch", "-", given="".join(f"{line}\n" for line in lines))
 
 
+def write(namespace: str, file: Path, content: str) -> None:
+    """Write a file of /proc as a process within a namespace sees it."""
+    command("ip", "netns", "exec", namespace, "tee", str(file), given=content)
+
+
 def prefix(number: int) -> str:
     """What the names of this process's namespaces begin with, for its bed of that number."""
     return f"asyncagg-bed-{os.getpid()}-{_started(os.getpid())}-{number}-"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,34 @@ from asyncagg.engines.experiment import Experiment, prepare
 from asyncagg.protocols.terms import Label
 from asyncagg.scenario.load import parse
 from asyncagg.vectors.packing import pack
-from benchmarks.testbed import Capture, Link, Testbed, obstacle
+from benchmarks.testbed import Capture, Link, Testbed, hosts, obstacle
 from benchmarks.testbed.hosts import one_each, play
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 PLAYERS = one_each(data_owners=3, compute_nodes=3)
 FAR = Link(delay_ms=50, loss=0.01)
-PIECE = 48
+PIECE = 24
+
+WITNESS = """
+import json
+from asyncagg.cli.main import main
+from net.session import TcpChannel
+
+send = TcpChannel.send
+
+def remember(self, kind, body=b"", payload=b""):
+    with open("sent", "a") as file:
+        print(json.dumps([kind, bytes(body).hex(), bytes(payload).hex()]), file=file)
+    return send(self, kind, body, payload)
+
+TcpChannel.send = remember
+main()
+"""
+"""asyncagg, which writes down what it gives to its connections: body and payload of each frame."""
+
+HANDSHAKE, CHANGE_CIPHER_SPEC, APPLICATION_DATA = 22, 20, 23
+"""Content types of TLS records (RFC 8446, 5.1). Since TLS 1.3 all that is encrypted is application data."""
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +96,27 @@ def gradients(experiment: Experiment, owner: int) -> list[bytes]:
     return [piece for each in slices for piece in pieces(bytes(pack(each, ring.bits)))]
 
 
+def sent(run: Path) -> dict[str, list[bytes]]:
+    """Stretches of what all witnesses of a run sent, by the kind of frame."""
+    found: dict[str, list[bytes]] = {}
+    for file in sorted(run.parents[2].glob("*/sent")):
+        for line in file.read_text().splitlines():
+            kind, *parts = json.loads(line)
+            for part in parts:
+                found.setdefault(kind, []).extend(pieces(bytes.fromhex(part)))
+    return {kind: each for kind, each in found.items() if each}
+
+
+def records(stream: bytes) -> Iterator[tuple[int, bytes]]:
+    """Content type and content of each TLS record in a stream; the last one may be cut short."""
+    at = 0
+    while at < len(stream):
+        length = int.from_bytes(stream[at + 3 : at + 5])
+        assert stream[at + 1] == 3, "no TLS record begins here"
+        yield stream[at], stream[at + 5 : at + 5 + length]
+        at += 5 + length
+
+
 def test_digits_trains_to_the_same_means_as_on_tcp(tmp_path: Path) -> None:
     scenario = digits("secagg+", rounds=20)
     here = asyncagg.run(scenario, engine="tcp")
@@ -83,6 +127,12 @@ def test_digits_trains_to_the_same_means_as_on_tcp(tmp_path: Path) -> None:
         for index, mean in here.means.items():
             assert means[f"round-{index}"].tobytes() == mean.tobytes()
     assert capture.found(name.encode() for name in PLAYERS) == []
+    for stream in capture.streams():
+        if stream.data:
+            (first, hello), (second, _), *others = records(stream.data)
+            assert (first, second) == (HANDSHAKE, CHANGE_CIPHER_SPEC)
+            assert hello[0] in (1, 2), "neither a ClientHello nor a ServerHello"
+            assert {kind for kind, _ in others} <= {APPLICATION_DATA}
 
 
 def test_nothing_is_told_outside_of_tls(tmp_path: Path) -> None:
@@ -102,4 +152,22 @@ def test_nothing_is_told_outside_of_tls(tmp_path: Path) -> None:
     assert len(in_secret.streams()) > len(PLAYERS)
     assert in_secret.found(names) == []
     for wanted in numbers:
+        assert in_secret.found(wanted) == []
+
+
+def test_no_frame_is_seen_outside_of_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the players really sent, shares of secrets among it, though nobody else can compute that again."""
+    monkeypatch.setattr(hosts, "_ASYNCAGG", (sys.executable, "-c", WITNESS))
+    scenario = digits("secagg+", rounds=2)
+    (tmp_path / "open").mkdir()
+    run, in_clear = played(scenario, tmp_path / "open", Link(delay_ms=5, loss=0.01), secure=False)
+    said = sent(run)
+    assert {"publish", "sealed-shares", "share-boxes", "masked-slice", "unmask-shares", "sum-slice"} <= said.keys()
+    for wanted in said.values():
+        assert in_clear.found(wanted) == wanted
+    (tmp_path / "closed").mkdir()
+    run, in_secret = played(scenario, tmp_path / "closed", FAR)
+    said = sent(run)
+    assert "unmask-shares" in said
+    for wanted in said.values():
         assert in_secret.found(wanted) == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.testbed import Capture, Link, Testbed, fabrics, iproute
+from benchmarks.testbed import BedError, Capture, Link, Testbed, fabrics, iproute
 
 PAIR = ("near", "far")
 
@@ -183,6 +183,16 @@ def test_a_foreign_file_is_no_capture(tmp_path: Path) -> None:
         Capture(tmp_path / "x").streams()
     with pytest.raises(ValueError, match="nothing was captured"):
         Testbed(PAIR).captured()
+
+
+def test_hosts_have_the_congestion_control_that_is_asked_for() -> None:
+    asked = ("sysctl", "-n", "net.ipv4.tcp_congestion_control")
+    with Testbed(PAIR, congestion="reno") as bed:
+        assert subprocess.check_output(["ip", "netns", "exec", bed.namespace("far"), *asked]) == b"reno\n"
+    with pytest.raises(BedError, match="tcp_congestion_control"), Testbed(PAIR, congestion="nonesuch"):
+        pass
+    with Testbed(PAIR) as bed:
+        assert f"{bed.congestion}\n".encode() == subprocess.check_output(asked)
 
 
 @pytest.mark.parametrize(
