@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from net.channel import Accept
 from net.clock import now_ns
@@ -22,6 +24,8 @@ _BACKLOG = 512
 _AT_ONCE = 32  # connections accepted before the others have
 _BREATH = 0.01  # seconds to be served
 _REST = 0.5  # seconds without accepting when the system has no more sockets for us
+
+_Found: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,14 +46,35 @@ class Doorman:
         self._sources = Sources(hub.options.source_burst, hub.options.source_per_second)
         self._doors: dict[str, _Door] = {}
         self._rests: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._taken: dict[str, tuple[socket.socket, ...]] = {}
+        """By player, sockets that have its address and do not listen yet."""
 
     def listens(self, player: str) -> bool:
         """Whether this player's door is open."""
         return player in self._doors
 
+    def take(self, player: str, host: str, port: int) -> None:
+        """Have the address of `player`, to whom nobody can connect yet. OSError when it cannot be had.
+
+        Waits for the resolver.
+        """
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self._taken[player] = _bound(found, port)
+
+    def give_back(self) -> None:
+        """Let others have the addresses that were taken and never opened."""
+        for bound in self._taken.values():
+            _close(bound)
+        self._taken.clear()
+
     async def open(self, player: str, accept: Accept, host: str, port: int) -> int:
         """Let others connect to `player`, and return the port. OSError when the address cannot be had."""
-        door = _Door(player, accept, await _listeners(host, port))
+        bound = self._taken.pop(player, None)
+        if bound is None:
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            bound = _bound(found, port)
+        door = _Door(player, accept, _listening(bound))
         self._doors[player] = door
         for listener in door.listeners:
             self._watch(door, listener)
@@ -72,6 +97,7 @@ class Doorman:
         """Close every door; afterwards every connection is a session or closed."""
         for player in list(self._doors):
             self.close(player)
+        self.give_back()
         await asyncio.gather(*self._room.tasks)
 
     def _watch(self, door: _Door, listener: socket.socket) -> None:
@@ -125,33 +151,44 @@ class Doorman:
         return None
 
 
-async def _listeners(host: str, port: int) -> tuple[socket.socket, ...]:
-    """A listening socket for every address of `host`, all with one port."""
-    found = await asyncio.get_running_loop().getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    listeners: list[socket.socket] = []
+def _bound(found: Iterable[_Found], port: int) -> tuple[socket.socket, ...]:
+    """A socket for every address that a host name was found to stand for, all with one port."""
+    sockets: list[socket.socket] = []
     try:
         for family, *_, address in dict.fromkeys(found):
-            same_port = listeners[0].getsockname()[1] if listeners else port
-            listeners.append(_listener(family, (address[0], same_port, *address[2:])))
+            same_port = sockets[0].getsockname()[1] if sockets else port
+            sockets.append(_socket(family, (address[0], same_port, *address[2:])))
     except OSError:
-        for listener in listeners:
-            listener.close()
+        _close(sockets)
         raise
-    return tuple(listeners)
+    return tuple(sockets)
 
 
-def _listener(family: socket.AddressFamily, address: tuple[str | int, ...]) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def _socket(family: socket.AddressFamily, address: tuple[str | int, ...]) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # said, or asyncio leaves Nagle's delay on
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+        made.setblocking(False)
     except OSError:
-        listener.close()
+        made.close()
         raise
-    return listener
+    return made
+
+
+def _listening(bound: tuple[socket.socket, ...]) -> tuple[socket.socket, ...]:
+    """The same sockets. OSError when another process was faster: two can have an address, one can listen there."""
+    try:
+        for each in bound:
+            each.listen(_BACKLOG)
+    except OSError:
+        _close(bound)
+        raise
+    return bound
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for each in sockets:
+        each.close()

@@ -7,7 +7,8 @@ system end here, as `ConnectFailed`, `ListenFailed` or the reason given to a sin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from net.channel import Accept, Channel, Network, Sink
 from net.dialler import Addresses, Dialler
@@ -22,6 +23,10 @@ from net.tls import Tls
 
 __all__ = ["Addresses", "TcpNetwork"]
 
+Binds: TypeAlias = Mapping[str, tuple[str, int]]
+"""Host and port where a player listens, if that is not where others dial it: behind a translator of addresses."""
+
+_ADDRESSES: Binds = {}
 _NO_FACTS: Facts = {}
 
 
@@ -30,6 +35,7 @@ class TcpNetwork(Network):
 
     `run` is the nonce that keeps apart the runs of different people on one host; None must be learnt by
     `learn_run` before anything else. With `tells_run`, listeners tell it to those they let in who do not know.
+    `binds` are the local addresses of players that do not listen at their address in `addresses`.
     `facts` go into our hello and our welcome; `admit` may refuse whom a hello is from, `recognise` whom we dialled.
     `on_refusal` is told of every refusal, and `refusals` counts them by `errors.Refusal`.
     """
@@ -41,6 +47,7 @@ class TcpNetwork(Network):
         limits: Limits,
         addresses: Addresses,
         *,
+        binds: Binds = _ADDRESSES,
         options: TcpOptions | None = None,
         admit: Admit | None = None,
         recognise: Recognise | None = None,
@@ -60,6 +67,7 @@ class TcpNetwork(Network):
             raise ValueError(objection)
         self._hub = Hub(names, run, limits, options, admit, recognise, on_refusal, dict(facts), tells_run)
         self._addresses = addresses
+        self._binds = binds
         self._doorman = Doorman(self._hub, tls)
         self._dialler = Dialler(self._hub, addresses, tls)
 
@@ -80,19 +88,31 @@ class TcpNetwork(Network):
 
     async def listen(self, player: str, accept: Accept) -> None:
         """See `Network`. ValueError when the player is not local, has no address or listens already."""
-        if player not in self._hub.players or player not in self._addresses or self._doorman.listens(player):
-            raise ValueError(f"{player} is not local, has no address or listens already")
-        if self._hub.closed:
-            raise NetError("the network is closed")
+        host, port = self._place(player)
         self._hub.require_run()
-        host, port = self._addresses[player]
         try:
             port = await self._doorman.open(player, accept, host, port)
         except OSError as error:
             raise ListenFailed(player, host_port(host, port), describe_os_error(error)) from None
         for session in self._inbound(player):
             session.resume(accept)
-        self._addresses[player] = host, port
+        if player not in self._binds:
+            self._addresses[player] = host, port
+
+    def take_address(self, player: str) -> None:
+        """Have the address at which `player` will listen, before there is a loop or a run; nobody can connect yet.
+
+        Errors as for `listen`.
+        """
+        host, port = self._place(player)
+        try:
+            self._doorman.take(player, host, port)
+        except OSError as error:
+            raise ListenFailed(player, host_port(host, port), describe_os_error(error)) from None
+
+    def give_back_addresses(self) -> None:
+        """Undo `take_address`, where there was never a loop on which to close."""
+        self._doorman.give_back()
 
     def unlisten(self, player: str) -> None:
         """See `Network`. The address stays: the player comes back to where it was."""
@@ -134,6 +154,14 @@ class TcpNetwork(Network):
         finally:
             for session in list(self._hub.sessions):
                 session.cut("the network is closed")
+
+    def _place(self, player: str) -> tuple[str, int]:
+        """Where a player that may listen now does."""
+        if player not in self._hub.players or player not in self._addresses or self._doorman.listens(player):
+            raise ValueError(f"{player} is not local, has no address or listens already")
+        if self._hub.closed:
+            raise NetError("the network is closed")
+        return self._binds.get(player, self._addresses[player])
 
     def _inbound(self, player: str) -> list[Inbound]:
         """The connections to a player that listens here; other players may open their channels over them."""

@@ -33,6 +33,11 @@ class Recording:
         finished.folder = directory.path
         directory.write_result(finished.result)
 
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self._directory.path
+
     @classmethod
     def new(cls, scenario: Scenario, out: Path | None) -> Recording:
         """In a new directory."""
@@ -76,11 +81,12 @@ class Recording:
             raise
         self._write()
 
-    def tell(self, as_json: bool) -> int:
-        """How it went, on stdout, and what is wrong on stderr; the exit status."""
-        result, path = self.finished.result, self._directory.path
+    def tell(self, as_json: bool, *, complains: bool = True) -> int:
+        """How it went, on stdout, and what is wrong on stderr, unless a log says that there; the exit status."""
+        result, path = self.finished.result, self.path
         if interrupts.noted():
-            complain([f"{result.name}: {INTERRUPTED}, what there is of the run is in {path}"])
+            if complains:
+                complain([f"{result.name}: {INTERRUPTED}, what there is of the run is in {path}"])
             return interrupts.status()
         if as_json:
             print((path / "result.json").read_text(encoding="utf-8"), end="")
@@ -88,7 +94,8 @@ class Recording:
             print("\n".join(summary(result, path)))
         if result.status == "ok":
             return OK
-        complain([f"{result.name}: the run failed: {result.reason}"])
+        if complains:
+            complain([f"{result.name}: the run failed: {result.reason}"])
         return FAILED
 
     def _released(self, work: Callable[[], None]) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
-
-import typer
 
 from asyncagg.cli import interrupts
 from asyncagg.cli.plain import BAD_USAGE, complain, refusing
@@ -17,21 +15,26 @@ from asyncagg.cli.recording import FAILED, OK, Recording
 from asyncagg.engines import loops
 from asyncagg.engines.experiment import Experiment, prepare
 from asyncagg.engines.hosts.following import follow
-from asyncagg.engines.hosts.hosting import host
-from asyncagg.engines.hosts.post import Post
-from asyncagg.engines.hosts.preflight import role_table
+from asyncagg.engines.hosts.hosting import host, keep_nonce, nonce
+from asyncagg.engines.hosts.post import HostSite, Post
+from asyncagg.engines.hosts.roll import role_table
 from asyncagg.engines.launch import told
 from asyncagg.engines.watch.observation import Observation, ObservingError, observe
+from asyncagg.learning.errors import WorkloadError
+from asyncagg.players.ledger_store import StoreError
 from asyncagg.protocols.terms import MODEL_OWNER, Player
 from asyncagg.runs.key_files import Keys, load_keys
-from asyncagg.scenario.errors import ScenarioError
+from asyncagg.runs.result import INTERRUPTED
+from asyncagg.scenario.addresses import is_loopback, split
+from asyncagg.scenario.errors import ScenarioError, show
 from asyncagg.scenario.faults import Drop
 from asyncagg.scenario.hosts import Entry, HostsConfig, load_config
 from asyncagg.scenario.load import load
 from asyncagg.scenario.schema import Scenario
-from net.errors import NetError
+from net.errors import ListenFailed, NetError
 from net.tls import Tls
 
+_PORT = re.compile(r":[^:\]]*$")
 TLS, INSECURE = "TLS 1.3", "insecure: plain TCP"
 
 
@@ -51,6 +54,7 @@ class Request:
     wait_seconds: float
     log: Literal["text", "json"]
     metrics: str | None
+    listen: str | None
 
 
 def serve(request: Request) -> int:
@@ -60,65 +64,94 @@ def serve(request: Request) -> int:
         _check_faults(scenario)
         config = load_config(request.config)
         mine = config.entry_of(request.player)
+        _check_resume(request, mine)
         config.check(scenario)
         if lines := config.unresolvable():
             raise ScenarioError(lines)
         entries = [entry for entry in config.entries if set(entry.players) <= set(mine.players)]
         keys = _keys(request, config, entries)
-        _check_protection(request, config, scenario, bool(keys))
+        listen = _listen(request, mine)
+        _check_protection(config, scenario, listen, protected=bool(keys) or request.insecure, keys=bool(keys))
+        experiment = prepare(scenario)
         try:
             observation = observe(mine.name, log=request.log, metrics=request.metrics)
+            post = _post(request, experiment, config, entries, keys, observation, listen)
+            return _lead(request, scenario, post) if MODEL_OWNER in mine.players else _follow(post)
         except ObservingError as error:
             complain([str(error)])
-            raise typer.Exit(BAD_USAGE) from None
-        post = _post(request, prepare(scenario), config, entries, keys, observation)
-        for line in role_table(config.entries, [entry.name for entry in entries]):
-            post.tell(line)
-        return _lead(request, scenario, post) if MODEL_OWNER in mine.players else _follow(post)
+            return BAD_USAGE
+        except ListenFailed as error:
+            complain([str(error)])
+            return FAILED
 
 
 def _lead(request: Request, scenario: Scenario, post: Post) -> int:
-    if request.resume is None:
-        recording = Recording.new(scenario, request.out)
-    else:
-        recording = Recording.again(request.resume, scenario)
+    run = nonce(request.resume)
+    site = HostSite(post, run)
+    try:
+        recording = _recording(request, scenario)
+        keep_nonce(run, recording.path)
+    except BaseException:
+        site.abandon()
+        raise
     finished = recording.finished
     finished.result.transport = TLS if post.tls else INSECURE
 
     async def work() -> None:
         async with post.observation.opened():
-            await host(post, finished, post.observation.round_ended)
+            await host(site, run, finished, post.observation.round_ended)
 
-    def run() -> None:
+    def play() -> None:
         with told(post.experiment, finished), asyncio.Runner(loop_factory=loops.factory()) as runner:
             runner.run(work())
 
-    recording.during(run)
-    post.observation.turned("finished" if finished.result.status == "ok" else "failed")
-    return recording.tell(as_json=False)
+    _introduce(post)
+    recording.during(play)
+    people = request.log == "text"  # to whom the summary says why
+    reason = "" if people else finished.result.reason or ""
+    post.observation.turned("finished" if finished.result.status == "ok" else "failed", reason)
+    return recording.tell(as_json=False, complains=people)
+
+
+def _recording(request: Request, scenario: Scenario) -> Recording:
+    """Of a new run, or the one to go on with."""
+    if request.resume is not None:
+        return Recording.again(request.resume, scenario)
+    return Recording.new(scenario, request.out)
 
 
 def _follow(post: Post) -> int:
+    site = HostSite(post, None)
+
     async def work() -> str | None:
         async with post.observation.opened():
-            return await follow(post)
+            return await follow(site)
 
+    _introduce(post)
     try:
         interrupts.release()
         with asyncio.Runner(loop_factory=loops.factory()) as runner:
             reason = runner.run(work())
-    except NetError as error:
+    except (NetError, StoreError) as error:
         reason = str(error)
+    except WorkloadError as error:
+        post.experiment.scenario.refuse(error.key, error.message)
     except KeyboardInterrupt:
         interrupts.note()
-        return interrupts.status()
+        reason = INTERRUPTED
     finally:
         interrupts.hold()
-    if reason is None:
-        post.tell("the run is done")
-        return OK
-    complain([f"{post.players[0]}: {reason}"])
-    return FAILED
+    post.observation.turned("finished" if reason is None else "failed", reason or "")
+    if interrupts.noted():
+        return interrupts.status()
+    return OK if reason is None else FAILED
+
+
+def _introduce(post: Post) -> None:
+    for line in role_table(post.entries, [entry.name for entry in post.mine]):
+        post.observation.said(line)
+    if not post.tls:
+        post.observation.said("connections are not encrypted, and nobody proves who they are")
 
 
 def _post(
@@ -128,6 +161,7 @@ def _post(
     entries: list[Entry],
     keys: dict[str, Keys],
     observation: Observation,
+    listen: tuple[str, int] | None,
 ) -> Post:
     identities = {Player(name): each for found in keys.values() for name, each in found.identities.items()}
     roster = next(iter(keys.values())).roster if keys else {}
@@ -139,10 +173,10 @@ def _post(
         tls={name: Tls.from_pem(each.authority_pem, each.certificate_pem, each.key_pem) for name, each in keys.items()},
         wait_ns=int(request.wait_seconds * 1e9),
         observation=observation,
-        tell=lambda line: print(line, file=sys.stderr, flush=True),
+        listen=listen,
         identities=identities if lying else {},
         roster=roster if lying else {},
-        ledgers=(request.out or Path("ledgers")),
+        ledgers=request.out or Path("ledgers"),
     )
 
 
@@ -154,13 +188,39 @@ def _keys(request: Request, config: HostsConfig, entries: list[Entry]) -> dict[s
     return {entry.name: load_keys(folder, entry, datetime.now(UTC)) for entry in entries}
 
 
-def _check_protection(request: Request, config: HostsConfig, scenario: Scenario, protected: bool) -> None:
+def _listen(request: Request, mine: Entry) -> tuple[str, int] | None:
+    """Where to listen, if not where config.json says: HOST, or HOST:PORT."""
+    text = request.listen
+    if text is None:
+        return None
+    if not mine.listens:
+        raise ScenarioError([f"--listen: {mine.name} listens to nobody (only model owner and compute nodes do)"])
+    try:
+        host, port = split(text if _PORT.search(text) else f"{text}:{mine.port}", listens=False)
+    except ValueError as error:
+        raise ScenarioError([f"--listen {error}"]) from None
+    if not port:
+        raise ScenarioError([f"--listen is {show(text)}: others could not know the port (a number from 1)"])
+    return host, port
+
+
+def _check_resume(request: Request, mine: Entry) -> None:
+    if request.resume is not None and MODEL_OWNER not in mine.players:
+        raise ScenarioError([f"--resume: {mine.name} has no run to go on with (only the model owner does)"])
+    if request.resume is not None and request.out is not None:
+        raise ScenarioError(["--out: goes with no --resume (the run goes on in its directory)"])
+
+
+def _check_protection(
+    config: HostsConfig, scenario: Scenario, listen: tuple[str, int] | None, *, protected: bool, keys: bool
+) -> None:
     """Without keys only what stays on this host, or what was asked for by name."""
-    if not protected and scenario.aggregation.threat == "lying":
+    if not keys and scenario.aggregation.threat == "lying":
         raise ScenarioError(
             [f'{config.source}: has no keys, and threat "lying" needs identities (asyncagg keys makes them)']
         )
-    if protected or request.insecure or all(entry.on_loopback for entry in config.listeners):
+    here = all(entry.on_loopback for entry in config.listeners) and (listen is None or is_loopback(listen[0]))
+    if protected or here:
         return
     raise ScenarioError(
         [f"{config.source}: has no keys, and not all players are on loopback (asyncagg keys makes them; or --insecure)"]

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from asyncagg.crypto.keystream import KEY_BYTES
 from asyncagg.crypto.randomness import Randomness
@@ -64,6 +65,16 @@ class Course:
     start: Start | None = None
 
 
+class Elsewhere(Protocol):
+    """The players of the same experiment that live in other processes."""
+
+    async def phase_began(self, label: Label, phase: Phase) -> None:
+        """The lead, which is here, has begun a phase: return once what happens then has happened there too."""
+
+    async def reunite(self, node: Player) -> None:
+        """A compute node is back here: return once those who lost it have found it, or had time to."""
+
+
 class Cast:
     """These players of an experiment, each its own asyncio task; the stage of faults."""
 
@@ -74,15 +85,15 @@ class Cast:
         trace: Trace,
         players: Sequence[Player],
         course: Course | None = None,
-        phase_began: Callable[[Label, Phase], None] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        """`course` goes with the model owner; `phase_began` is told by the lead, beside the director of this cast."""
+        """`course` goes with the model owner; `elsewhere` with a cast that is not all there is."""
         self.experiment = experiment
         self.world = world
         self.terms = experiment.terms(world.run, world.pinned)
         self.company = Company()
         self.director = Director(experiment.scenario, self, world.faults, trace, narrates=LEAD in players)
-        self._tell_phase = phase_began
+        self._elsewhere = elsewhere
         self._common = partial(
             Setting,
             trace=trace,
@@ -216,10 +227,10 @@ class Cast:
 
     # -- faults (this object is the director's stage) --------------------------------------------------------------
 
-    def _phase_began(self, label: Label, phase: Phase) -> None:
+    async def _phase_began(self, label: Label, phase: Phase) -> None:
         self.director.phase_began(label, phase)
-        if self._tell_phase is not None:
-            self._tell_phase(label, phase)
+        if self._elsewhere is not None:
+            await self._elsewhere.phase_began(label, phase)
 
     def crash(self, player: Player) -> bool:
         """Stop a player as a crash does; whether it was running here. Without the model owner the run ends."""
@@ -252,10 +263,12 @@ class Cast:
 
     async def _reunite(self, node: Player) -> None:
         """Let those who lost this node find it, before the model owner does; who is cut off is not waited for long."""
-        redials = self.redial(node)
+        redials: list[Awaitable[None]] = [asyncio.shield(each) for each in self.redial(node)]
+        if self._elsewhere is not None:
+            redials.append(self._elsewhere.reunite(node))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REUNION_NS / 1e9):
-                await asyncio.gather(*(asyncio.shield(each) for each in redials), return_exceptions=True)
+                await asyncio.gather(*redials, return_exceptions=True)
 
     def redial(self, node: Player) -> list[asyncio.Task[None]]:
         """Whoever here has lost this node dials it at once; the attempts."""

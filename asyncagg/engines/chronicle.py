@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from asyncagg.engines.experiment import Experiment
@@ -13,6 +14,7 @@ from asyncagg.players.account import RoundAccount
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.terms import Label, Player
 from asyncagg.runs import means
+from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.result import RoundResult, Traffic
 from asyncagg.runs.trace import FILE as TRACE
 
@@ -58,7 +60,7 @@ class Chronicle:
         self._enter(each, counted)
         self._finished.result.rounds.append(each)
         if self._resumable is not None:
-            self._finished.trace.extend(self._resumable / TRACE)
+            self._keep_trace(self._resumable / TRACE)
         self._progress(each)
         return each
 
@@ -67,6 +69,13 @@ class Chronicle:
         first = 0 if self._finished.resumed is None else self._finished.resumed.round
         for each in self._finished.result.rounds[first:]:
             self._enter(each, await self._witness.tally(each.round))
+
+    def _keep_trace(self, path: Path) -> None:
+        """What is new in it, for a run that may be cut off; CheckpointError where that cannot be written."""
+        try:
+            self._finished.trace.extend(path)
+        except OSError as error:
+            raise CheckpointError(f"{path}: {error.strerror} (room to write)") from None
 
     async def _sum(self, outcome: RoundOutcome, each: RoundResult) -> None:
         """What the sum says, where there is one, and what the harness says to it."""

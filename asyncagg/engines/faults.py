@@ -49,6 +49,11 @@ def channel_faults(scenario: Scenario) -> ChannelFaults | None:
     return ChannelFaults(scenario.seed) if needed else None
 
 
+def follows_phases(scenario: Scenario) -> bool:
+    """Whether something happens at a phase, so that the lead must wait until it has, wherever it does."""
+    return any(isinstance(fault, faults.Event) and fault.phase is not None for fault in scenario.faults)
+
+
 def slowness(channels: ChannelFaults | None, player: Player) -> Callable[[], float]:
     """How many times longer than usual the player's work takes at present."""
     return lambda: 1.0 if channels is None else channels.slowness(player).factor

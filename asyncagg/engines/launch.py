@@ -13,6 +13,7 @@ from asyncagg.engines.checking import Outlook
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.finished import Finished
 from asyncagg.engines.processes import parent
+from asyncagg.players.ledger_store import StoreError
 from asyncagg.runs.expectations import unmet
 from asyncagg.runs.result import INTERRUPTED, RoundResult, RunResult
 from asyncagg.scenario.schema import Scenario
@@ -65,7 +66,7 @@ def told(experiment: Experiment, finished: Finished) -> Iterator[None]:
     except KeyboardInterrupt:
         result.status, result.reason = "failed", INTERRUPTED
         raise
-    except NetError as error:
+    except (NetError, StoreError) as error:
         result.status, result.reason = "failed", str(error)
     finally:
         result.trace_digest = finished.trace.digest()

@@ -134,7 +134,7 @@ class Conversation:
             case e.Compute(cost, work):
                 return await self.desk.compute(self.label, cost, work)
             case e.Phase(name):
-                self._enter(name)
+                await self._enter(name)
             case e.Permitted(owner):
                 self._start_timer(owner, self.desk.permit_limit_ns)
             case e.Persist():
@@ -182,12 +182,12 @@ class Conversation:
 
     # -- time -------------------------------------------------------------------------------------------------------
 
-    def _enter(self, name: Phase) -> None:
+    async def _enter(self, name: Phase) -> None:
         self.phase = name
         if self.role == "lead":
             self._stop_timers()  # permits end with the phase they were given in
             self._expired.clear()
-            self.desk.phase_began(self.label, name)
+            await self.desk.phase_began(self.label, name)
             self._start_timer(None, self.desk.deadlines[name])
 
     def _start_timer(self, key: Player | None, limit_ns: int) -> None:

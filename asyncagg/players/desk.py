@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +38,10 @@ class Workbench(Protocol):
     async def run(self, cost: Cost, work: Callable[[], Any]) -> Any: ...
 
 
+async def _nobody(label: Label, phase: Phase) -> None:
+    """Whom the lead need not tell of a phase."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What an engine gives to every player."""
@@ -50,8 +54,8 @@ class Setting:
     permit_limit_ns: int
     start_ns: int
     population: int
-    phase_began: Callable[[Label, Phase], None] = lambda label, phase: None
-    """Told by the lead, at each phase: an experiment acts out its faults then."""
+    phase_began: Callable[[Label, Phase], Awaitable[None]] = _nobody
+    """Told by the lead, which waits for it at each phase: an experiment acts out its faults then."""
 
 
 class Desk(ABC):
@@ -270,10 +274,10 @@ class Desk(ABC):
             Record(self.now(), label.round, label.attempt, phase, event, self.me, about, "", 0, "", detail)
         )
 
-    def phase_began(self, label: Label, phase: Phase) -> None:
+    async def phase_began(self, label: Label, phase: Phase) -> None:
         self.account.of(label.round).phases.append((self.now(), phase))
         self.note(label, phase, "phase", "", "")
-        self.setting.phase_began(label, phase)
+        await self.setting.phase_began(label, phase)
 
     def now(self) -> int:
         return now_ns() - self.setting.start_ns

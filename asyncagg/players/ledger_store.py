@@ -10,22 +10,38 @@ from asyncagg.protocols.ledger import Ledger, Rules
 from asyncagg.runs.atomic import replace
 
 
+class StoreError(Exception):
+    """A ledger that cannot be kept, or read again; the text says which file and why."""
+
+
 class LedgerStore:
-    """One owner's ledger. `save` replaces the file in one step; without a path it keeps the ledger in memory."""
+    """One owner's ledger. `save` replaces the file in one step; without a path it keeps the ledger in memory.
+
+    Raises StoreError where the file is no ledger of these rules, or cannot be written.
+    """
 
     def __init__(self, rules: Rules, path: Path | None = None, durable: bool = False) -> None:
         """`durable`: what was saved outlives a power cut, and saving takes its time; see `runs.atomic`."""
         self.path = path
         self.durable = durable
         self._lock = Lock()
-        stored = path is not None and path.exists()
-        self.ledger = Ledger.from_data(rules, json.loads(path.read_text())) if stored and path else Ledger(rules)
+        self.ledger = Ledger(rules)
+        if path is not None and path.exists():
+            try:
+                self.ledger = Ledger.from_data(rules, json.loads(path.read_text()))
+            except OSError as error:
+                raise StoreError(f"{path}: {error.strerror} (a privacy ledger that can be read)") from None
+            except ValueError as error:
+                raise StoreError(f"{path}: is no privacy ledger of this run: {error}") from None
 
     def save(self) -> None:
         """May be called from any thread."""
         if self.path is None:
             return
         with self._lock:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             data = json.dumps(self.ledger.to_data()).encode()
-            replace(self.path, lambda file: file.write(data), self.durable)
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                replace(self.path, lambda file: file.write(data), self.durable)
+            except OSError as error:
+                raise StoreError(f"{self.path}: {error.strerror} (room for the privacy ledger)") from None

@@ -187,7 +187,10 @@ class ModelOwnerPlayer(Desk):
     async def _round(self, index: int) -> RoundOutcome:
         outcome = RoundOutcome(index, began_ns=self.now())
         cohort = self.part.cohort(index)
-        begun = self._begun_before(index)
+        begun = outcome.attempts = self._begun_before(index)
+        cut = self._cut_off(Label(index, begun))
+        if cut is not None and not self._may_follow(cut, outcome):
+            return self._give_up(outcome)
         for attempt in range(begun + 1, begun + self.part.retries + 2):
             outcome.attempts = attempt
             try:
@@ -195,13 +198,17 @@ class ModelOwnerPlayer(Desk):
             except RoundFailed as failure:
                 outcome.reason = _and_then(outcome.reason, failure.reason)
                 outcome.dropped = {**failure.dropped, **outcome.dropped}
-                self._note_failure(failure, cohort)
+                self._note_failure(failure)
                 if not self._may_retry(failure, outcome):
                     break
                 cohort = self._next_cohort(cohort, failure)
                 continue
             await self._succeed(outcome, revealed, mean)
             return outcome
+        return self._give_up(outcome)
+
+    def _give_up(self, outcome: RoundOutcome) -> RoundOutcome:
+        """No further attempt at the round."""
         skipped = self.part.on_failure == "skip" and not self._crashed
         outcome.status = "skipped" if skipped else "failed"
         outcome.ended_ns = self.now()
@@ -212,21 +219,36 @@ class ModelOwnerPlayer(Desk):
         start = self.part.start
         return start.attempt if start is not None and start.round == index else 0
 
+    def _cut_off(self, label: Label) -> RoundFailed | None:
+        """The failure of an attempt that ended with its process, so that nobody knows whether uploads had begun."""
+        if self.ledger is None or all(entry.label != label for entry in self.ledger.entries):
+            return None
+        return RoundFailed(f"attempt {label.attempt} was interrupted", exposed=True)
+
     def _next_cohort(self, cohort: tuple[Player, ...], failure: RoundFailed) -> tuple[Player, ...]:
         """Who is invited again: those that stayed, unless a roster of them alone could not be accepted."""
         stayed = tuple(owner for owner in cohort if owner not in failure.dropped)
         return stayed if len(stayed) >= self.terms.roster_floor else cohort
 
-    def _note_failure(self, failure: RoundFailed, cohort: tuple[Player, ...]) -> None:
-        """An attempt that failed after uploads began may still come to have a sum."""
-        if self.ledger is not None and failure.exposed:
+    def _expose(self, label: Label, cohort: tuple[Player, ...]) -> None:
+        """Until an attempt has ended, its sum may come to be known: a run that is resumed later hears no more of it."""
+        if self.ledger is not None:
             bitmap = m.to_bitmap([index_of(owner) for owner in cohort], self.terms.population)
-            self.ledger.uploaded(self.label, self._digest, bitmap, self.terms.minimum_cohort)
+            self.ledger.uploaded(label, self._digest, bitmap, self.terms.minimum_cohort)
+
+    def _note_failure(self, failure: RoundFailed) -> None:
+        """An attempt that failed after uploads began may still come to have a sum; another one will not."""
+        if self.ledger is not None and not failure.exposed:
+            self.ledger.withdrawn(self.label)
 
     def _may_retry(self, failure: RoundFailed, outcome: RoundOutcome) -> bool:
         """Whether the policy, and the protocol's rule on sums that may yet come to be known, allow another attempt."""
         if self._crashed or self.part.on_failure != "retry":
             return False
+        return self._may_follow(failure, outcome)
+
+    def _may_follow(self, failure: RoundFailed, outcome: RoundOutcome) -> bool:
+        """Whether the protocol allows another attempt after one that ended so."""
         if self.protocol.name == "pairwise" and failure.exposed:
             if self.terms.threat == "lying":
                 outcome.reason = f"{failure.reason}; no retry once an upload began (threat lying)"
@@ -245,6 +267,7 @@ class ModelOwnerPlayer(Desk):
         outcome.dropped = {**revealed.dropped, **outcome.dropped}
         if self.ledger is not None:
             survivors = m.to_bitmap([index_of(owner) for owner in revealed.survivors], self.terms.population)
+            self.ledger.withdrawn(self.label)
             self.ledger.settled(self.label, self._digest, survivors)
         outcome.mean = mean
 
@@ -260,11 +283,12 @@ class ModelOwnerPlayer(Desk):
 
     async def _attempt(self, label: Label, cohort: tuple[Player, ...]) -> tuple[Revealed, NDArray[np.float64]]:
         """Publish, and wait for the sum; it and the mean it stands for. Never beyond the sum of the phase deadlines."""
+        published = as_published(self.parameters)
+        self._digest = parameter_digest(published)
+        self._expose(label, cohort)
         self.part.begins(label)
         limit_ns = sum(self.deadlines[phase] for phase in self.protocol.phases)
         end_ns = now_ns() + limit_ns
-        published = as_published(self.parameters)
-        self._digest = parameter_digest(published)
         wait_ns = now_ns() + self.deadlines["publish"]
         missing = await self._present(list(self.terms.nodes), wait_ns)
         here = await self._here(cohort, wait_ns)

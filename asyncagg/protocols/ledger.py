@@ -6,6 +6,7 @@ and, where weights are private, the total weights of all rounds.
 
     examine    what a set would give away, without recording it
     uploaded   before an upload: an entry `possible`, until the survivors are learnt
+    withdrawn  when an attempt failed before any upload: no entry
     settled    before the owner signs or answers for the survivors: an entry `known`, whatever comes of it
 
 A strict ledger refuses what gives something away and does not record it.
@@ -97,6 +98,11 @@ class Ledger:
             raise ValueError(f"{least} of {entry.least} owners: must be at least 1 and at most all")
         expected = replace(entry, state="possible")
         return self._record(replace(expected, least=least), self._examine(expected))
+
+    def withdrawn(self, label: Label) -> None:
+        """Strike an upload that did not start after all: the attempt failed before."""
+        self._entries.pop(label, None)
+        self._findings.pop(label, None)
 
     def settled(self, label: Label, parameters: bytes, members: bytes) -> Verdict:
         """Record the survivors of an attempt, before signing or answering for them; do neither if refused."""

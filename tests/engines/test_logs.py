@@ -15,6 +15,8 @@ from support.tap import Tap
 from asyncagg.engines.swarm.watch import Watch
 from asyncagg.engines.watch.health import health
 from asyncagg.engines.watch.logs import LONGEST, REFUSALS, WINDOW, Log
+from asyncagg.engines.watch.observation import Observation
+from asyncagg.engines.watch.observer import View
 from asyncagg.runs.result import RoundResult
 
 DROP = [{"kind": "drop", "phase": "upload", "players": ["data-owner-1"]}]
@@ -167,3 +169,24 @@ def test_a_stream_that_fails_ends_the_log_and_not_the_run(error):
     for _ in range(3):
         written.turned("ok")
     assert stream.writes == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "end"),
+    [("text", "model-owner  at 10.0.0.1:4440\n"), ("json", '"detail":"model-owner at 10.0.0.1:4440"}\n')],
+)
+def test_what_is_said_is_for_people_as_it_is_and_for_machines_an_event(form, end):
+    stream = io.StringIO()
+    Log(stream, form, "compute-node-0").said("model-owner  at 10.0.0.1:4440")
+    assert stream.getvalue().endswith(end)
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_nobody_is_told_of_those_who_leave_once_the_run_is_over():
+    stream, view = io.StringIO(), View("model-owner")
+    observation = Observation(view, [view, Log(stream, "text", "model-owner")], None)
+    observation.gone("model-owner", "data-owner-0", "connection lost")
+    view.over = True
+    observation.gone("model-owner", "data-owner-1", "closed: the network is closed")
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith(' gone peer=data-owner-0 detail="connection lost"')

@@ -40,6 +40,25 @@ async def dial(network: TcpNetwork, name: str = "owner-0", seconds: float = 10) 
     return recorder
 
 
+# --- how they come in
+
+
+@on_both_loops
+async def test_small_frames_wait_for_no_acknowledgement_on_either_side() -> None:
+    undelayed: list[int] = []
+
+    def look(transport: Any) -> None:
+        undelayed.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    network, addresses, _ = await listen(admit=lambda hello, transport: look(transport))
+    owner = dialler(addresses)
+    channel = await owner.dial("owner-0", "node-0", Recorder(), now_ns() + 10 * SECOND)
+    look(channel.session.transport)
+    assert undelayed == [1, 1]
+    await owner.close()
+    await network.close()
+
+
 # --- how often
 
 

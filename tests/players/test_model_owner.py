@@ -162,9 +162,31 @@ def test_a_run_that_goes_on_comes_to_the_same_from_every_checkpoint(protocol: st
         np.testing.assert_array_equal(finished.model["vector"], expected.model["vector"])
         assert finished.result.rounds[-1].metrics == expected.result.rounds[-1].metrics
         assert rest.player.ledger is not None
-        assert [entry.label.round for entry in rest.player.ledger.entries] == [0, 1, 2], (
-            "earlier sums are not forgotten"
-        )
+        entries = [(entry.label, entry.state) for entry in rest.player.ledger.entries]
+        known = [*((label, "known") for label in whole.begun[:index]), (Label(index, 1), "possible")]
+        assert entries == [*known, *((label, "known") for label in rest.begun)], "earlier sums are not forgotten"
+
+
+def test_an_attempt_that_was_cut_off_may_have_had_a_sum(make: Make, tmp_path: Path) -> None:
+    """With a lying lead and pairwise masks it may not be followed by another one."""
+    table = {"threat": "lying", "minimum_cohort": 3}
+    whole = make("pairwise", rounds=2, aggregation=table)
+    whole.when_begun = lambda label: whole.checkpoint(*label).write(tmp_path)
+    assert whole.play().result.reason is None
+    rest = make("pairwise", rounds=2, aggregation=table)
+    rest.start = Start.of(Checkpoint.read(tmp_path), rest.experiment.ledger_rules())
+    result = rest.play().result
+    assert result.reason == "round 1: attempt 1 was interrupted; no retry once an upload began (threat lying)"
+    assert rest.begun == []
+
+
+def test_an_attempt_that_failed_before_the_uploads_had_none(make: Make) -> None:
+    owners = [f"data-owner-{index}" for index in range(3)]
+    run = make(rounds=1, faults=[{"kind": "drop", "players": owners, "phase": "advertise"}])
+    assert run.play().result.status == "failed"
+    assert run.begun
+    assert run.player.ledger is not None
+    assert run.player.ledger.entries == ()
 
 
 def test_without_its_state_it_would_be_another_model(make: Make) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 from asyncagg.engines.experiment import Experiment
 from asyncagg.version import __version__
-from net.hello import Facts, Hello
+from net.errors import printable
+from net.hello import Facts
 
 _TABLE = "scenario."
+_GIVES_UP = "gives-up"
 _SHOWN = 12
 """Hex digits of a digest."""
 
@@ -27,30 +29,26 @@ def facts(experiment: Experiment) -> Facts:
     }
 
 
-def difference(ours: Facts, theirs: Mapping[str, object]) -> str | None:
-    """What keeps two processes apart, in a line; None where nothing does."""
+def parting(ours: Facts, reason: str) -> Facts:
+    """The facts of a process that does not ask to be let in any more, but says why it gave up."""
+    return {**ours, _GIVES_UP: printable(reason)}
+
+
+def objection(ours: Facts, theirs: Mapping[str, object]) -> str | None:
+    """Why to have nothing to do with a process of these facts, in words that follow its name; None where nothing is."""
+    if _GIVES_UP in theirs:
+        return f"gave up: {theirs[_GIVES_UP]}"
     if theirs.get("asyncagg") != ours["asyncagg"]:
         return f"runs asyncagg {theirs.get('asyncagg')!r}, and here it is {ours['asyncagg']!r} (the same everywhere)"
     if theirs.get("scenario") != ours["scenario"]:
         keys = [key for key in dict.fromkeys([*ours, *theirs]) if key.startswith(_TABLE)]
         differ = [key.removeprefix(_TABLE) for key in keys if ours.get(key) != theirs.get(key)]
         where = f", which differs in {', '.join(differ)}" if differ else ""
-        return f"has another scenario{where} (the same file everywhere)"
+        return f"has another scenario{where} (the same file, --set and --seed everywhere)"
     if theirs.get("dimension") != ours["dimension"]:
-        return f"has vectors of dimension {theirs.get('dimension')!r}, and here it is {ours['dimension']!r}"
+        right = "the same data everywhere"
+        return f"has vectors of dimension {theirs.get('dimension')!r}, and here it is {ours['dimension']!r} ({right})"
     return None
-
-
-def admit(ours: Facts, hello: Hello) -> str | None:
-    """For a listener: why not to let somebody in."""
-    found = difference(ours, hello.facts)
-    return None if found is None else f"{hello.players[0]} {found}"
-
-
-def recognise(ours: Facts, theirs: Facts) -> str | None:
-    """For a dialler: why not to go on with the player that answered."""
-    found = difference(ours, theirs)
-    return None if found is None else f"it {found}"
 
 
 def _digest(value: object) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from asyncagg.crypto.randomness import SystemRandomness
 from asyncagg.engines.cast import Cast
 from asyncagg.engines.chronicle import Chronicle
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
 from asyncagg.engines.finished import Finished
-from asyncagg.engines.hosts.post import HostSite, Post
+from asyncagg.engines.hosts.post import HostSite
 from asyncagg.engines.hosts.preflight import Preflight
 from asyncagg.engines.keeper import Keeper
 from asyncagg.engines.site import RANDOMNESS
@@ -19,22 +20,56 @@ from asyncagg.engines.tally import Tally
 from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.protocols.disclosure import condensed
 from asyncagg.protocols.terms import MODEL_OWNER, Label, Player
+from asyncagg.runs.atomic import replace
+from asyncagg.runs.checkpoint import CheckpointError
+from asyncagg.runs.directory import DirectoryError
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario.hosts import Entry
 from net.clock import now_ns
 
+RUN = "run"
+"""The file of a run directory that holds the nonce of the run, in hex."""
 
-async def host(post: Post, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
-    """Serve the model owner; `finished`, which has a folder, is filled as the run goes on."""
+
+def nonce(resumed: Path | None) -> bytes:
+    """A new run's nonce, or that of the run in this directory: owners keep a ledger for each run.
+
+    CheckpointError where that is not to be had.
+    """
+    if resumed is None:
+        return SystemRandomness().bytes(RUN_NONCE_BYTES)
+    path = resumed / RUN
+    try:
+        kept = bytes.fromhex(path.read_text(encoding="ascii"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror} (the directory of a run on hosts)") from None
+    except ValueError:
+        kept = b""
+    if len(kept) != RUN_NONCE_BYTES:
+        raise CheckpointError(f"{path}: is not {2 * RUN_NONCE_BYTES} hex digits (the file that asyncagg wrote)")
+    return kept
+
+
+def keep_nonce(run: bytes, folder: Path) -> None:
+    """Write it down for whoever goes on with the run. DirectoryError where that cannot be."""
+    path = folder / RUN
+    try:
+        replace(path, lambda file: file.write(run.hex().encode()))
+    except OSError as error:
+        raise DirectoryError(f"{path}: {error.strerror} (a folder that can be written, with room)") from None
+
+
+async def host(site: HostSite, run: bytes, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+    """Serve the model owner of this run; `finished`, which has a folder, is filled as the run goes on."""
+    post = site.post
     result, experiment = finished.result, post.experiment
     result.randomness = RANDOMNESS
     began, cpu = time.perf_counter(), time.process_time()
-    preflight = Preflight([entry for entry in post.entries if entry not in post.mine], post.tell)
+    others = [entry for entry in post.entries if entry not in post.mine]
+    preflight = Preflight(others, post.observation.said, site.objections)
     post.observation.add(preflight)
     finished.trace = Trace(post.observation.record)
-    run = SystemRandomness().bytes(RUN_NONCE_BYTES)
-    site = HostSite(post, run)
     start_ns = now_ns() - finished.elapsed_ns
     world = site.world(run, start_ns, post.identities, post.roster, None)
     witness = _Alone()
@@ -49,7 +84,7 @@ async def host(post: Post, finished: Finished, progress: Callable[[RoundResult],
     post.observation.view.players = lambda: cast.players
     try:
         await cast.listen()
-        result.reason = await cast.company.run(_rounds(post, owner, preflight))
+        result.reason = await cast.company.run(_rounds(site, owner, preflight))
         result.status = "ok" if result.reason is None else "failed"
     finally:
         result.wall_seconds += time.perf_counter() - began
@@ -62,14 +97,17 @@ async def host(post: Post, finished: Finished, progress: Callable[[RoundResult],
         await site.close()
 
 
-async def _rounds(post: Post, owner: ModelOwnerPlayer, preflight: Preflight) -> str | None:
+async def _rounds(site: HostSite, owner: ModelOwnerPlayer, preflight: Preflight) -> str | None:
     """The run, once everyone is there; None, or why it stopped."""
-    reason = _fatal(await preflight.complete(post.deadline_ns()), post.experiment)
+    observation = site.post.observation
+    reason = _fatal(await preflight.run(site.post.deadline_ns()), site.post.experiment)
     if reason is not None:
         owner.dismiss(reason)
-        return reason
-    post.observation.turned("ok")
-    return await owner.run(now_ns())
+    else:
+        observation.turned("ok")
+        reason = await owner.run(now_ns())
+    observation.view.over = True
+    return reason
 
 
 class _Alone:

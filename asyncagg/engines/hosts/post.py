@@ -9,18 +9,20 @@ joined, or the preflight's deadline has passed, the rounds begin; whoever comes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from asyncagg.crypto.signing import Identity
 from asyncagg.engines.experiment import Experiment
-from asyncagg.engines.hosts import facts as known
+from asyncagg.engines.hosts.facts import facts, objection, parting
 from asyncagg.engines.site import Site
 from asyncagg.engines.watch.observation import Observation
 from asyncagg.protocols.terms import MODEL_OWNER, Player
 from asyncagg.scenario.hosts import Entry
 from net.clock import now_ns
+from net.errors import NetError
 from net.frames import Limits
 from net.hello import Hello
 from net.session import Admit
@@ -42,8 +44,8 @@ class Post:
     wait_ns: int
     """How long to wait for the others."""
     observation: Observation
-    tell: Callable[[str], None]
-    """Where lines for the person who started the process go."""
+    listen: tuple[str, int] | None = None
+    """Where the listener here does, if that is not where config.json says that others find it."""
     identities: Mapping[Player, Identity] = field(default_factory=dict)
     roster: Mapping[str, bytes] = field(default_factory=dict)
     ledgers: Path = Path("ledgers")
@@ -62,10 +64,15 @@ class HostSite(Site):
     """The networks of a post: one for each of its entries, which is what a certificate is for."""
 
     def __init__(self, post: Post, run: bytes | None) -> None:
-        """`run` is the model owner's to know; None: it is asked (`learn_run`)."""
-        self._post = post
+        """`run` is the model owner's to know; None: it is asked (`learn_run`).
+
+        What listens here has its address from now on. Raises ListenFailed where that cannot be had.
+        """
+        self.post = post
         self._run = run
-        self._facts = known.facts(post.experiment)
+        self.objections: dict[str, str] = {}
+        """Player → why its process was not let in, the last time it came."""
+        self._facts = facts(post.experiment)
         self._addresses = {player: (each.host, each.port) for each in post.entries for player in each.players}
         self._plain: list[TcpNetwork] = []
         together = [[Player(player) for player in entry.players] for entry in post.mine]
@@ -78,23 +85,53 @@ class HostSite(Site):
             run = await network.learn_run(MODEL_OWNER, deadline_ns)
         return run
 
+    def abandon(self) -> None:
+        """Give back the addresses, where nothing ever begins."""
+        for network in self._plain:
+            network.give_back_addresses()
+
+    async def give_up(self, reason: str, deadline_ns: int) -> None:
+        """Say to the model owner why this process does not take part; in vain where it cannot be reached either."""
+        for entry in self.post.mine:
+            player = Player(entry.players[0])
+            limits = Limits(self.post.experiment.limits())
+            tls, said = self.post.tls.get(entry.name), parting(self._facts, reason)
+            network = TcpNetwork([player], None, limits, self._addresses, tls=tls, facts=said)
+            with contextlib.suppress(NetError):  # it always refuses
+                await network.learn_run(MODEL_OWNER, deadline_ns)
+            await network.close()
+
     def _make(self, players: Sequence[Player], limits: Limits, admit: Admit) -> TcpNetwork:
-        post = self._post
-        entry = next(entry.name for entry in post.mine if players[0] in entry.players)
+        post = self.post
+        entry = next(entry for entry in post.mine if players[0] in entry.players)
         network = TcpNetwork(
             players,
             self._run,
             limits,
             self._addresses,
+            binds={} if post.listen is None else dict.fromkeys(players, post.listen),
             admit=lambda hello, transport: admit(hello, transport) or self._objection(hello),
-            recognise=lambda remote, theirs: known.recognise(self._facts, theirs),
+            recognise=lambda remote, theirs: _it(objection(self._facts, theirs)),
             on_refusal=post.observation.refused,
-            tls=post.tls.get(entry),
+            tls=post.tls.get(entry.name),
             facts=self._facts,
             tells_run=MODEL_OWNER in players,
         )
+        if entry.listens:
+            network.take_address(players[0])
         self._plain.append(network)
         return network
 
     def _objection(self, hello: Hello) -> str | None:
-        return known.admit(self._facts, hello)
+        """Why not to let somebody in."""
+        player = hello.players[0]
+        found = objection(self._facts, hello.facts)
+        if found is None:
+            self.objections.pop(player, None)
+            return None
+        self.objections[player] = found
+        return f"{player} {found}"
+
+
+def _it(found: str | None) -> str | None:
+    return None if found is None else f"it {found}"

@@ -1,91 +1,53 @@
-"""Before the first round on many hosts: who is there, who is not and why, in lines that a person reads."""
+"""Before the first round on many hosts, at the model owner: who is not there, and why, in a line for each."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from asyncagg.engines.watch.observer import Observer
+from asyncagg.engines.hosts.roll import Roll, place
+from asyncagg.protocols.terms import MODEL_OWNER
 from asyncagg.scenario.hosts import Entry
 from net.clock import now_ns
-
-TROUBLE = "cannot start: "
-"""What the reason begins with when a process tells the model owner that it gives up."""
-REFUSALS = 20
-"""Most refusals that are told: anyone can make them."""
+from net.errors import printable
 
 
-def role_table(entries: Sequence[Entry], here: Sequence[str]) -> Iterator[str]:
-    """Who is where; `here` are the names of this process's own entries."""
-    width = max(len(entry.name) for entry in entries)
-    for entry in entries:
-        place = "this process" if entry.name in here else entry.address if entry.listens else f"on {entry.host}"
-        yield f"{entry.name:<{width}}  {place}"
+class Preflight(Roll):
+    """Waits for everyone until the deadline: a process that gave up or was refused may be started again, put right."""
 
-
-class Preflight(Observer):
-    """At the model owner: watches the others join until everyone is there, nobody more will come, or the deadline."""
-
-    def __init__(self, entries: Sequence[Entry], tell: Callable[[str], None]) -> None:
-        self._missing = {entry.name: dict.fromkeys(entry.players) for entry in entries}
-        self._entries = {entry.name: entry for entry in entries}
-        self._of = {player: entry.name for entry in entries for player in entry.players}
-        self._troubles: dict[str, str] = {}
-        self._tell = tell
-        self._changed = asyncio.Event()
-        self._refusals: dict[str, None] = {}
-
-    def refused(self, address: str, reason: str) -> None:
-        """See `Observer`; each reason once, and not many."""
-        if reason not in self._refusals and len(self._refusals) < REFUSALS:
-            self._refusals[reason] = None
-            self._tell(f"{address}: refused: {reason}")
-
-    def joined(self, local: str, remote: str) -> None:
-        """See `Observer`."""
-        name = self._of.get(remote)
-        if name is None:
-            return
-        self._missing[name].pop(remote, None)
-        self._changed.set()
+    def __init__(self, entries: Sequence[Entry], say: Callable[[str], None], objections: Mapping[str, str]) -> None:
+        """`objections`: player → why its process was not let in, the last time it came."""
+        super().__init__([MODEL_OWNER], entries)
+        self._say = say
+        self._objections = objections
+        self._losses: dict[str, str] = {}
 
     def gone(self, local: str, remote: str, reason: str) -> None:
         """See `Observer`."""
-        name = self._of.get(remote)
-        if name is None:
-            return
-        self._missing[name][remote] = None
-        self._troubles[name] = reason.removeprefix("closed: ").removeprefix(TROUBLE)
-        self._changed.set()
+        super().gone(local, remote, reason)
+        self._losses[remote] = reason
 
-    async def complete(self, deadline_ns: int) -> list[Entry]:
-        """Wait; the processes that are not there, each of which a line has told of."""
+    async def run(self, deadline_ns: int) -> list[Entry]:
+        """Wait; the processes that are not there, each of which a line has told of.
+
+        Without a compute node no owner gets as far as the model owner: then only the nodes are told of.
+        """
         began_ns = now_ns()
-        told: dict[str, None] = {}
-        try:
-            async with asyncio.timeout((deadline_ns - began_ns) / 1e9):
-                while not all(name in told for name in self._entries):
-                    self._changed.clear()
-                    for name, missing in self._missing.items():
-                        if name not in told and (not missing or name in self._troubles):
-                            told[name] = None
-                            self._say(name, began_ns)
-                    if not all(name in told for name in self._entries):
-                        await self._changed.wait()
-        except TimeoutError:
-            for name in self._entries:
-                if name not in told:
-                    self._say(name, began_ns)
-        return [entry for name, entry in self._entries.items() if self._missing[name]]
+        self._say(f"waiting up to {(deadline_ns - began_ns) / 1e9:.0f} s for {_processes(len(self.missing()))}")
+        await self.complete(deadline_ns, self._say)
+        missing = self.missing()
+        nodes = [entry for entry in missing if entry.listens]
+        for entry in nodes or missing:
+            self._say(f"{entry.name}: {self._absence(entry, now_ns() - began_ns)}")
+        return nodes or missing
 
-    def _say(self, name: str, began_ns: int) -> None:
-        entry, missing = self._entries[name], self._missing[name]
-        after = f"{(now_ns() - began_ns) / 1e9:.1f} s"
-        if not missing:
-            return  # the log has told of it
-        if name in self._troubles:
-            self._tell(f"{name}: gave up: {self._troubles[name]}")
-        else:
-            where = entry.address if entry.listens else entry.host
-            some = "" if len(missing) == len(entry.players) else f" ({len(missing)} of {len(entry.players)} players)"
-            self._tell(f"{name}: did not join within {after}{some} (asyncagg serve {name}, on {where})")
+    def _absence(self, entry: Entry, after_ns: int) -> str:
+        absent, count = self.absent(entry), len(entry.players)
+        some = "" if absent == count else f" ({absent} of {count} players)"
+        why = next((self._objections[player] for player in entry.players if player in self._objections), None)
+        why = why or next((self._losses[player] for player in entry.players if player in self._losses), None)
+        because = f": {printable(why)}" if why else f" (asyncagg serve {entry.name}, {place(entry)})"
+        return f"did not join within {after_ns / 1e9:.1f} s{some}{because}"
+
+
+def _processes(count: int) -> str:
+    return f"{count} other process{'' if count == 1 else 'es'}"

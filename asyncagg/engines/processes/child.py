@@ -1,191 +1,33 @@
 """One process of a run that spans several on this machine: `python -m asyncagg.engines.processes.child NAME LINE`.
 
-Its parent says over the control line who lives here and when to begin; it answers for its players. Standard input is
-the lifeline. The steps of a life:
-
-    setup       scenario, players, keys           → ready
-    go          the common start                  → listening, with the ports that the system chose
-    addresses   where everyone listens            players dial, and the run begins
-    …           tally, portion: questions of the harness; phase, redial: what others did; outcome: a round's end
-    end         the run is over                   → bye, and the process ends
+Standard input is the lifeline, which is held before anything heavy is imported; LINE is the descriptor of the control
+line (`life`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import resource
 import signal
 import socket
 import sys
-import time
-import tomllib
-from collections.abc import Sequence
-from pathlib import Path
 
-import threadpoolctl
-
-from asyncagg.crypto.signing import Identity
-from asyncagg.engines import loops
-from asyncagg.engines.cast import Cast
-from asyncagg.engines.experiment import Experiment, prepare
-from asyncagg.engines.keeper import Keeper
-from asyncagg.engines.processes import lifeline, notes
-from asyncagg.engines.processes.control import Control, Fields
-from asyncagg.engines.site import Site, groups
-from asyncagg.players.outcome import RoundOutcome
-from asyncagg.protocols.disclosure import condensed
-from asyncagg.protocols.terms import MODEL_OWNER, Label, Phase, Player
-from asyncagg.runs.checkpoint import Checkpoint
-from asyncagg.runs.result import RoundResult
-from asyncagg.runs.trace import Trace
-from asyncagg.scenario.load import parse
-from net.clock import now_ns
-from net.frames import Limits
-from net.session import Admit
-from net.tcp import TcpNetwork
-from net.tls import Tls
-
-
-class Child:
-    """The life of one child process."""
-
-    def __init__(self) -> None:
-        self._control: Control
-        self._setup: Fields = {}
-        self._experiment: Experiment
-        self._cast: Cast | None = None
-        self._addresses: dict[str, tuple[str, int]] = {}
-        self._trace = Trace()
-        self._told = 0
-        """Trace records that the parent has."""
-        self._play: asyncio.Task[None] | None = None
-        self._reunited = asyncio.Event()
-        self._released = asyncio.Event()
-
-    async def live(self, line: socket.socket) -> None:
-        """Until the parent ends the run. Raises what is wrong with this process; the parent reads it in its log."""
-        self._control = await Control.over(line, self._handle)
-        try:
-            await self._control.serve()
-        finally:
-            if self._play is not None:
-                self._play.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._play
-
-    async def _handle(self, kind: str, fields: Fields) -> Fields | None:
-        match kind:
-            case "setup":
-                self._set_up(fields)
-            case "go":
-                self._play = asyncio.get_running_loop().create_task(self._live(fields))
-                self._play.add_done_callback(lambda done: self._control.close())
-            case "addresses":
-                self._addresses.update({player: (host, port) for player, (host, port) in fields["of"].items()})
-            case "reunited":
-                self._reunited.set()
-            case "end":
-                self._released.set()
-            case _ if self._cast is not None:
-                return await self._asked(self._cast, kind, fields)
-        return None
-
-    async def _asked(self, cast: Cast, kind: str, fields: Fields) -> Fields | None:
-        match kind:
-            case "tally":
-                self._tell_trace()
-                return {"tally": notes.tally(cast.tally(fields["round"]))}
-            case "portion":
-                return {"portion": notes.portion(cast.portion(Label(*fields["label"]), fields["survivors"]))}
-            case "phase":
-                cast.director.phase_began(Label(*fields["label"]), fields["phase"])
-            case "redial":
-                await asyncio.gather(*(asyncio.shield(each) for each in cast.redial(fields["node"])))
-        return None
-
-    # -- the steps --------------------------------------------------------------------------------------------------
-
-    def _set_up(self, fields: Fields) -> None:
-        self._setup = fields
-        self._experiment = prepare(parse(tomllib.loads(fields["scenario"])))
-        self._control.tell("ready")
-
-    async def _live(self, fields: Fields) -> None:
-        """From the start of the run to its end; `fields` are those of `go`."""
-        setup, experiment = self._setup, self._experiment
-        players = [Player(name) for name in setup["players"]]
-        tls = Tls.from_pem(setup["authority"], setup["certificate"], setup["key"])
-        self._addresses.update({player: (host, port) for player, (host, port) in setup["listens"].items()})
-
-        def network(together: Sequence[Player], limits: Limits, admit: Admit) -> TcpNetwork:
-            return TcpNetwork(together, setup["run"], limits, self._addresses, admit=admit, tls=tls)
-
-        site = Site(experiment, groups(players), network)
-        world = site.world(
-            setup["run"],
-            fields["start_ns"],
-            {Player(player): Identity(secret) for player, secret in setup["identities"].items()},
-            setup["pinned"],
-            Path(setup["folder"], "ledgers"),
-        )
-        folder = Path(setup["folder"])
-        keeper = Keeper(experiment, folder, Checkpoint.read(folder) if setup["resume"] else None, fields["start_ns"])
-        course = keeper.course(self._tell_outcome) if MODEL_OWNER in players else None
-        cast = self._cast = Cast(experiment, world, self._trace, players, course, self._tell_phase)
-        keeper.model_owner = cast.model_owner
-        try:
-            await cast.listen()
-            self._control.tell("listening", of={player: self._addresses[player] for player in setup["listens"]})
-            await self._perform(cast, fields["again"])
-            self._say_goodbye()
-        finally:
-            cast.director.end()
-            await self._control.flushed()
-            await site.close()
-
-    async def _perform(self, cast: Cast, again: bool) -> None:
-        deadline_ns = None if again else now_ns() + self._experiment.deadlines()["publish"]
-        if cast.model_owner is not None and deadline_ns is not None:
-            reason = await cast.play(deadline_ns)
-            owner = cast.model_owner
-            findings = [] if owner.ledger is None else list(condensed(owner.ledger.findings))
-            self._control.tell("ended", reason=reason, model=notes.arrays(owner.parameters), ledger=findings)
-            await self._released.wait()
-            return
-        if again:
-            await self._reunited.wait()
-        cast.begin(deadline_ns)
-        await cast.company.run(self._released.wait())
-
-    def _say_goodbye(self) -> None:
-        self._tell_trace()
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        self._control.tell("bye", cpu_seconds=time.process_time(), peak_rss_bytes=usage.ru_maxrss * 1024)
-
-    # -- what the parent is told ------------------------------------------------------------------------------------
-
-    def _tell_trace(self) -> None:
-        fresh = self._trace.records[self._told :]
-        self._told += len(fresh)
-        if fresh:
-            self._control.tell("trace", records=fresh)
-
-    def _tell_phase(self, label: Label, phase: Phase) -> None:
-        self._control.tell("phase", label=label, phase=phase)
-
-    async def _tell_outcome(self, outcome: RoundOutcome) -> RoundResult:
-        told = await self._control.ask("outcome", **notes.outcome(outcome))
-        return RoundResult.from_json(told["round"])
+from asyncagg.engines.processes import lifeline
 
 
 def main() -> None:
     """The process. It is not for Ctrl-C: its parent is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lifeline.hold(sys.stdin.fileno())
-    line = socket.socket(fileno=int(sys.argv[2]))
+    name, line = sys.argv[1], int(sys.argv[2])
+
+    import asyncio
+
+    import threadpoolctl
+
+    from asyncagg.engines import loops
+    from asyncagg.engines.processes.life import Child
+
     with threadpoolctl.threadpool_limits(1), asyncio.Runner(loop_factory=loops.factory()) as runner:
-        runner.run(Child().live(line))
+        runner.run(Child(name).live(socket.socket(fileno=line)))
 
 
 if __name__ == "__main__":

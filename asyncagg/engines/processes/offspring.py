@@ -1,4 +1,8 @@
-"""One place in a run of several processes, and the child process that fills it at present."""
+"""One place in a run of several processes, and the child process that fills it at present.
+
+A process that has died is noticed by the end of its control line. One that has been stopped, or hangs, answers no more:
+it is asked now and then whether it is there, and ended if it is not.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,14 @@ from pathlib import Path
 from asyncagg.engines.processes.control import Control, ControlLost, Fields, Handler
 from asyncagg.protocols.terms import Player, index_of, role_of
 
-REAP_NS = 2_000_000_000
+_SECOND = 1_000_000_000
+READY_NS = 120 * _SECOND
+"""How long a process may take to begin: imports, data, the user's own classes."""
+PAUSE_NS = 5 * _SECOND
+"""Between two questions whether a process is there."""
+SILENCE_NS = 30 * _SECOND
+"""How long the answer may take; it is waited for twice, in case it was this process that stood still."""
+REAP_NS = 2 * _SECOND
 """How long a child that has hung up may take to end."""
 _TAIL_BYTES = 4096
 
@@ -32,6 +43,8 @@ class Offspring:
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
         self._control: Control | None = None
+        self._silent_ns: int | None = None
+        """How long the process had given no answer when it was ended for that."""
 
     @property
     def pid(self) -> int | None:
@@ -39,14 +52,18 @@ class Offspring:
 
     async def live(self, handle: Handler, setup: Fields) -> str:
         """Start the process, tell it who it is, and serve its line until it is gone; how it ended, in words."""
-        self.ready = False
+        self.ready, self._silent_ns = False, None
         line = self._start()
+        watch: asyncio.Task[None] | None = None
         try:
             self._control = await Control.over(line, handle)
             self._control.tell("setup", **setup)
+            watch = asyncio.get_running_loop().create_task(self._watch(self._control))
             await self._control.serve()
             return await self._reap()
         finally:
+            if watch is not None:
+                watch.cancel()
             self.kill()
 
     def tell(self, kind: str, **fields: object) -> None:
@@ -91,6 +108,17 @@ class Offspring:
             os.close(lifeline)
         return ours
 
+    async def _watch(self, control: Control) -> None:
+        """End the process when it gives no answer: nobody may wait for ever for one that has been stopped."""
+        limit_ns = READY_NS // 2
+        with contextlib.suppress(ControlLost):
+            while await _answers(control, limit_ns) or await _answers(control, limit_ns):
+                limit_ns = SILENCE_NS
+                await asyncio.sleep(PAUSE_NS / 1e9)
+            self._silent_ns = 2 * limit_ns
+            if self._process is not None and self._process.poll() is None:
+                self._process.kill()
+
     async def _reap(self) -> str:
         """How the process, which has hung up, ended."""
         process = self._process
@@ -102,6 +130,8 @@ class Offspring:
         except subprocess.TimeoutExpired:
             process.kill()
             status = process.wait()
+        if self._silent_ns is not None:
+            return f"was ended after {self._silent_ns / 1e9:g} s without an answer"
         if status < 0:
             return f"was ended by {signal.Signals(-status).name}"
         return f"ended with status {status}{self._last_words() if status else ''}"
@@ -113,6 +143,16 @@ class Offspring:
             lines = log.read().decode(errors="replace").split("\n")
         words = next((line for line in reversed(lines) if line.strip()), "")
         return f": {words.strip()} (see {self._log})" if words else ""
+
+
+async def _answers(control: Control, limit_ns: int) -> bool:
+    """Whether the process says in time that it is there. ControlLost when it is gone."""
+    try:
+        async with asyncio.timeout(limit_ns / 1e9):
+            await control.ask("pulse")
+    except TimeoutError:
+        return False
+    return True
 
 
 def place_name(players: Sequence[Player]) -> str:

@@ -24,14 +24,17 @@ from asyncagg.engines import identities
 from asyncagg.engines.cast import REUNION_NS
 from asyncagg.engines.chronicle import Chronicle
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
+from asyncagg.engines.faults import follows_phases
 from asyncagg.engines.finished import Finished
 from asyncagg.engines.harness import Portion
 from asyncagg.engines.processes import notes
 from asyncagg.engines.processes.control import Fields
-from asyncagg.engines.processes.offspring import Offspring, places
+from asyncagg.engines.processes.offspring import READY_NS, Offspring, places
 from asyncagg.engines.site import RANDOMNESS
 from asyncagg.engines.tally import Tally, total
 from asyncagg.protocols.terms import MODEL_OWNER, Label, Player, role_of
+from asyncagg.runs import checkpoint
+from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Record
 from net.clock import now_ns
@@ -41,9 +44,10 @@ DEATHS = 3
 """How often a process may die and be started again."""
 CERTIFICATE_DAYS = 30
 _SECOND = 1_000_000_000
-READY_NS = 120 * _SECOND
-"""How long all processes may take to be ready."""
 ANSWER_NS = 120 * _SECOND
+"""How long a process may take to say what it did in a round."""
+PHASE_NS = 2 * _SECOND
+"""How long the lead waits at a phase for faults to be acted out in other processes."""
 FAREWELL_NS = 8 * _SECOND
 """How long children may take to end in order."""
 
@@ -99,9 +103,8 @@ class Parent:
         self._addresses: dict[str, tuple[str, int]] = {}
         self._start_ns: int | None = None
         self._end: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._over = False
-        self._tallies: dict[tuple[int, str], Tally] = {}
-        """Round and place → the last that is known of it."""
+        self._tallies: dict[tuple[int, str, int], Tally] = {}
+        """Round, place, and how many processes it had had → the last that the process said."""
         self._starting = asyncio.timeout(READY_NS / 1e9)
         self._reunions: dict[asyncio.Task[None], None] = {}
 
@@ -116,34 +119,40 @@ class Parent:
         for life in lives:
             life.add_done_callback(self._noticed)
         try:
-            result.reason = await self._outcome()
+            result.reason = await self._ended(lives)
             result.status = "ok" if result.reason is None else "failed"
-            await self._chronicle.close()
-            await self._farewell(lives)
         finally:
-            self._over = True
             for child in self._children:
                 child.kill()
             for life in lives:
                 life.cancel()
             await asyncio.gather(*lives, return_exceptions=True)
+            _sweep(self._folder)
             result.wall_seconds += time.perf_counter() - began
             result.cpu_seconds += _cpu_seconds() - cpu
             result.peak_rss_bytes = _peak_rss()
 
-    async def _outcome(self) -> str | None:
+    async def _ended(self, lives: Sequence[asyncio.Task[None]]) -> str | None:
         """None when all rounds are played, else why the run stopped."""
+        try:
+            reason = await self._outcome()
+            await self._chronicle.close()
+        except (RunFailed, CheckpointError) as failure:
+            await self._chronicle.close()
+            return str(failure)
+        await self._farewell(lives)
+        return reason
+
+    async def _outcome(self) -> str | None:
+        """What the model owner says. RunFailed where it will not come to that."""
         try:
             async with self._starting:
                 return await self._end
-        except RunFailed as failure:
-            return str(failure)
         except TimeoutError:
             late = next(child.name for child in self._children if not child.ready)
-            return f"{late} was not ready after {READY_NS / 1e9:g} s"
+            raise RunFailed(f"{late} was not ready after {READY_NS / 1e9:g} s") from None
 
     async def _farewell(self, lives: Sequence[asyncio.Task[None]]) -> None:
-        self._over = True
         for child in self._children:
             child.tell("end")
         with contextlib.suppress(TimeoutError):
@@ -154,11 +163,13 @@ class Parent:
 
     async def _keep_alive(self, child: Offspring) -> None:
         """One place: its process, and the next one when that dies."""
-        while not self._over:
+        while not self._end.done():
             self._look(child, "starts")
             how = await child.live(lambda kind, fields: self._handle(child, kind, fields), self._setup(child))
             self._look(child, how)
-            if not self._over:
+            for player in child.players:
+                self._addresses.pop(player, None)
+            if not self._end.done():
                 self._died(child, how)
 
     def _died(self, child: Offspring, how: str) -> None:
@@ -166,7 +177,9 @@ class Parent:
         child.deaths += 1
         self._note(child, f"process {how}")
         if child.players[0] == MODEL_OWNER:
-            raise RunFailed(f"the process of {MODEL_OWNER} {how}; what was reached can be resumed from {self._folder}")
+            kept = (self._folder / checkpoint.FILE).exists()
+            rest = f"; the run can be resumed from {self._folder}" if kept else ", before the first round"
+            raise RunFailed(f"the process of {MODEL_OWNER} {how}{rest}")
         if how.startswith("ended with status"):
             raise RunFailed(f"the process of {child.name} {how}")
         if child.deaths > DEATHS:
@@ -176,6 +189,7 @@ class Parent:
         """The life of a place is over: of itself only when the run cannot go on."""
         if not life.cancelled() and (error := life.exception()) is not None and not self._end.done():
             self._end.set_exception(error)
+            self._end.exception()  # whoever is interrupted will not ask for it
 
     def _setup(self, child: Offspring) -> Fields:
         issued = self._authority.issue(child.players, datetime.now(UTC), CERTIFICATE_DAYS)
@@ -191,11 +205,8 @@ class Parent:
             "pinned": self._pinned,
             "folder": str(self._folder),
             "resume": self._finished.resumed is not None,
-            "listens": {
-                player: self._addresses.get(player, (LOOPBACK, 0))
-                for player in child.players
-                if role_of(player) != "data-owner"
-            },
+            "host": LOOPBACK,
+            "listens": [player for player in child.players if role_of(player) != "data-owner"],
         }
 
     async def _handle(self, child: Offspring, kind: str, fields: Fields) -> Fields | None:
@@ -208,10 +219,11 @@ class Parent:
             case "listening":
                 await self._listening(child, fields["of"])
             case "phase":
-                self._phase(child, fields)
+                await self._phase(child, fields)
+            case "back":
+                await self._redial(child, [fields["node"]])
             case "outcome":
-                ended = notes.to_outcome(fields)
-                each = await self._chronicle.observe(ended)
+                each = await self._chronicle.observe(notes.to_outcome(fields))
                 return {"round": each.to_json()}
             case "trace":
                 self._finished.trace.take(Record(*record) for record in fields["records"])
@@ -235,26 +247,31 @@ class Parent:
     async def _listening(self, child: Offspring, of: dict[str, tuple[str, int]]) -> None:
         """Tell everyone where its players listen, and let those who lost one find it again."""
         self._addresses |= {player: (host, port) for player, (host, port) in of.items()}
-        others = [each for each in self._children if each is not child]
         for each in self._children:
             each.tell("addresses", of=self._addresses)
         if child.deaths:
-            reunion = asyncio.get_running_loop().create_task(self._reunite(child, list(of), others))
+            reunion = asyncio.get_running_loop().create_task(self._reunite(child, list(of)))
             self._reunions[reunion] = None
             reunion.add_done_callback(self._reunions.pop)
 
-    async def _reunite(self, child: Offspring, nodes: list[str], others: list[Offspring]) -> None:
+    async def _reunite(self, child: Offspring, nodes: list[str]) -> None:
         """A process that died is back: let those who lost its players dial them, before the next attempt begins."""
-        asked = [each.ask("redial", REUNION_NS, node=node) for node in nodes for each in others]
-        await asyncio.gather(*asked)
+        await self._redial(child, nodes)
         child.tell("reunited")
 
-    def _phase(self, child: Offspring, fields: Fields) -> None:
-        for each in self._children:
-            if each is not child:
-                each.tell("phase", **fields)
+    async def _redial(self, child: Offspring, nodes: list[str]) -> None:
+        others = self._others(child)
+        await asyncio.gather(*(each.ask("redial", REUNION_NS, node=node) for node in nodes for each in others))
+
+    async def _phase(self, child: Offspring, fields: Fields) -> None:
+        """The lead, which lives in this child, has begun a phase: faults happen, and then it goes on."""
+        if follows_phases(self._experiment.scenario):
+            await asyncio.gather(*(each.ask("phase", PHASE_NS, **fields) for each in self._others(child)))
         if self._onlooker is not None:
             self._onlooker.phase(Label(*fields["label"]), fields["phase"])
+
+    def _others(self, child: Offspring) -> list[Offspring]:
+        return [each for each in self._children if each is not child]
 
     # -- witness ----------------------------------------------------------------------------------------------------
 
@@ -263,8 +280,8 @@ class Parent:
         asked = (child.ask("tally", ANSWER_NS, round=round_index) for child in self._children)
         for child, told in zip(self._children, await asyncio.gather(*asked), strict=True):
             if told is not None and "tally" in told:
-                self._tallies[round_index, child.name] = notes.to_tally(told["tally"])
-        return total(each for (index, _), each in self._tallies.items() if index == round_index)
+                self._tallies[round_index, child.name, child.deaths] = notes.to_tally(told["tally"])
+        return total(each for (index, *_), each in self._tallies.items() if index == round_index)
 
     async def portion(self, label: Label, survivors: Sequence[Player]) -> Portion | None:
         """See `Witness`. None where a process that held an input has died since."""
@@ -274,11 +291,12 @@ class Parent:
             if not here:
                 continue
             told = await child.ask("portion", ANSWER_NS, label=label, survivors=here)
-            part = notes.to_portion(told["portion"]) if told else None
-            if child.deaths and (part is None or part.owners < len(here)):
+            if not told:
                 return None
-            if part is not None:
-                put_in = put_in.plus(part)
+            part = notes.to_portion(told["portion"])
+            if child.deaths and part.owners < len(here):
+                return None
+            put_in = put_in.plus(part)
         return put_in
 
     # -- what is said about it --------------------------------------------------------------------------------------
@@ -291,6 +309,12 @@ class Parent:
         at = 0 if self._start_ns is None else now_ns() - self._start_ns
         record = Record(at, 0, 0, "publish", "fault", child.name, child.name, "", 0, "", what)
         self._finished.trace.add(record)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes were writing when they were ended."""
+    for left in folder.rglob("*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def _cpu_seconds() -> float:

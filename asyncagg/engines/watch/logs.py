@@ -44,7 +44,8 @@ class Log(Observer):
 
     def __init__(self, stream: TextIO, form: LogForm, name: str, clock: Callable[[], datetime] = utc_now) -> None:
         self._stream = stream
-        self._form = _as_json if form == "json" else _as_text
+        self._for_machines = form == "json"
+        self._form = _as_json if self._for_machines else _as_text
         self._name = name
         self._clock = clock
         self._works = True
@@ -101,6 +102,13 @@ class Log(Observer):
         """See `Observer`."""
         self._write("error" if status == "failed" else "info", self._name, status, detail=detail)
 
+    def said(self, line: str) -> None:
+        """See `Observer`; people read it as it is."""
+        if self._for_machines:
+            self._write("info", self._name, "note", detail=" ".join(line.split()))
+        else:
+            self._put(printable(line, LONGEST))
+
     def _refusal(self, player: str, **about: Any) -> None:
         """Strangers can cause as many as they like."""
         now = self._clock()
@@ -115,7 +123,9 @@ class Log(Observer):
     def _write(self, level: Level, player: str, event: str, **about: Any) -> None:
         time = self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         said = {"time": time, "level": level, "player": player, "event": event, **about}
-        line = self._form({key: _safe(value) for key, value in said.items() if value not in ("", {})})
+        self._put(self._form({key: _safe(value) for key, value in said.items() if value not in ("", {})}))
+
+    def _put(self, line: str) -> None:
         if not self._works:
             return
         try:

@@ -120,7 +120,9 @@ class Observation(Observer):
             observer.joined(local, remote)
 
     def gone(self, local: str, remote: str, reason: str) -> None:
-        """See `Observer`."""
+        """See `Observer`; nobody is told of those who leave because the run is over."""
+        if self.view.parting:
+            return
         for observer in self._observers:
             observer.gone(local, remote, reason)
 
@@ -128,3 +130,8 @@ class Observation(Observer):
         """See `Observer`."""
         for observer in self._observers:
             observer.turned(status, detail)
+
+    def said(self, line: str) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.said(line)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from asyncagg.players.desk import Desk
+from asyncagg.players.serving import ServingPlayer
 from asyncagg.protocols.terms import Player, role_of
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Record
@@ -36,6 +37,9 @@ class Observer:
     def turned(self, status: Status, detail: str = "") -> None:
         """The process has come this far: everyone is there, or the run is over."""
 
+    def said(self, line: str) -> None:
+        """Something for the person who started the process: who is where, and who is waited for."""
+
 
 @dataclass(slots=True)
 class View(Observer):
@@ -46,6 +50,15 @@ class View(Observer):
     players: Callable[[], Sequence[Desk]] = tuple
     """None before they are built."""
     status: Status = "starting"
+    over: bool = False
+    """Whether the run has ended, as far as the model owner here knows."""
+
+    @property
+    def parting(self) -> bool:
+        """Whether the run is over for everyone here: who leaves now has nothing left to do."""
+        players = self.players()
+        ended = [isinstance(player, ServingPlayer) and player.ending is not None for player in players]
+        return self.over or (bool(ended) and all(ended))
 
     @property
     def role(self) -> str:
