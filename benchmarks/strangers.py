@@ -24,6 +24,7 @@ ROUNDS, TURN, WARM = 26, 3, 2
 BOUND = 400 * 2**20
 
 STRANGERS = """
+# arguments: the ports to visit
 import resource, socket, sys, time
 ports, idle = [int(port) for port in sys.argv[1:]], []
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -40,6 +41,7 @@ def visit(port, data):
         return None
 while len(idle) < 2000:
     idle.append(visit(ports[len(idle) % len(ports)], b""))
+print("all here", flush=True)
 while True:
     for port in ports:
         for data in garbage:
@@ -73,7 +75,8 @@ class Watch:
         """The other way round from now on."""
         if self._strangers is None:
             ports = [str(port) for pid in _nodes() for port in _ports(pid)]
-            self._strangers = subprocess.Popen(["nice", "-n", "19", sys.executable, "-c", STRANGERS, *ports])
+            arguments = ["nice", "-n", "19", sys.executable, "-c", STRANGERS, *ports]
+            self._strangers = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
         else:
             self.end()
 

@@ -14,6 +14,7 @@ import pytest
 from support.authority import Authority
 from support.channels import LIMITS, MIB, RUN, SECOND, Recorder
 
+from benchmarks.strangers import STRANGERS
 from net.buffers import release
 from net.channel import Channel
 from net.clock import now_ns
@@ -26,32 +27,6 @@ pytestmark = [
     pytest.mark.timeout(100),
     pytest.mark.long,
 ]
-
-STRANGERS = """
-import resource, socket, sys, time
-port, idle = int(sys.argv[1]), []
-hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-garbage = [b"GET / HTTP/1.1\\r\\n\\r\\n", b"\\x16\\x03\\x01\\x02\\x00\\x01", b"\\xa6\\x67\\xff\\xff", bytes(100_000)]
-def visit(data):
-    try:
-        stranger = socket.create_connection(("127.0.0.1", port), timeout=5)
-        stranger.setblocking(False)
-        if data:
-            stranger.send(data)
-        return stranger
-    except OSError:
-        return None
-while len(idle) < 2000:
-    idle.append(visit(b""))
-print("all here", flush=True)
-while True:
-    for data in garbage:
-        visit(data)
-        idle[:10] = []
-        idle += [visit(b"") for _ in range(10)]
-    time.sleep(0.01)
-"""
 
 
 class Echo(Recorder):
