@@ -120,7 +120,7 @@ def demo(
     ] = False,
 ) -> None:
     """Watch seven processes of this machine train a model together; nothing is downloaded."""
-    from asyncagg.cli.demo import Request, run_demo
+    from asyncagg.cli.demo.command import Request, run_demo
 
     raise typer.Exit(run_demo(Request(owners, rounds, drop, out, as_json)))
 

@@ -159,28 +159,27 @@ class ModelOwnerPlayer(Desk):
 
     async def _present(self, players: list[Player], deadline_ns: int) -> list[Player]:
         """Wait until all of them have joined, or the deadline; who is missing."""
-        missing = [player for player in players if player not in self.channels]
-        timer = call_at_ns(deadline_ns, self._arrival.set)
-        while missing and now_ns() < deadline_ns:
-            self._arrival.clear()
-            await self._arrival.wait()
-            missing = [player for player in missing if player not in self.channels]
-        timer.cancel()
-        return missing
+        await self._until(lambda: all(player in self.channels for player in players), deadline_ns)
+        return [player for player in players if player not in self.channels]
 
     async def _here(self, cohort: tuple[Player, ...], deadline_ns: int) -> dict[Player, None]:
         """Who of the cohort is connected, once they are enough for a roster or the deadline has passed.
 
         The others are not invited: nobody would hear of them until the phase closes.
         """
+        enough = self.terms.roster_floor
+        await self._until(lambda: sum(owner in self.channels for owner in cohort) >= enough, deadline_ns)
+        return dict.fromkeys(owner for owner in cohort if owner in self.channels)
+
+    async def _until(self, enough: Callable[[], bool], deadline_ns: int) -> None:
+        """Wait until `enough`, which is asked again whenever somebody joins, or the deadline."""
         timer = call_at_ns(deadline_ns, self._arrival.set)
-        while True:
-            here = dict.fromkeys(owner for owner in cohort if owner in self.channels)
-            if len(here) >= self.terms.roster_floor or now_ns() >= deadline_ns:
-                timer.cancel()
-                return here
-            self._arrival.clear()
-            await self._arrival.wait()
+        try:
+            while not enough() and now_ns() < deadline_ns:
+                self._arrival.clear()
+                await self._arrival.wait()
+        finally:
+            timer.cancel()
 
     # -- rounds -----------------------------------------------------------------------------------------------------
 

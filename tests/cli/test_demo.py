@@ -14,10 +14,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from support.cli import invoke, lines, start, strict_json
 
-from asyncagg.cli.demo_board import PHASES, Board
-from asyncagg.cli.demo_scenario import OWNER_PROCESSES, demo_scenario, introduction
-from asyncagg.cli.demo_show import LineShow, LiveShow
-from asyncagg.cli.demo_view import View
+from asyncagg.cli.demo.board import PHASES, Board
+from asyncagg.cli.demo.scenario import OWNER_PROCESSES, demo_scenario, introduction
+from asyncagg.cli.demo.show import LineShow, LiveShow
+from asyncagg.cli.demo.view import View
 from asyncagg.cli.progress import Steady
 from asyncagg.engines.checking import Outlook
 from asyncagg.engines.experiment import prepare

@@ -1,7 +1,7 @@
 """Engine `processes`: the model owner, each compute node and fleets of data owners, each in a process of its own.
 
 This process is the parent. It makes keys and certificates that exist in memory only, starts its children, tells each
-where the others listen, and is the harness and the witness of the run: it asks the children what was said and put in.
+where the others listen, and is the harness of the run: it asks the children what was said and put in (`inquiry`).
 A compute node or a fleet that dies is started again; without the model owner the run has failed, and can be resumed.
 Children end with their parent, however it ends (`lifeline`).
 """
@@ -26,13 +26,12 @@ from asyncagg.engines.chronicle import Chronicle
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
 from asyncagg.engines.faults import follows_phases
 from asyncagg.engines.finished import Finished
-from asyncagg.engines.harness import Portion
 from asyncagg.engines.processes import notes
 from asyncagg.engines.processes.control import Fields
+from asyncagg.engines.processes.inquiry import Inquiry
 from asyncagg.engines.processes.offspring import READY_NS, Offspring, places
 from asyncagg.engines.site import RANDOMNESS
-from asyncagg.engines.tally import Tally, total
-from asyncagg.protocols.terms import MODEL_OWNER, Label, Player, role_of
+from asyncagg.protocols.terms import MODEL_OWNER, Label, role_of
 from asyncagg.runs import checkpoint
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.result import RoundResult
@@ -44,8 +43,6 @@ DEATHS = 3
 """How often a process may die and be started again."""
 CERTIFICATE_DAYS = 30
 _SECOND = 1_000_000_000
-ANSWER_NS = 120 * _SECOND
-"""How long a process may take to say what it did in a round."""
 PHASE_NS = 2 * _SECOND
 """How long the lead waits at a phase for faults to be acted out in other processes."""
 FAREWELL_NS = 8 * _SECOND
@@ -90,11 +87,11 @@ class Parent:
         self._finished = finished
         self._folder = folder
         self._onlooker = progress if isinstance(progress, Onlooker) else None
-        self._chronicle = Chronicle(experiment, finished, self, progress)
         players = identities.everyone(experiment.scenario)
         logs = folder / "logs"
         logs.mkdir(exist_ok=True)
         self._children = [Offspring(each, logs) for each in places(players, experiment.scenario.owners.per_process)]
+        self._chronicle = Chronicle(experiment, finished, Inquiry(experiment, self._children), progress)
         self._authority = Authority.create("asyncagg run", datetime.now(UTC), CERTIFICATE_DAYS)
         randomness = SystemRandomness()
         self._nonce = randomness.bytes(RUN_NONCE_BYTES)
@@ -103,8 +100,6 @@ class Parent:
         self._addresses: dict[str, tuple[str, int]] = {}
         self._start_ns: int | None = None
         self._end: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._tallies: dict[tuple[int, str, int], Tally] = {}
-        """Round, place, and how many processes it had had → the last that the process said."""
         self._starting = asyncio.timeout(READY_NS / 1e9)
         self._reunions: dict[asyncio.Task[None], None] = {}
 
@@ -272,32 +267,6 @@ class Parent:
 
     def _others(self, child: Offspring) -> list[Offspring]:
         return [each for each in self._children if each is not child]
-
-    # -- witness ----------------------------------------------------------------------------------------------------
-
-    async def tally(self, round_index: int) -> Tally:
-        """See `Witness`; of a process that died, what it had told."""
-        asked = (child.ask("tally", ANSWER_NS, round=round_index) for child in self._children)
-        for child, told in zip(self._children, await asyncio.gather(*asked), strict=True):
-            if told is not None and "tally" in told:
-                self._tallies[round_index, child.name, child.deaths] = notes.to_tally(told["tally"])
-        return total(each for (index, *_), each in self._tallies.items() if index == round_index)
-
-    async def portion(self, label: Label, survivors: Sequence[Player]) -> Portion | None:
-        """See `Witness`. None where a process that held an input has died since."""
-        put_in = Portion.none(self._experiment.encoder, self._experiment.workload.dimension)
-        for child in self._children:
-            here = [player for player in child.players if player in survivors]
-            if not here:
-                continue
-            told = await child.ask("portion", ANSWER_NS, label=label, survivors=here)
-            if not told:
-                return None
-            part = notes.to_portion(told["portion"])
-            if child.deaths and part.owners < len(here):
-                return None
-            put_in = put_in.plus(part)
-        return put_in
 
     # -- what is said about it --------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncagg.cli.demo_board import Board, Process
+from asyncagg.cli.demo.board import Board, Process
 from asyncagg.cli.words import number, seconds, size
 from asyncagg.protocols.terms import LEAD, MODEL_OWNER, index_of
 from asyncagg.runs.result import RoundResult

@@ -13,9 +13,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.segment import Segment
 
-from asyncagg.cli.demo_board import Board
-from asyncagg.cli.demo_view import View
-from asyncagg.cli.demo_words import remarks
+from asyncagg.cli.demo.board import Board
+from asyncagg.cli.demo.view import View
+from asyncagg.cli.demo.words import remarks
 from asyncagg.cli.progress import Progress, Steady
 from asyncagg.protocols.terms import Label
 from asyncagg.runs.result import RoundResult

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import typer
 
-from asyncagg.cli import demo_scenario as script
-from asyncagg.cli.demo_board import Board
-from asyncagg.cli.demo_show import show
+from asyncagg.cli.demo import scenario as script
+from asyncagg.cli.demo.board import Board
+from asyncagg.cli.demo.show import show
 from asyncagg.cli.plain import refusing
 from asyncagg.cli.recording import OK, Recording
 from asyncagg.engines.experiment import prepare

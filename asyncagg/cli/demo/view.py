@@ -8,8 +8,8 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from asyncagg.cli.demo_board import PHASES, Board
-from asyncagg.cli.demo_words import cells, doing
+from asyncagg.cli.demo.board import PHASES, Board
+from asyncagg.cli.demo.words import cells, doing
 
 _AROUND = 8
 """Lines beside those of processes and rounds: a header, two headings, two of phases, two empty, one for the cursor."""
