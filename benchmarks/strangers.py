@@ -22,11 +22,13 @@ from benchmarks.table import Row
 
 ROUNDS, TURN, WARM = 26, 3, 2
 BOUND = 400 * 2**20
+PAUSE = "0.08"
+"""Some 500 connections a second: those of 2,000 that are cut after five seconds each, and garbage."""
 
 STRANGERS = """
-# arguments: the ports to visit
+# arguments: seconds between turns, and the ports to visit
 import resource, socket, sys, time
-ports, idle = [int(port) for port in sys.argv[1:]], []
+pause, ports, idle = float(sys.argv[1]), [int(port) for port in sys.argv[2:]], []
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 garbage = [b"GET / HTTP/1.1\\r\\n\\r\\n", b"\\x16\\x03\\x01\\x02\\x00\\x01", b"\\xa6\\x67\\xff\\xff", bytes(100_000)]
@@ -48,7 +50,7 @@ while True:
             visit(port, data)
         idle[:10] = []
         idle += [visit(port, b"") for _ in range(10)]
-    time.sleep(0.02)
+    time.sleep(pause)
 """
 
 
@@ -75,7 +77,7 @@ class Watch:
         """The other way round from now on."""
         if self._strangers is None:
             ports = [str(port) for pid in _nodes() for port in _ports(pid)]
-            arguments = ["nice", "-n", "19", sys.executable, "-c", STRANGERS, *ports]
+            arguments = ["nice", "-n", "19", sys.executable, "-c", STRANGERS, PAUSE, *ports]
             self._strangers = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
         else:
             self.end()
