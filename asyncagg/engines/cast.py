@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from asyncagg.crypto.keystream import KEY_BYTES
-from asyncagg.crypto.randomness import Randomness
+from asyncagg.crypto.randomness import Randomness, require_secure
 from asyncagg.crypto.signing import Identity
 from asyncagg.engines.company import Company
 from asyncagg.engines.experiment import Experiment
@@ -92,6 +92,9 @@ class Cast:
         self.world = world
         self.terms = experiment.terms(world.run, world.pinned)
         self.company = Company()
+        if experiment.scenario.engine != "sim":
+            for player in players:
+                require_secure(world.randomness(player))
         self.director = Director(experiment.scenario, self, world.faults, trace, narrates=LEAD in players)
         self._elsewhere = elsewhere
         self._common = partial(

@@ -125,7 +125,3 @@ def shared(pair: KeyPair, other: Player, public: bytes) -> bytes:
         return pair.shared(public)
     except AgreementError as error:
         raise Rejected(f"{other}: {error}") from None
-
-
-def in_order(players: Iterable[Player]) -> tuple[Player, ...]:
-    return tuple(sorted(players, key=index_of))

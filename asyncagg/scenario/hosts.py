@@ -80,11 +80,6 @@ class HostsConfig:
         """The entries that others dial: the model owner and the compute nodes."""
         return tuple(entry for entry in self.entries if entry.listens)
 
-    @property
-    def addresses(self) -> dict[str, tuple[str, int]]:
-        """Where each player that listens does: (host, port)."""
-        return {entry.name: (entry.host, entry.port) for entry in self.listeners}
-
     def entry_of(self, spec: str) -> Entry:
         """The process that a command line means by a player or a range of data owners.
 

@@ -73,11 +73,6 @@ class Span:
         return Span(self.role, first, last) if self.role == other.role and first <= last else None
 
 
-def parse_players(text: str) -> tuple[str, ...]:
-    """The players that a name or a range means, under their own names. Raises ValueError as `Span.parse` does."""
-    return Span.parse(text).players()
-
-
 def without(span: Span, others: Iterable[Span]) -> Iterator[Span]:
     """What is left of the span when the players of the others are taken away, by index."""
     next_index = span.first

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asyncagg.scenario import ScenarioError, load, parse
 from asyncagg.scenario.hosts import Entry, HostsConfig, load_config
-from asyncagg.scenario.players import Span, parse_players, without
+from asyncagg.scenario.players import Span, without
 
 ORIGINS = {
     "model-owner": "127.0.0.1:4440",
@@ -66,7 +66,7 @@ def test_the_origins_file_is_read_as_it_is():
         "compute-node-0", "compute-node-1", "compute-node-2",
     ]  # fmt: skip
     assert read.entry_of("server1") == read.entry_of("compute-node-1") == read.entries[5]
-    assert read.addresses == {
+    assert {each.name: (each.host, each.port) for each in read.listeners} == {
         "model-owner": ("127.0.0.1", 4440),
         "compute-node-0": ("127.0.0.1", 4444),
         "compute-node-1": ("127.0.0.1", 4445),
@@ -259,12 +259,12 @@ def test_addresses_need_no_resolver():
 
 
 def test_players_of_a_name():
-    assert parse_players("model-owner") == ("model-owner",)
-    assert parse_players("server2") == ("compute-node-2",)
-    assert parse_players("train-data-owner-8..10") == ("data-owner-8", "data-owner-9", "data-owner-10")
-    assert parse_players("data-owner-3..3") == ("data-owner-3",)
+    assert Span.parse("model-owner").players() == ("model-owner",)
+    assert Span.parse("server2").players() == ("compute-node-2",)
+    assert Span.parse("train-data-owner-8..10").players() == ("data-owner-8", "data-owner-9", "data-owner-10")
+    assert Span.parse("data-owner-3..3").players() == ("data-owner-3",)
     with pytest.raises(ValueError, match="ends before it starts"):
-        parse_players("data-owner-3..2")
+        Span.parse("data-owner-3..2")
 
 
 SPANS = st.builds(
