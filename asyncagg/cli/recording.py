@@ -56,8 +56,7 @@ class Recording:
             raise CheckpointError(
                 f"{path}: is a run in virtual time, which keeps no checkpoint (run its scenario again)"
             )
-        directory, stored = RunDirectory.reopen(path)
-        stored.check_scenario(played.digest())
+        directory, stored = RunDirectory.reopen(path, played.digest())
         finished = begin(played)
         finished.resumed = stored
         finished.result.rounds = list(stored.rounds)

@@ -53,15 +53,17 @@ class RunDirectory:
             return cls(path)._hold()
 
     @classmethod
-    def reopen(cls, path: Path) -> tuple[RunDirectory, Checkpoint]:
-        """The directory of a run that was interrupted, and where that run goes on.
+    def reopen(cls, path: Path, scenario: bytes) -> tuple[RunDirectory, Checkpoint]:
+        """The directory of an interrupted run of the scenario with this digest, and where that run goes on.
 
         Removed are half-written files, and means of rounds that the checkpoint does not count as finished: those are
-        played again. CheckpointError without a sound checkpoint, DirectoryError while another process goes on with it.
+        played again. CheckpointError without a sound checkpoint of that scenario, DirectoryError while another process
+        goes on with the run; then nothing is touched.
         """
         with _said(path, "the directory of a run that was interrupted"):
             directory = cls(path)._hold()
             stored = Checkpoint.read(path)
+            stored.check_scenario(scenario)
             kept_means.forget(path, stored.round)
             for temporary in path.rglob("*.tmp"):
                 temporary.unlink()

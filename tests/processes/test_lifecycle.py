@@ -39,7 +39,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
 
 def test_a_run_leaves_a_log_for_each_process_and_nothing_else(begin: Callable[..., Run], tmp_path: Path) -> None:
-    run = begin()
+    run = begin(latency="30 ms")
     until(lambda: len(run.places()) == len(PLACES))
     assert run.end() == 0, run.stderr
     run.nothing_is_left()

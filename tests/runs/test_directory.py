@@ -13,12 +13,13 @@ from asyncagg.runs.checkpoint import FILE, Checkpoint, CheckpointError
 from asyncagg.runs.directory import DirectoryError, RunDirectory
 from asyncagg.runs.result import RoundResult, RunResult
 
+SCENARIO = bytes(32)
 MEANS = [np.full(3, index / 3) for index in range(12)]
 
 
 def checkpoint(finished: int) -> Checkpoint:
     rounds = tuple(RoundResult(index, "ok") for index in range(finished))
-    return Checkpoint(bytes(32), finished, 1, {"x": np.zeros(2)}, {}, None, rounds, 5)
+    return Checkpoint(SCENARIO, finished, 1, {"x": np.zeros(2)}, {}, None, rounds, 5)
 
 
 def stored(folder: Path) -> dict[str, list[float]]:
@@ -45,13 +46,20 @@ def interrupted(tmp_path: Path) -> Path:
 
 
 def test_a_run_is_taken_up_where_its_checkpoint_says(interrupted: Path) -> None:
-    directory, at = RunDirectory.reopen(interrupted)
+    directory, at = RunDirectory.reopen(interrupted, SCENARIO)
     assert (directory.path, at.round, at.attempt) == (interrupted, 2, 1)
     assert names(interrupted) == [FILE, "ledgers", "means", "means/round-0.npy", "means/round-1.npy"]
 
 
+def test_nothing_of_another_scenarios_run_is_touched(interrupted: Path) -> None:
+    before = names(interrupted)
+    with pytest.raises(CheckpointError, match="resume with the scenario the run was started with"):
+        RunDirectory.reopen(interrupted, bytes([1]) * 32)
+    assert names(interrupted) == before
+
+
 def test_means_are_gathered_in_order_and_then_given_up(interrupted: Path) -> None:
-    directory, _ = RunDirectory.reopen(interrupted)
+    directory, _ = RunDirectory.reopen(interrupted, SCENARIO)
     for index in range(3, 12):
         means.keep(interrupted, index, MEANS[index])
     directory.gather_means()
@@ -94,22 +102,22 @@ def test_a_run_that_goes_on_is_not_taken_up(tmp_path: Path) -> None:
     directory = RunDirectory.create(tmp_path / "run", "test", 0)
     checkpoint(0).write(directory.path)
     with pytest.raises(DirectoryError, match=r"still going on \(one that has stopped\)"):
-        RunDirectory.reopen(directory.path)
+        RunDirectory.reopen(directory.path, SCENARIO)
     del directory
     gc.collect()
-    directory, _ = RunDirectory.reopen(tmp_path / "run")
+    directory, _ = RunDirectory.reopen(tmp_path / "run", SCENARIO)
     with pytest.raises(DirectoryError, match="still going on"):
-        RunDirectory.reopen(directory.path)
+        RunDirectory.reopen(directory.path, SCENARIO)
 
 
 def test_what_cannot_be_taken_up(tmp_path: Path) -> None:
     with pytest.raises(DirectoryError, match=r"nowhere: No such file or directory \(the directory of a run that was"):
-        RunDirectory.reopen(tmp_path / "nowhere")
+        RunDirectory.reopen(tmp_path / "nowhere", SCENARIO)
     (tmp_path / "file").touch()
     with pytest.raises(DirectoryError, match="file: Not a directory"):
-        RunDirectory.reopen(tmp_path / "file")
+        RunDirectory.reopen(tmp_path / "file", SCENARIO)
     with pytest.raises(CheckpointError, match="there is none"):
-        RunDirectory.reopen(tmp_path)
+        RunDirectory.reopen(tmp_path, SCENARIO)
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
