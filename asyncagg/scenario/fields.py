@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,7 @@ from pydantic import (
     PlainValidator,
     Strict,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import core_schema
 
@@ -36,6 +37,23 @@ class Table(BaseModel):
     def key_names(cls) -> tuple[str, ...]:
         """The table's keys, as a file spells them."""
         return tuple(field.alias or name for name, field in cls.model_fields.items())
+
+
+class BuildingTable(Table):
+    """A table that stands for an object of `net`, whose constructor knows which values go together."""
+
+    def build(self) -> object:
+        """The object. ValueError for values out of range."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        try:
+            self.build()
+        except ValueError as error:
+            rule = str(error).partition(", got ")[0]
+            raise ValueError(f"is out of range ({rule})") from None
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,27 +11,18 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
 from asyncagg.scenario.errors import WrongWithin, show
-from asyncagg.scenario.fields import Duration, PositiveDuration, Table, in_units
+from asyncagg.scenario.fields import BuildingTable, Duration, PositiveDuration, in_units
 from asyncagg.scenario.units import DURATION
 from net import latency as net
 
 _FILE_BYTES = 16 << 20
 
 
-class Distribution(Table):
+class Distribution(BuildingTable):
     """What all distributions have in common."""
 
     min_ns: Duration = in_units(DURATION, "min", 0, "draws below it become it")
     max_ns: Duration = in_units(DURATION, "max", net.MAX_NS, "draws above it become it")
-
-    @model_validator(mode="after")
-    def _in_range(self) -> "Distribution":
-        try:
-            self.build()
-        except ValueError as error:
-            rule = str(error).partition(", got ")[0]
-            raise ValueError(f"is out of range ({rule})") from None
-        return self
 
     def build(self) -> net.Latency:
         """What draws from it. ValueError for parameters out of range."""

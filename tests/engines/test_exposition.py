@@ -216,19 +216,18 @@ def test_health_knows_round_attempt_phase_and_peers_while_it_runs(monkeypatch):
 @real
 async def test_everything_is_attached_by_one_call(capsys):
     observation = observe("compute-node-1", log="json", metrics="127.0.0.1:0")
-    observation.open()
-    observation.turned("ok")
-    observation.refused("10.0.0.1:9", "wrong-run: another run")
-    host, _, port = observation.where.rpartition(":")
-    assert host == "127.0.0.1"
-    endpoint = observation._endpoint
-    found = samples((await say(endpoint, b"GET /metrics HTTP/1.1\r\n\r\n")).partition(b"\r\n\r\n")[2])
-    assert found["asyncagg_connections_refused_total", (("reason", "wrong-run"),)] == 1
-    assert found["asyncagg_status", (("status", "ok"),)] == 1
-    answer = await say(endpoint, b"GET /health HTTP/1.1\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["player"] == "compute-node-1"
-    await observation.close()
+    async with observation.opened():
+        observation.turned("ok")
+        observation.refused("10.0.0.1:9", "wrong-run: another run")
+        host, _, port = observation.where.rpartition(":")
+        assert host == "127.0.0.1"
+        endpoint = observation._endpoint
+        found = samples((await say(endpoint, b"GET /metrics HTTP/1.1\r\n\r\n")).partition(b"\r\n\r\n")[2])
+        assert found["asyncagg_connections_refused_total", (("reason", "wrong-run"),)] == 1
+        assert found["asyncagg_status", (("status", "ok"),)] == 1
+        answer = await say(endpoint, b"GET /health HTTP/1.1\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["player"] == "compute-node-1"
     with socket.socket() as free, pytest.raises(ConnectionRefusedError):
         free.connect((host, int(port)))
     assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["ok", "refuse"]
@@ -237,9 +236,8 @@ async def test_everything_is_attached_by_one_call(capsys):
 @real
 async def test_nothing_is_attached_where_nothing_is_wanted(capsys):
     observation = observe("compute-node-1", log=None, metrics=None)
-    observation.open()
-    observation.turned("failed", "why")
-    await observation.close()
+    async with observation.opened():
+        observation.turned("failed", "why")
     assert observation.where is None
     assert observation.view.status == "failed"
     assert capsys.readouterr().err == ""

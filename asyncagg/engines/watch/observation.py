@@ -4,11 +4,11 @@ observation = observe("compute-node-0", log="json", metrics="9464")
 trace = Trace(observation.record)
 network = observation.around(TcpNetwork(…, on_refusal=observation.refused))
 observation.view.players = lambda: cast.players
-observation.open()              # the endpoint answers
-observation.turned("ok")        # everyone is there
 Chronicle(…, observation.round_ended)
+async with observation.opened():        # the endpoint answers
+    observation.turned("ok")            # everyone is there
+    …
 observation.turned("finished")
-await observation.close()
 """
 
 from __future__ import annotations
@@ -80,24 +80,17 @@ class Observation(Observer):
         """The endpoint's `host:port`, with the port that the system chose; None where there is no endpoint."""
         return None if self._endpoint is None else self._endpoint.where
 
-    def open(self) -> None:
-        """Answer at the endpoint, on the running loop."""
-        if self._endpoint is not None:
-            self._endpoint.start()
-
-    async def close(self) -> None:
-        """Answer no more; whoever still waits for an answer is cut."""
-        if self._endpoint is not None:
-            await self._endpoint.close()
-
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Answer at the endpoint for a while."""
-        self.open()
+        """Answer at the endpoint, on the running loop, for a while; whoever still waits at its end is cut."""
+        if self._endpoint is None:
+            yield
+            return
+        self._endpoint.start()
         try:
             yield
         finally:
-            await self.close()
+            await self._endpoint.close()
 
     def record(self, record: Record) -> None:
         """See `Observer`."""
