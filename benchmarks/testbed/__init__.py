@@ -5,7 +5,8 @@
 
 Every packet between two hosts takes `delay_ms` one way (a round trip is twice that), is lost with probability `loss`,
 and waits its turn on its sender's line of `rate_mbit`. The kernels' own TCP sees it all, and sends again what was lost.
-Needs root and iproute2; `obstacle()` says what is missing. Tests and benchmarks use it.
+Needs root and iproute2; `obstacle()` says what is missing. Tests and benchmarks use it. `guest` runs them on a kernel
+that has netem, where this machine's has none.
 """
 
 from benchmarks.testbed.bed import Testbed, obstacle
