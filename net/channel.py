@@ -80,7 +80,8 @@ class Network(ABC):
         """A channel from `local` to `remote`, which must be listening before the deadline.
 
         `deadline_ns` is a time of `clock.now_ns()`; None waits for ever. ConnectFailed when it passes;
-        Refused, at once, when the remote side will not have us or the pair already has a channel.
+        Refused, at once, when the remote side will not have us or the pair already has a channel here; where
+        only the other side knows of one, which may have been lost, not before that would have been noticed.
         """
 
     @abstractmethod

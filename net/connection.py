@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from net.buffers import BufferPool
@@ -87,8 +88,9 @@ class Connection(asyncio.BufferedProtocol, ABC):
         self.finish(f"refused: {error}")
 
     def finish(self, reason: str) -> None:
-        """End in order: send what is queued, then close."""
+        """End in order: send what is queued, then close. Whoever takes that long to take it all is cut."""
         self._end(reason)
+        self.set_deadline(self.options.stall_ns, self.transport.abort)  # a byte now and then is no stall
         self.outbox.when_empty(self._half_close if self.lingers else self.transport.close)
 
     def cut(self, reason: str) -> None:
@@ -180,7 +182,8 @@ class Connection(asyncio.BufferedProtocol, ABC):
             return
         self.set_deadline(self.options.linger_ns, self.transport.abort)
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            with suppress(OSError):  # the other side has reset the connection, which we will read in a moment
+                self.transport.write_eof()
         else:
             self.transport.close()
 

@@ -1,7 +1,8 @@
 """Bytes to frames, without I/O: the caller fills `get_buffer()` and says how much with `buffer_updated(n)`.
 
 Frames up to 64 KiB are cut out of one scratch buffer. The body and payload of a larger one are received
-straight into memory of their exact size; only what had already arrived in scratch is copied.
+straight into memory of their exact size; only what had already arrived in scratch is copied. A larger one that
+nobody wants is skipped, and takes no memory.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from net.errors import FrameError, Refusal
-from net.frames import MAGIC, MAX_HEADER, PREFIX, Frame, Gate, Header, parse_header
+from net.frames import CONTROL, MAGIC, MAX_HEADER, PREFIX, Frame, Gate, Header, parse_header
 
 SCRATCH = 64 * 1024
 _KNOWN_HEADERS = 512
@@ -18,13 +19,15 @@ _KNOWN_HEADERS = 512
 class Decoder:
     """Cuts one connection's byte stream into frames.
 
-    The gate says what is let through, before `allocate(size)` takes the memory of a large payload. After a
-    FrameError the decoder is of no further use.
+    The gate says what is let through, before `allocate(size)` takes the memory of a large payload. `wants` is
+    asked about every large frame that is not a control frame; it may raise FrameError too. After a FrameError
+    the decoder is of no further use.
     """
 
-    __slots__ = ("_allocate", "_end", "_gate", "_header", "_known", "_large", "_start", "_view")
+    __slots__ = ("_allocate", "_end", "_gate", "_header", "_known", "_large", "_skip", "_start", "_view", "wants")
 
     def __init__(self, gate: Gate, allocate: Callable[[int], memoryview]) -> None:
+        self.wants: Callable[[Header], bool] = lambda header: True
         self._gate = gate
         self._known: dict[bytes, Header] = {}  # the last ones let through: the same few come again and again
         self._allocate = allocate
@@ -33,6 +36,7 @@ class Decoder:
         self._end = 0
         self._header: Header | None = None  # of a frame that will lie in scratch and has not all arrived
         self._large: _Large | None = None
+        self._skip = 0  # bytes still to come of a large frame that nobody wants
 
     def set_gate(self, gate: Gate) -> None:
         """Let through what `gate` does, from the next frame on."""
@@ -42,12 +46,14 @@ class Decoder:
     @property
     def inside_frame(self) -> bool:
         """Whether the bytes so far end inside a frame."""
-        return self._large is not None or self._header is not None or self._end > self._start
+        return self._large is not None or self._header is not None or self._skip > 0 or self._end > self._start
 
     def get_buffer(self) -> memoryview:
         """Where the next bytes belong; never empty."""
         if self._large is not None:
             return self._large.missing[0]
+        if self._skip:
+            return self._view[: self._skip]
         if self._start:
             rest = self._end - self._start
             self._view[:rest] = self._view[self._start : self._end]
@@ -65,6 +71,9 @@ class Decoder:
                 frame, self._large = self._large.frame(), None
                 yield frame
             return
+        if self._skip:
+            self._skip -= count
+            return
         self._end += count
         while (header := self._header or self._next_header()) is not None:
             size = header.body + header.payload
@@ -74,9 +83,13 @@ class Decoder:
             yield self._cut(header)
 
     def _wait_for(self, header: Header, size: int) -> None:
-        """Remember a frame that has not all arrived; take memory for it if scratch is too small."""
+        """Remember a frame that has not all arrived; if scratch is too small, take memory for it or skip it."""
         if size <= SCRATCH:
             self._header = header
+            return
+        if header.kind[0] != CONTROL and not self.wants(header):
+            self._skip = size - (self._end - self._start)
+            self._start = self._end = 0
             return
         payload = self._allocate(header.payload) if header.payload else memoryview(b"")
         self._large = _Large(header, payload, self._view[self._start : self._end])

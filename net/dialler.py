@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import TypeAlias
 
 from net.clock import now_ns
 from net.errors import NANOSECONDS, ConnectFailed, PeerError, Refused, describe_os_error, host_port
-from net.outbound import Failure, Outbound
+from net.liveness import SILENT_AFTER
+from net.outbound import Failure, Occupied, Outbound
 from net.session import Hub, TcpChannel
 from net.tls import Tls
 from net.tls_layer import TlsLayer
@@ -16,6 +18,7 @@ from net.tls_layer import TlsLayer
 Addresses: TypeAlias = MutableMapping[str, tuple[str, int]]
 """Host and port of every player that listens. For port 0 the system chooses; `listen` writes its choice."""
 
+_CLOSED = "the network is closed"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds between attempts to connect
 
 
@@ -30,7 +33,10 @@ class Dialler:
         self._attempts: dict[str, asyncio.Task[Outbound | Failure]] = {}
 
     async def open(self, channel: TcpChannel, deadline_ns: int | None) -> None:
-        """Open `channel` at the other end. ConnectFailed at the deadline; Refused when trying again is no use."""
+        """Open `channel` at the other end. ConnectFailed at the deadline; Refused when trying again is no use.
+
+        Where the pair has a channel already, that is when a lost one would have been missed, or the deadline.
+        """
         await self._insist(channel.remote, lambda: self._open(channel), deadline_ns)
 
     async def learn(self, remote: str, deadline_ns: int | None) -> None:
@@ -47,22 +53,29 @@ class Dialler:
     ) -> None:
         """Repeat what may fail until it does not, or finally does, or the deadline."""
         started_ns = now_ns()
-        reason = "no answer"
+        patience_ns = SILENT_AFTER * self._hub.options.keepalive_ns
+        occupied_ns: int | None = None
+        failure: Failure = "no answer"
         try:
             async with asyncio.timeout(None if deadline_ns is None else (deadline_ns - started_ns) / NANOSECONDS):
                 for pause in _pauses():
                     if self._hub.closed:
-                        raise PeerError(remote, "the network is closed")
-                    failure = await attempt()
-                    if failure is None:
+                        raise PeerError(remote, _CLOSED)
+                    outcome = await attempt()
+                    if outcome is None:
                         return
-                    if isinstance(failure, Refused):
+                    failure = outcome
+                    if isinstance(failure, Occupied) and occupied_ns is None:
+                        occupied_ns = now_ns()
+                    may_pass = isinstance(failure, Occupied) and now_ns() - (occupied_ns or 0) < patience_ns
+                    if isinstance(failure, Refused) and not may_pass:
                         raise failure
-                    reason = failure
                     await asyncio.sleep(pause)
         except TimeoutError:
+            if isinstance(failure, Refused):
+                raise failure from None
             where = host_port(*self._addresses[remote]) if remote in self._addresses else ""
-            raise ConnectFailed(remote, where, now_ns() - started_ns, reason) from None
+            raise ConnectFailed(remote, where, now_ns() - started_ns, failure) from None
 
     async def _open(self, channel: TcpChannel) -> Failure | None:
         """Open `channel` over the connection to its remote player, which is made if there is none."""
@@ -91,15 +104,34 @@ class Dialler:
         return attempt
 
     async def _connect(self, remote: str) -> Outbound | Failure:
+        """Try every address that the host name stands for: each has an equal share of the time that is left."""
         host, port = self._addresses.get(remote, ("", 0))
         if not port:
             return "it has no address yet"
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._hub.options.hello_ns / NANOSECONDS
+        try:
+            async with asyncio.timeout_at(until):
+                hosts = await _resolve(host, port)
+        except OSError as error:
+            return describe_os_error(error)
+        except asyncio.CancelledError:
+            return _CLOSED
+        reached: Outbound | Failure = _CLOSED
+        for nth, each in enumerate(hosts):
+            reached = await self._reach(remote, each, port, (until - loop.time()) / (len(hosts) - nth))
+            if not isinstance(reached, str) or reached == _CLOSED:
+                break
+        return reached
+
+    async def _reach(self, remote: str, host: str, port: int, seconds: float) -> Outbound | Failure:
+        """Connect to `remote` at one address, and be welcomed."""
         session = Outbound(self._hub, remote)
         protocol = session if self._context is None else TlsLayer(self._context, session, server_side=False)
         transport: asyncio.Transport | None = None
         failure: Failure | None
         try:
-            async with asyncio.timeout(self._hub.options.hello_ns / NANOSECONDS):
+            async with asyncio.timeout(seconds):
                 transport, _ = await asyncio.get_running_loop().create_connection(lambda: protocol, host, port)
                 failure = await session.greeting
         except TimeoutError as error:
@@ -107,12 +139,19 @@ class Dialler:
         except OSError as error:
             failure = describe_os_error(error)
         except asyncio.CancelledError:  # by close: those who wait for this attempt are told, not cancelled
-            failure = "the network is closed"
+            failure = _CLOSED
         if failure is None:
             self._made[remote] = session
             return session
         _give_up(session, transport, failure)
         return failure
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    """The addresses that `host` stands for, as text that needs no resolver, with the zone of those that have one."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    return list(dict.fromkeys(socket.getnameinfo(address, numeric)[0] for *_, address in found))
 
 
 def _give_up(session: Outbound, transport: asyncio.Transport | None, failure: Failure) -> None:

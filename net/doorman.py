@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from net.channel import Accept
 from net.clock import now_ns
-from net.errors import FrameError, Refusal, describe_os_error, host_port
+from net.errors import FrameError, NetError, Refusal, describe_os_error, host_port
 from net.session import Hub
 from net.sources import Sources
 from net.tls import Tls
@@ -46,12 +46,14 @@ class Doorman:
         self._sources = Sources(hub.options.source_burst, hub.options.source_per_second)
         self._doors: dict[str, _Door] = {}
         self._rests: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._opening: dict[str, object] = {}
+        """By player, whose door will be open when the resolver has answered; no two values are the same."""
         self._taken: dict[str, tuple[socket.socket, ...]] = {}
         """By player, sockets that have its address and do not listen yet."""
 
     def listens(self, player: str) -> bool:
-        """Whether this player's door is open."""
-        return player in self._doors
+        """Whether this player's door is open, or about to be."""
+        return player in self._doors or player in self._opening
 
     def take(self, player: str, host: str, port: int) -> None:
         """Have the address of `player`, to whom nobody can connect yet. OSError when it cannot be had.
@@ -68,12 +70,11 @@ class Doorman:
         self._taken.clear()
 
     async def open(self, player: str, accept: Accept, host: str, port: int) -> int:
-        """Let others connect to `player`, and return the port. OSError when the address cannot be had."""
-        bound = self._taken.pop(player, None)
-        if bound is None:
-            loop = asyncio.get_running_loop()
-            found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            bound = _bound(found, port)
+        """Let others connect to `player`, and return the port. OSError when the address cannot be had.
+
+        NetError when the door is closed before it is open.
+        """
+        bound = self._taken.pop(player, None) or _bound(await self._found(player, host, port), port)
         door = _Door(player, accept, _listening(bound))
         self._doors[player] = door
         for listener in door.listeners:
@@ -83,6 +84,8 @@ class Doorman:
 
     def close(self, player: str) -> None:
         """Let nobody connect to `player` any more; who has not been heard yet is sent away."""
+        if self._opening.pop(player, None) is not None:
+            return
         loop = asyncio.get_running_loop()
         for listener in self._doors.pop(player).listeners:
             loop.remove_reader(listener)
@@ -95,10 +98,24 @@ class Doorman:
 
     async def close_all(self) -> None:
         """Close every door; afterwards every connection is a session or closed."""
-        for player in list(self._doors):
+        for player in [*self._opening, *self._doors]:
             self.close(player)
         self.give_back()
         await asyncio.gather(*self._room.tasks)
+
+    async def _found(self, player: str, host: str, port: int) -> Iterable[_Found]:
+        """What the resolver says. NetError when the door is to stay closed meanwhile."""
+        opening = self._opening[player] = object()
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        finally:
+            withdrawn = self._opening.get(player) is not opening
+            if not withdrawn:
+                del self._opening[player]
+        if withdrawn:
+            raise NetError("the network is closed" if self._hub.closed else f"{player} is to listen no more")
+        return found
 
     def _watch(self, door: _Door, listener: socket.socket) -> None:
         self._rests.pop(listener, None)

@@ -7,13 +7,14 @@ from abc import ABC, abstractmethod
 
 from net.channel import Accept
 from net.errors import FrameError, Refusal
-from net.frames import Everyone, Frame, Gate, pack_frame
+from net.frames import Everyone, Frame, Gate, Header, pack_frame
 from net.hello import (
     BYE,
     ENDS,
     HELLO,
     OPEN,
     OPENED,
+    PING,
     TO_LISTENER,
     WELCOME,
     Hello,
@@ -32,11 +33,18 @@ STRANGER = "stranger"  # whom we address while nobody has said a name that we be
 
 
 class Threshold(ABC):
-    """Where an accepted connection stands until it is let in; it has the clock and the count of those who wait."""
+    """Where an accepted connection stands until it is let in; it has the clock and the count of those who wait.
+
+    Afterwards it has the count of the channels that are opened.
+    """
 
     @abstractmethod
     def let_in(self) -> None:
         """The hello was found right."""
+
+    @abstractmethod
+    def may_open(self, player: str) -> bool:
+        """Whether `player`, which is about to open a channel, does not do so too often."""
 
     @abstractmethod
     def refused(self) -> None:
@@ -56,21 +64,23 @@ class Inbound(Session):
         self._accept = accept
         self._early: dict[str, Frame] = {}
         """By player, what would open a channel to a player that does not listen at present."""
+        self._came: set[str] = set()
+        """Players that have opened a channel here, or wanted to."""
         self._threshold = threshold
         self._address = address
         self._addressee = STRANGER
         self.handlers |= {HELLO: self._on_hello, OPEN: self._on_open}
+        self.decoder.wants = self._wants
 
     def pause(self) -> None:
         """The player listens no more: who opens a channel waits."""
         self._accept = None
 
     def resume(self, accept: Accept) -> None:
-        """The player listens again."""
+        """The player listens again: who waits has its channel opened."""
         self._accept = accept
-        early, self._early = self._early, {}
-        for frame in early.values():
-            self._on_open(frame)
+        while self._early and self._accept is not None:
+            self._open(self._early.pop(next(iter(self._early))), self._accept)
 
     def carried(self, frame: Frame) -> str:
         """The sender."""
@@ -110,6 +120,11 @@ class Inbound(Session):
         self._threshold.refused()
         super().refuse(error)
 
+    def ended(self, reason: str) -> None:
+        """See `Session`; who waits for a channel waits no more."""
+        self._early.clear()
+        super().ended(reason)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
         super().connection_lost(exc)
@@ -139,6 +154,7 @@ class Inbound(Session):
         if objection is not None:
             raise FrameError(Refusal.NOT_ADMITTED, objection)
         self._threshold.let_in()
+        self._end_former(frame.sender)
         self.lingers = True
         self._addressee = frame.sender
         limits = self.hub.limits | TO_LISTENER if hello.run else ENDS
@@ -153,14 +169,44 @@ class Inbound(Session):
         if names is not None and other is not None:
             raise FrameError(Refusal.WRONG_NAME, f"{name_certified(names)}, not for {other}")
 
+    def _end_former(self, sender: str) -> None:
+        """End older connections with a hello from `sender` over which nobody talks.
+
+        An honest process has one connection to us: it has lost the others, or closed them. Without this, one
+        player could have all the connections that there may be.
+        """
+        for other in list(self.hub.sessions):
+            if isinstance(other, Inbound) and other.player == self.player and other._is_idle_and_of(sender):
+                other.cut("replaced by a newer connection")
+
+    def _is_idle_and_of(self, sender: str) -> bool:
+        """Whether it was let in for this player's hello and carries no channel."""
+        return self._addressee == sender and self.lingers and not self.channels
+
+    def _wants(self, header: Header) -> bool:
+        """Whether there is a channel for a large frame: if not any more, it was on its way when that was closed."""
+        if header.sender not in self._came:
+            raise FrameError(Refusal.UNKNOWN_SENDER, f"{header.sender} has opened no channel on this connection")
+        return header.sender in self.channels
+
     def _on_open(self, frame: Frame) -> None:
-        (number,) = parse_fields(frame.body, int)
+        parse_fields(frame.body, int)
         player = frame.sender
+        if player in self.channels or player in self._early:
+            raise FrameError(Refusal.BAD_CONTROL, f"{player} opened its channel twice")
+        if not self._threshold.may_open(player):
+            limits = f"{self.options.opening_burst} at once and {self.options.openings_per_second} a second"
+            raise FrameError(Refusal.TOO_FAST, f"{player} opens more channels than {limits}")
+        self._came.add(player)
         if self._accept is None:
             self._early[player] = frame
-            return
-        if player in self.channels:
-            raise FrameError(Refusal.BAD_CONTROL, f"{player} opened its channel twice")
+        else:
+            self._open(frame, self._accept)
+
+    def _open(self, frame: Frame, accept: Accept) -> None:
+        """Open the channel that `frame` asks for, if the pair has no other."""
+        (number,) = parse_fields(frame.body, int)
+        player = frame.sender
         if not self._make_room(player):
             error = FrameError(Refusal.ALREADY_CONNECTED, f"{player} is already connected")
             self.note_refusal(error)
@@ -169,19 +215,23 @@ class Inbound(Session):
         channel = TcpChannel(self.hub, self.player, player)
         channel.join(self, player, number)
         self.say(player, OPENED, pack([number]))
-        channel.sink = self._accept(channel)
+        channel.sink = accept(channel)
 
     def _make_room(self, player: str) -> bool:
         """Whether `player` may open a channel: it has none, or one over a connection that seems dead.
 
         A living channel is never replaced, or whoever learnt a name could push its owner out. A connection
         that has missed its keep-alive is: its owner may have lost it without our hearing of it, and comes
-        back.
+        back. It may also have been lost a moment ago: then the ping, which nobody answers, brings a reset from
+        the owner's system, and the owner's next attempt finds the channel gone.
         """
         old = self.hub.channels.get((self.player, player))
         if old is None:
             return True
-        if old.session is None or not old.session.is_doubtful():
+        if old.session is None:
+            return False
+        if not old.session.is_doubtful():
+            old.session.control(PING)
             return False
         old.session.cut("replaced by a newer connection")
         return True

@@ -60,7 +60,7 @@ class Liveness:
             self._heard_ns = now_ns
         if counts.given != before.given:
             self._spoke_ns = now_ns
-        if counts.taken != before.taken or not before.waiting:
+        if counts.taken > before.taken or not before.waiting:  # less is taken where TLS adds to what waits
             self._took_ns = now_ns
         if now_ns - self._heard_ns >= SILENT_AFTER * self._keepalive_ns:
             return Sign.SILENT

@@ -38,6 +38,12 @@ class TcpOptions:
     source_per_second: int = 64
     """And how many every second after that."""
 
+    opening_burst: int = 64
+    """Channels that one player may open to another at once, over whichever connections."""
+
+    openings_per_second: int = 8
+    """And how many every second after that."""
+
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if getattr(self, name) < 1:

@@ -29,7 +29,14 @@ from net.tls import certified, name_certified
 from net.tls_words import final
 
 Failure: TypeAlias = str | Refused
-"""A reason that may pass, so that trying again makes sense, or a refusal, which is final."""
+"""A reason that may pass, so that trying again makes sense, or a refusal, which is final unless it is `Occupied`."""
+
+
+class Occupied(Refused):
+    """The listener has a channel of this pair already: somebody else's, or one that we lost and it has not missed.
+
+    In the second case it will miss it before long, so trying again helps for a while.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class Outbound(Session):
         self._openings: dict[str, _Opening] = {}
         self.greeting: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
         self.handlers |= {WELCOME: self._on_welcome, OPENED: self._on_opened}
+        self.decoder.wants = lambda header: header.receiver in self.channels
 
     async def open(self, channel: TcpChannel) -> Failure | None:
         """Open `channel` for its local player. It may carry frames before this returns None."""
@@ -122,12 +130,12 @@ class Outbound(Session):
         self.finish(f"refused: {reason}")
 
     def on_bye(self, frame: Frame) -> None:
-        """See `Session`; for a channel that was not opened yet, it is a refusal."""
+        """See `Session`; for a channel that was not opened yet, it says that the pair has one."""
         number, reason = parse_fields(frame.body, int, str)
         opening = self._openings.get(frame.receiver)
         if opening is not None and opening.number == number:
             del self._openings[frame.receiver]
-            _answer(opening.answer, Refused(self._remote, reason))
+            _answer(opening.answer, Occupied(self._remote, reason))
         super().on_bye(frame)
         self._finish_if_idle()
 
@@ -143,6 +151,8 @@ class Outbound(Session):
         _answer(self.greeting, None)
         if self._asks_run:  # which the listener gives no other answer to
             self.finish("the run is learnt")
+        else:  # who dialled may have given up meanwhile
+            self.set_deadline(self.options.hello_ns, self._finish_if_idle)
 
     def _on_opened(self, frame: Frame) -> None:
         (number,) = parse_fields(frame.body, int)

@@ -128,8 +128,7 @@ class TcpNetwork(Network):
         if (local, remote) in self._hub.channels:
             raise Refused(remote, f"{local} is already connected")
         self._hub.require_run()
-        channel = TcpChannel(self._hub, local, remote)
-        channel.sink = sink
+        channel = _Dialled(self._hub, local, remote, sink)
         try:
             await self._dialler.open(channel, deadline_ns)
         except BaseException:
@@ -166,3 +165,27 @@ class TcpNetwork(Network):
     def _inbound(self, player: str) -> list[Inbound]:
         """The connections to a player that listens here; other players may open their channels over them."""
         return [each for each in self._hub.sessions if isinstance(each, Inbound) and each.player == player]
+
+
+class _Dialled(TcpChannel):
+    """A channel that we dialled, and its own sink on behalf of `sink`.
+
+    Its end is told in a turn of the loop of its own. It may arrive together with the answer that opens the
+    channel; whoever dialled goes on in a turn that was asked for before, so it has the channel by then.
+    """
+
+    __slots__ = ("_sink", "deliver")
+
+    def __init__(self, hub: Hub, local: str, remote: str, sink: Sink) -> None:
+        super().__init__(hub, local, remote)
+        self._sink = sink
+        self.deliver = sink.deliver  # so that a frame costs nothing more
+        self.sink = self
+
+    def gone(self, peer: str, reason: str) -> None:
+        """See `Sink`."""
+        asyncio.get_running_loop().call_soon(self._tell, peer, reason)
+
+    def _tell(self, peer: str, reason: str) -> None:
+        if not self._closed:
+            self._sink.gone(peer, reason)

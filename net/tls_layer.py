@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from contextlib import suppress
 from typing import Any, cast
 
 from net.session import Session
 
-_received = memoryview(bytearray(256 * 1024))  # one for all: it is emptied in the same call that says it is filled
 _DISCARD_AT_MOST = 1 << 20
+_ANSWERS_AT_MOST = 64 * 1024
+
+
+class _Shared(threading.local):
+    """What all connections of a thread receive into: it is emptied in the same call that says it is filled."""
+
+    def __init__(self) -> None:
+        self.received = memoryview(bytearray(256 * 1024))
+
+
+_shared = _Shared()
 
 
 class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
@@ -35,7 +46,10 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         self._said_bye = False
         self._wrote_eof = False
         self._discarded = 0
-        self._error: ssl.SSLError | None = None
+        self._paused = False
+        self._answered = 0
+        """Bytes of TLS's own that were added to those that wait: answers to what asks for one (RFC 8446, 4.6.3)."""
+        self._error: OSError | None = None
 
     # --- the protocol of the transport below
 
@@ -46,7 +60,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """See asyncio."""
-        return _received
+        return _shared.received
 
     def buffer_updated(self, nbytes: int) -> None:
         """See asyncio."""
@@ -55,7 +69,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
             if self._discarded > _DISCARD_AT_MOST:
                 self.abort()
             return
-        self._incoming.write(_received[:nbytes])
+        self._incoming.write(_shared.received[:nbytes])
         if not self._stands:
             self._shake_hands()
         if self._stands:
@@ -68,11 +82,14 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """See asyncio."""
+        self._paused = True
         if self._stands:
             self._session.pause_writing()
 
     def resume_writing(self) -> None:
         """See asyncio."""
+        self._paused = False
+        self._answered = 0
         if self._stands:
             self._session.resume_writing()
 
@@ -117,7 +134,9 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         """See asyncio."""
         self._say_bye()
         self._wrote_eof = True
-        self._raw.write_eof()
+        if not self._raw.is_closing():
+            with suppress(OSError):  # the other side has reset the connection, which we will read in a moment
+                self._raw.write_eof()
 
     def is_closing(self) -> bool:
         """See asyncio."""
@@ -142,8 +161,8 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         except ssl.SSLError as error:
             self._failed = True
             self._flush()
-            self._raw.write_eof()
             self._session.unsafe(error)
+            self.write_eof()
         else:
             self._stands = True
             self._flush()
@@ -164,10 +183,21 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         except ssl.SSLZeroReturnError:
             self._heard_bye()
         except ssl.SSLError as error:
-            self._error = error
             self._flush()
-            self.abort()
+            self._fail(error)
+        self._answer()
+
+    def _answer(self) -> None:
+        """Send what TLS itself has to say to what was read. A session that is paused has added nothing to it."""
+        if self._paused:
+            self._answered += self._outgoing.pending
+            if self._answered > _ANSWERS_AT_MOST:
+                self._fail(ConnectionAbortedError("it asks TLS for answers and takes none"))
         self._flush()
+
+    def _fail(self, error: OSError) -> None:
+        self._error = error
+        self.abort()
 
     def _heard_bye(self) -> None:
         self._session.eof_received()
@@ -182,5 +212,6 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
             self._flush()
 
     def _flush(self) -> None:
-        if self._outgoing.pending and not self._wrote_eof and not self._raw.is_closing():
-            self._raw.write(self._outgoing.read())
+        data = self._outgoing.read()
+        if data and not self._wrote_eof and not self._raw.is_closing():
+            self._raw.write(data)

@@ -13,11 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from net.channel import Accept
+from net.clock import now_ns
 from net.errors import NANOSECONDS, FrameError, Refusal, seconds
 from net.frames import MAGIC, Frame, pack_frame
 from net.hello import REFUSE, pack_reason
 from net.inbound import STRANGER, Inbound, Threshold
 from net.session import Hub
+from net.sources import Sources
 from net.tls_layer import TlsLayer
 
 _TLS = b"\x16\x03"  # a handshake record, RFC 8446 5.1
@@ -31,8 +33,13 @@ class Room:
     context: ssl.SSLContext | None
     waiting: dict[Visit, None] = field(default_factory=dict)
     inside: int = 0
+    openings: Sources = field(init=False)
+    """How often each player opens a channel."""
     tasks: dict[asyncio.Task[None], None] = field(default_factory=dict)
     """Sockets on their way to becoming transports."""
+
+    def __post_init__(self) -> None:
+        self.openings = Sources(self.hub.options.opening_burst, self.hub.options.openings_per_second)
 
     @property
     def is_full(self) -> bool:
@@ -78,6 +85,10 @@ class Visit(Threshold):
         del self._room.waiting[self]
         self._room.inside += 1
         self._inside = True
+
+    def may_open(self, player: str) -> bool:
+        """See `Threshold`."""
+        return self._room.openings.take(f"{self.player} {player}", now_ns())
 
     def refused(self) -> None:
         """See `Threshold`."""

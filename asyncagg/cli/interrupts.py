@@ -8,9 +8,12 @@ does not end by itself is interrupted a second time, anywhere, and then the proc
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -21,6 +24,8 @@ END_AFTER: Final = 1.6
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _noted: list[int] = []
+_writers: list[int] = []
+_wakers: list[Callable[[], None]] = []
 
 
 def watch() -> None:
@@ -28,6 +33,7 @@ def watch() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # written as a signal arrives, whatever Python is doing
+    _writers.append(writer)
     threading.Thread(target=_guard, args=(reader,), name="interrupts", daemon=True).start()
     for number in _SIGNALS:
         signal.signal(number, _note)
@@ -37,6 +43,7 @@ def release() -> None:
     """From now on signals interrupt, as KeyboardInterrupt; one that was noted does so here."""
     if not _watched():
         return
+    _mind_loops()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the one that asyncio's runner replaces by its own
     signal.signal(signal.SIGTERM, _terminate)
     if _noted:
@@ -91,6 +98,15 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
+def _mind_loops() -> None:
+    """Have loops leave signals to the guard, which wakes them."""
+    from asyncagg.engines import loops  # here: what is never released, as `--help`, has no loop and starts at once
+
+    if not _wakers:
+        loops.tell_of_signals(_writers[0])
+        _wakers.append(loops.wake)
+
+
 def _watched() -> bool:
     """Whether signals are ours to handle: a command called from Python leaves them to its caller."""
     return signal.getsignal(signal.SIGTERM) in (_note, _terminate)
@@ -98,8 +114,22 @@ def _watched() -> bool:
 
 def _guard(reader: int) -> None:
     number = os.read(reader, 1)[0]
-    patience = threading.Event()
-    patience.wait(AGAIN_AFTER)
+    _pass_on(reader, AGAIN_AFTER)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-    patience.wait(END_AFTER - AGAIN_AFTER)
+    _pass_on(reader, END_AFTER - AGAIN_AFTER)
     os._exit(128 + number)
+
+
+def _pass_on(reader: int, seconds: float) -> None:
+    """For so long, let the event loop know of every signal: of the one before, and of those that come."""
+    until = time.monotonic() + seconds
+    _wake()
+    while (left := until - time.monotonic()) > 0:
+        if select.select([reader], [], [], left)[0]:
+            os.read(reader, 1)
+            _wake()
+
+
+def _wake() -> None:
+    for wake in _wakers:
+        wake()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
-from support.cli import SMALL, scenario_file, start, strict_json
+from support.cli import ROOT, SMALL, scenario_file, start, strict_json
+
+from asyncagg.cli.interrupts import AGAIN_AFTER
 
 LIMIT = 2.0
 
@@ -34,6 +39,37 @@ class Model(asyncagg.ModelOwner):
 STUBBORN = SMALL.replace(
     'kind = "synthetic"\ndimension = 20', 'kind = "python"\nowner = "mine:Owner"\nmodel_owner = "mine:Model"'
 )
+
+
+ON_A_LOOP = """
+import asyncio, sys
+from asyncagg.cli import interrupts
+interrupts.watch()
+from asyncagg.engines import loops
+
+async def obliging():
+    print("working", flush=True)
+    await asyncio.Event().wait()
+
+async def stubborn():
+    while True:
+        try:
+            await obliging()
+        except asyncio.CancelledError:
+            pass
+
+factory, work = {"asyncio": None, "uvloop": loops.factory()}[sys.argv[1]], globals()[sys.argv[2]]
+try:
+    interrupts.release()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.sleep(0))
+        runner.run(work())
+except KeyboardInterrupt:
+    interrupts.note()
+finally:
+    interrupts.hold()
+interrupts.leave(interrupts.status())
+"""
 
 
 def interrupt(process, number=signal.SIGINT):
@@ -109,3 +145,24 @@ def test_impatience_changes_nothing(tmp_path):
     assert process.returncode == 130
     assert took < LIMIT
     interrupted(tmp_path)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("work", "limit"), [("obliging", AGAIN_AFTER), ("stubborn", LIMIT)])
+def test_whatever_the_loop_and_what_runs_on_it(loop, number, status, work, limit):
+    """Who can be cancelled is, at once; who does not end by that is ended."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ON_A_LOOP, loop, work],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == "working\n"
+    try:
+        _, stderr, took = interrupt(process, number)
+    finally:
+        process.kill()
+    assert (process.returncode, stderr) == (status, "")
+    assert took < limit

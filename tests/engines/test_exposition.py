@@ -93,6 +93,28 @@ async def test_a_request_that_stops_half_way_is_refused(exposition):
 
 
 @real
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+async def test_a_page_that_fails_is_told_there_in_a_word_and_here_once(method):
+    def page() -> Page:
+        raise ValueError("a detail of ours")
+
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    exposition = Exposition("127.0.0.1", 0, PAGES | {"/broken": page}, QUICK)
+    exposition.start()
+    for _ in range(3):
+        answer = await say(exposition, method + b" /broken HTTP/1.1\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+        assert b"detail" not in answer
+        assert answer.endswith(b"\r\n\r\n" if method == b"HEAD" else b"\r\n\r\nInternal Server Error\n")
+    assert await status(exposition, b"GET /metrics HTTP/1.1\r\n\r\n") == 200
+    await exposition.close()
+    (context,) = told
+    assert context["message"] == "the page /broken cannot be made"
+    assert str(context["exception"]) == "a detail of ours"
+
+
+@real
 async def test_idle_connections_are_cut_and_nobody_else_waits_for_them(exposition):
     port = int(exposition.where.rpartition(":")[2])
     idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * QUICK.connections)]

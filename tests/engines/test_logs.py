@@ -14,7 +14,7 @@ from support.tap import Tap
 
 from asyncagg.engines.swarm.watch import Watch
 from asyncagg.engines.watch.health import health
-from asyncagg.engines.watch.logs import LONGEST, REFUSALS, WINDOW, Log
+from asyncagg.engines.watch.logs import COMINGS, LONG_WINDOW, LONGEST, PAIRS, REFUSALS, WINDOW, Log, _Limit
 from asyncagg.engines.watch.observation import Observation
 from asyncagg.engines.watch.observer import View
 from asyncagg.runs.result import RoundResult
@@ -153,6 +153,41 @@ def test_strangers_cannot_fill_a_disk():
     clock.now -= timedelta(days=1)  # somebody set the clock back
     written.refused("10.0.0.1:1", "garbage: no frame")
     assert len(lines(stream)) == REFUSALS + 3
+
+
+def test_who_comes_and_goes_all_the_time_cannot_fill_a_disk_either():
+    written, stream, clock = log()
+    for _ in range(1000):
+        written.joined("compute-node-0", "data-owner-1")
+        written.gone("compute-node-0", "data-owner-1", "closed")
+    written.gone("compute-node-0", "data-owner-2", "connection lost")
+    written.joined("compute-node-1", "data-owner-1")
+    told = lines(stream)
+    assert [each["event"] for each in told[:COMINGS]] == ["joined", "gone"] * (COMINGS // 2)
+    pairs = [(each["player"], each["peer"]) for each in told[COMINGS:]]
+    assert pairs == [("compute-node-0", "data-owner-2"), ("compute-node-1", "data-owner-1")]
+    clock.now += LONG_WINDOW
+    written.joined("compute-node-0", "data-owner-1")
+    *_, left_out, joined = lines(stream)
+    assert len(lines(stream)) == COMINGS + 4
+    assert left_out["detail"] == f"{2000 - COMINGS} more came or went and are not listed"
+    assert (joined["event"], joined["peer"]) == ("joined", "data-owner-1")
+
+
+def test_a_large_fleet_that_comes_at_once_is_listed_whole():
+    written, stream, _ = log("text")
+    for number in range(10_000):
+        written.joined("compute-node-0", f"data-owner-{number}")
+    assert stream.getvalue().count("\n") == 10_000 < PAIRS
+
+
+def test_no_more_players_are_counted_than_there_is_memory_for():
+    limit = _Limit(WINDOW, lines=2, subjects=3)
+    assert limit.turn(NOW) == 0
+    assert [limit.admits(name) for name in "abcdabca"] == [True] * 3 + [False] + [True] * 3 + [False]
+    assert limit.turn(NOW) == 0
+    assert limit.turn(NOW + WINDOW) == 2
+    assert limit.admits("d")
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left on device"), ValueError("closed")])

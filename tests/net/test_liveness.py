@@ -49,6 +49,13 @@ def test_only_waiting_counts_as_a_stall() -> None:
     assert waiting == (100_400, Sign.STALLED)
 
 
+def test_what_tls_adds_to_what_waits_is_not_taken() -> None:
+    """A peer that takes nothing, and has TLS answer it all the time: less and less seems to be taken."""
+    life = Liveness(0, keepalive_ns=400, stall_ns=1200)
+    growing = first(life, 0, lambda now: Counts(received=now, given=now, taken=-now, waiting=2 * now + 1))
+    assert growing == (1200, Sign.STALLED)
+
+
 def test_a_peer_is_doubtful_before_it_is_cut() -> None:
     life = Liveness(0, keepalive_ns=100, stall_ns=400)
     for now in range(25, 225, 25):

@@ -246,7 +246,7 @@ async def test_a_name_that_another_process_has_is_refused() -> None:
     async with (
         network("node-0", addresses=addresses) as listening,
         network("owner-0", addresses=addresses) as first,
-        network("owner-0", addresses=addresses) as second,
+        network("owner-0", addresses=addresses, options=TcpOptions(keepalive_ns=20 * MILLISECOND)) as second,
     ):
         listener = Listener()
         await listening.listen("node-0", listener.accept)

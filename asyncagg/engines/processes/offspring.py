@@ -133,7 +133,7 @@ class Offspring:
         if self._silent_ns is not None:
             return f"was ended after {self._silent_ns / 1e9:g} s without an answer"
         if status < 0:
-            return f"was ended by {signal.Signals(-status).name}"
+            return f"was ended by {_signal_name(-status)}"
         return f"ended with status {status}{self._last_words() if status else ''}"
 
     def _last_words(self) -> str:
@@ -153,6 +153,13 @@ async def _answers(control: Control, limit_ns: int) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # between the first and the last real-time signal they have no names
+        return f"signal {number}"
 
 
 def place_name(players: Sequence[Player]) -> str:

@@ -73,6 +73,7 @@ class Exposition:
             raise ListenFailed("the metrics endpoint", host_port(host, port), describe_os_error(error)) from None
         self._accepting: asyncio.Task[None] | None = None
         self._answering: dict[asyncio.Task[None], None] = {}
+        self._broken: set[str] = set()
 
     @property
     def where(self) -> str:
@@ -121,8 +122,19 @@ class Exposition:
             if page is None:
                 raise BadRequest(HTTPStatus.NOT_FOUND)
         except BadRequest as bad:
-            return _response(Page("text/plain; charset=utf-8", f"{bad.status.phrase}\n".encode(), bad.status))
-        return _response(page(), whole=method == "GET")
+            return _response(_apology(bad.status))
+        return _response(self._made(path, page), whole=method == "GET")
+
+    def _made(self, path: str, page: Callable[[], Page]) -> Page:
+        """The page, or that there is none: a mistake of ours, which is told here, once, and not to who asks."""
+        try:
+            return page()
+        except Exception as error:
+            if path not in self._broken:
+                self._broken.add(path)
+                context = {"message": f"the page {path} cannot be made", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+            return _apology(HTTPStatus.INTERNAL_SERVER_ERROR)
 
     async def _request(self, connection: socket.socket) -> bytes:
         """Everything up to the empty line."""
@@ -160,6 +172,10 @@ def _parse(request: bytes) -> tuple[str, str]:
     if method not in ("GET", "HEAD"):
         raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED)
     return method, target.partition("?")[0]
+
+
+def _apology(status: HTTPStatus) -> Page:
+    return Page("text/plain; charset=utf-8", f"{status.phrase}\n".encode(), status)
 
 
 def _response(page: Page, whole: bool = True) -> bytes:

@@ -25,6 +25,11 @@ LONGEST: Final = 500
 REFUSALS: Final = 20
 """Lines about refusals in a `WINDOW`; others are counted, and told of in the next."""
 WINDOW: Final = timedelta(seconds=10)
+COMINGS: Final = 20
+"""Lines about one player's coming to another and going, in a `LONG_WINDOW`: all of a fleet may come at once."""
+PAIRS: Final = 100_000
+"""Of players whose lines are counted; more of them have no lines in that window."""
+LONG_WINDOW: Final = timedelta(minutes=10)
 
 _LEVELS: Final[Mapping[Event, Level]] = {"phase": "info", "drop": "warning", "fault": "warning", "abort": "warning"}
 _OUTCOMES: Final[Mapping[str, Level]] = {"ok": "info", "skipped": "warning", "failed": "error"}
@@ -33,6 +38,33 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/+-]+")
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class _Limit:
+    """At most so many `lines` about each of so many `subjects` in a window of time; the rest is counted."""
+
+    def __init__(self, window: timedelta, lines: int, subjects: int = 1) -> None:
+        self._window, self._lines, self._subjects = window, lines, subjects
+        self._began = datetime.min.replace(tzinfo=UTC)
+        self._said: dict[tuple[str, ...], int] = {}
+        self._unsaid = 0
+
+    def turn(self, now: datetime) -> int:
+        """How many lines were left out of the last window, said once: when `now` is in another one."""
+        if timedelta() <= now - self._began < self._window:
+            return 0
+        unsaid, self._unsaid, self._began = self._unsaid, 0, now
+        self._said.clear()
+        return unsaid
+
+    def admits(self, *subject: str) -> bool:
+        """Whether there may be one more line about this subject."""
+        said = self._said.get(subject, 0)
+        if said >= self._lines or (not said and len(self._said) >= self._subjects):
+            self._unsaid += 1
+            return False
+        self._said[subject] = said + 1
+        return True
 
 
 class Log(Observer):
@@ -49,8 +81,8 @@ class Log(Observer):
         self._name = name
         self._clock = clock
         self._works = True
-        self._window = datetime.min.replace(tzinfo=UTC)
-        self._refusals = 0
+        self._refusals = _Limit(WINDOW, REFUSALS)
+        self._comings = _Limit(LONG_WINDOW, COMINGS, PAIRS)
 
     def record(self, record: Record) -> None:
         """See `Observer`."""
@@ -92,11 +124,11 @@ class Log(Observer):
 
     def joined(self, local: str, remote: str) -> None:
         """See `Observer`."""
-        self._write("info", local, "joined", peer=remote)
+        self._coming("info", local, "joined", remote)
 
     def gone(self, local: str, remote: str, reason: str) -> None:
         """See `Observer`."""
-        self._write("info" if reason.startswith("closed") else "warning", local, "gone", peer=remote, detail=reason)
+        self._coming("info" if reason.startswith("closed") else "warning", local, "gone", remote, reason)
 
     def turned(self, status: Status, detail: str = "") -> None:
         """See `Observer`."""
@@ -111,14 +143,17 @@ class Log(Observer):
 
     def _refusal(self, player: str, **about: Any) -> None:
         """Strangers can cause as many as they like."""
-        now = self._clock()
-        if not timedelta() <= now - self._window < WINDOW:
-            unsaid, self._refusals, self._window = self._refusals - REFUSALS, 0, now
-            if unsaid > 0:
-                self._write("warning", self._name, "refuse", detail=f"{unsaid} more were refused and are not listed")
-        self._refusals += 1
-        if self._refusals <= REFUSALS:
+        if unsaid := self._refusals.turn(self._clock()):
+            self._write("warning", self._name, "refuse", detail=f"{unsaid} more were refused and are not listed")
+        if self._refusals.admits():
             self._write("warning", player, "refuse", **about)
+
+    def _coming(self, level: Level, local: str, event: str, remote: str, detail: str = "") -> None:
+        """Players who were let in can come and go as often as they like."""
+        if unsaid := self._comings.turn(self._clock()):
+            self._write("warning", self._name, "gone", detail=f"{unsaid} more came or went and are not listed")
+        if self._comings.admits(local, remote):
+            self._write(level, local, event, peer=remote, detail=detail)
 
     def _write(self, level: Level, player: str, event: str, **about: Any) -> None:
         time = self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
