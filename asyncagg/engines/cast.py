@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -254,7 +254,9 @@ class Cast:
         if not state:
             desk.forget()
             if isinstance(desk, DataOwnerPlayer):
-                desk.begin_with(self._part(index_of(player)))
+                part = self._part(index_of(player))
+                in_memory = self.world.ledgers is None  # which stands for a file: that outlives a process
+                desk.begin_with(replace(part, store=desk.store) if in_memory else part)
         self.company.start(player, self._again(desk))
         return True
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from asyncagg.engines.attendance import Attendance, timetable
 from asyncagg.protocols.terms import MODEL_OWNER, PHASES, Label, Phase, Player
@@ -41,6 +41,10 @@ class _Cut:
     kind: str
     players: tuple[str, ...]
     peers: tuple[str, ...] | None
+
+
+_Lasting: TypeAlias = _Cut | tuple[str, str]
+"""What may end by itself: a cut, or a kind of fault and the player that it has struck."""
 
 
 def channel_faults(scenario: Scenario) -> ChannelFaults | None:
@@ -74,9 +78,14 @@ class Director:
         self._start_ns = 0
         self._label, self._phase = BEFORE, PHASES[0]
         self._done: dict[tuple[int, int], None] = {}
-        self._cuts: dict[_Cut, None] = {}
+        self._cuts: dict[_Cut, int | None] = {}
+        """What is in force → when it ends by itself, in ns since the start of the run; None: it does not."""
+        self._crashed: dict[Player, int | None] = {}
+        """Who has stopped → when it comes back by itself, as for cuts."""
         self._timers: list[asyncio.TimerHandle] = []
-        self._crashed: dict[Player, None] = {}
+        """Of what happens at a time that the scenario gives."""
+        self._ends: dict[_Lasting, asyncio.TimerHandle] = {}
+        """Of what ends by itself."""
         self._away: dict[Player, bool] = {}
         """Owners that are not there at present, and whether they keep what they had in memory."""
         self._attendance = Attendance(timetable(scenario), self._goes, self._comes)
@@ -86,7 +95,7 @@ class Director:
         self._start_ns = start_ns
         for number, fault in enumerate(self._scenario.faults):
             if isinstance(fault, faults.Event) and fault.at_ns is not None:
-                self._later(fault.at_ns, self._act, number, None)
+                self._timers.append(call_at_ns(start_ns + fault.at_ns, self._act, number, None))
         self._attendance.begin(start_ns)
 
     def phase_began(self, label: Label, phase: Phase) -> None:
@@ -101,7 +110,7 @@ class Director:
 
     def end(self) -> None:
         """The run is over: nothing more happens."""
-        for timer in self._timers:
+        for timer in (*self._timers, *self._ends.values()):
             timer.cancel()
         self._attendance.end()
 
@@ -136,24 +145,33 @@ class Director:
                 self._cut(channels, _Cut(fault.kind, players, fault.peers), fault.lasts_ns)
 
     def _crash(self, players: tuple[str, ...], lasts_ns: int | None) -> None:
-        struck = tuple(Player(name) for name in players if self._stage.crash(Player(name)))
-        for player in struck:
-            self._crashed[player] = None
-            self._write(player, "crash")
-        if lasts_ns is not None:
-            back = tuple(player for player in struck if player != MODEL_OWNER)
-            self._later(self._now() + lasts_ns, self._restart, back, True)
+        end_ns = self._after(lasts_ns)
+        for name in players:
+            player = Player(name)
+            if self._stage.crash(player):
+                self._crashed[player] = end_ns
+                self._write(player, "crash")
+            elif player in self._crashed:
+                self._crashed[player] = _later(self._crashed[player], end_ns)
+            else:
+                continue
+            self._end_at(("crash", player), self._crashed[player], self._restart, (player,), True)
 
     def _restart(self, players: tuple[str, ...], state: bool) -> None:
         for name in players:
             player = Player(name)
             if player in self._away:  # it does not come before its time
                 if player in self._crashed:
-                    del self._crashed[player]
                     self._away[player] = state
+                    self._has_ended(player)
             elif player != MODEL_OWNER and self._stage.restart(player, state):
-                self._crashed.pop(player, None)
+                self._has_ended(player)
                 self._write(player, "restart" if state else "restart without state")
+
+    def _has_ended(self, player: Player) -> None:
+        """A crash is over: a later one ends at its own time."""
+        self._crashed.pop(player, None)
+        self._never_end(("crash", player))
 
     def _goes(self, owner: Player) -> None:
         self._away[owner] = True
@@ -166,31 +184,33 @@ class Director:
             self._write(owner, "back" if state else "back without state")
 
     def _slow(self, channels: ChannelFaults, player: str, fault: faults.Slow) -> None:
+        """The newest says how slow the player is, and until when."""
         self._note(player, channels.slow(player, fault.factor, fault.delay_ns))
-        if fault.lasts_ns is not None:
-            self._later(self._now() + fault.lasts_ns, self._as_usual, channels, player)
+        self._end_at(("slow", player), self._after(fault.lasts_ns), self._as_usual, channels, player)
 
     def _as_usual(self, channels: ChannelFaults, player: str) -> None:
         self._note(player, channels.slow(player))
 
     def _cut(self, channels: ChannelFaults, cut: _Cut, lasts_ns: int | None) -> None:
+        """One that is in force already stays so until the later end of the two."""
+        end_ns = self._after(lasts_ns)
         if cut in self._cuts:
-            return
-        self._cuts[cut] = None
-        begin = channels.partition if cut.kind == "partition" else channels.hold
-        self._note("", begin(cut.players, cut.peers))
-        if lasts_ns is not None:
-            self._later(self._now() + lasts_ns, self._end_cut, channels, cut)
+            self._cuts[cut] = _later(self._cuts[cut], end_ns)
+        else:
+            self._cuts[cut] = end_ns
+            begin = channels.partition if cut.kind == "partition" else channels.hold
+            self._note("", begin(cut.players, cut.peers))
+        self._end_at(cut, self._cuts[cut], self._end_cut, channels, cut)
 
     def _mend(self, channels: ChannelFaults, kind: str) -> None:
         for cut in [cut for cut in self._cuts if cut.kind == kind]:
             self._end_cut(channels, cut)
 
     def _end_cut(self, channels: ChannelFaults, cut: _Cut) -> None:
-        if cut in self._cuts:
-            del self._cuts[cut]
-            end = channels.heal if cut.kind == "partition" else channels.release
-            self._note("", end(cut.players, cut.peers))
+        del self._cuts[cut]
+        self._never_end(cut)
+        end = channels.heal if cut.kind == "partition" else channels.release
+        self._note("", end(cut.players, cut.peers))
 
     # -- the rest ---------------------------------------------------------------------------------------------------
 
@@ -198,8 +218,21 @@ class Director:
         """Nanoseconds since the start of the run."""
         return now_ns() - self._start_ns
 
-    def _later(self, at_ns: int, action: Callable[..., None], *arguments: object) -> None:
-        self._timers.append(call_at_ns(self._start_ns + at_ns, action, *arguments))
+    def _after(self, lasts_ns: int | None) -> int | None:
+        """The end of what begins now."""
+        return None if lasts_ns is None else self._now() + lasts_ns
+
+    def _end_at(self, what: _Lasting, at_ns: int | None, end: Callable[..., None], *arguments: object) -> None:
+        """Let it end by itself at this time and no other; None: it does not."""
+        self._never_end(what)
+        if at_ns is not None:
+            self._ends[what] = call_at_ns(self._start_ns + at_ns, end, *arguments)
+
+    def _never_end(self, what: _Lasting) -> None:
+        """It is over, or ends at another time: its former timer ends nothing."""
+        timer = self._ends.pop(what, None)
+        if timer is not None:
+            timer.cancel()
 
     def _note(self, player: str, what: str) -> None:
         """What acts on channels acts in every process, and is told by one."""
@@ -211,3 +244,8 @@ class Director:
         self._trace.add(
             Record(self._now(), label.round, label.attempt, phase, "fault", player, player, "", 0, "", what)
         )
+
+
+def _later(one_ns: int | None, other_ns: int | None) -> int | None:
+    """Of two ends; None is never."""
+    return None if one_ns is None or other_ns is None else max(one_ns, other_ns)

@@ -53,7 +53,7 @@ class Checked:
     """What the comparison came to."""
 
     exact: bool
-    """The revealed sum and weight are those of the survivors' encoded inputs, bit for bit."""
+    """The revealed sum and weight are those of the survivors' encoded inputs, and the mean is theirs, bit for bit."""
     error_max: float
     """Largest distance of a coordinate of the mean from the mean of the survivors' clipped, unencoded inputs."""
     clipped: int
@@ -83,5 +83,6 @@ def judge(outcome: RoundOutcome, put_in: Portion, encoder: Encoder) -> Checked:
         return Checked(exact=False, error_max=float("inf"), clipped=put_in.clipped)
     encoder.ring.cut(put_in.words)
     exact = put_in.weight == revealed.weight and np.array_equal(put_in.words, revealed.words)
+    exact = exact and encoder.decode(put_in.words, put_in.weight).tobytes() == mean.tobytes()
     error_max = float(np.max(np.abs(mean - put_in.plain / put_in.weight)))
     return Checked(bool(exact), error_max, put_in.clipped)

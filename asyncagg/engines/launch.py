@@ -8,7 +8,7 @@ from typing import Any
 
 import threadpoolctl
 
-from asyncagg.engines import sim, tcp
+from asyncagg.engines import sim, site, tcp
 from asyncagg.engines.checking import Outlook
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.finished import Finished
@@ -16,10 +16,12 @@ from asyncagg.engines.processes import parent
 from asyncagg.players.ledger_store import StoreError
 from asyncagg.runs.expectations import unmet
 from asyncagg.runs.result import INTERRUPTED, RoundResult, RunResult
+from asyncagg.scenario.notes import notes
 from asyncagg.scenario.schema import Scenario
 from net.errors import NetError
 
 ENGINES = {"sim": sim.run, "tcp": tcp.run, "processes": parent.run}
+TRANSPORTS = {"sim": "in this process", "tcp": "in this process", "processes": "TLS 1.3"}
 
 
 def check_engine(scenario: Scenario) -> None:
@@ -37,6 +39,8 @@ def begin(scenario: Scenario) -> Finished:
         protocol=scenario.aggregation.protocol,
         owners=scenario.owners.count,
         compute_nodes=scenario.aggregation.compute_nodes,
+        randomness=sim.RANDOMNESS if scenario.engine == "sim" else site.RANDOMNESS,
+        transport=TRANSPORTS.get(scenario.engine),
     )
     return Finished(result)
 
@@ -55,6 +59,7 @@ def play(experiment: Experiment, finished: Finished, progress: Callable[[RoundRe
 def told(experiment: Experiment, finished: Finished) -> Iterator[None]:
     """Around a run: its result says beforehand what follows from the scenario, and afterwards how it ended."""
     scenario, result = experiment.scenario, finished.result
+    result.wall_seconds = finished.elapsed_ns / 1e9
     result.dimension = experiment.workload.dimension
     result.rounding = "system" if scenario.encoding.rounding_draws == "system" else "seeded (public)"
     outlook = Outlook(experiment)
@@ -68,8 +73,12 @@ def told(experiment: Experiment, finished: Finished) -> Iterator[None]:
         raise
     except (NetError, StoreError) as error:
         result.status, result.reason = "failed", str(error)
+    except MemoryError as error:
+        result.status, result.reason = "failed", f"out of memory: {error}"
     finally:
         result.trace_digest = finished.trace.digest()
+    if result.rounds:
+        result.rounds[-1].warnings += notes(scenario)
     if result.status == "ok":
         missed = unmet(result, **_expected(scenario))
         if missed is not None:

@@ -31,7 +31,6 @@ def run(experiment: Experiment, finished: Finished, progress: Callable[[RoundRes
 
 async def _play(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
     seed = experiment.scenario.seed
-    finished.result.randomness = RANDOMNESS
 
     def randomness(whose: str) -> InsecureSeededRandomness:
         return InsecureSeededRandomness(seed, "secrets", whose)

@@ -94,8 +94,8 @@ class Site:
             await network.close()
 
     def _bench(self, player: Player) -> Workbench:
-        faults = self._faults
-        return self._threads if faults is None else SlowedBench(self._threads, slowness(faults, player))
+        faults, bench = self._faults, self._threads.of_one()
+        return bench if faults is None else SlowedBench(bench, slowness(faults, player))
 
 
 def _players_of(scenario: Scenario) -> Admit:

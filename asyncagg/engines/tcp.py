@@ -13,7 +13,7 @@ from asyncagg.crypto.randomness import SystemRandomness
 from asyncagg.engines import identities
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
 from asyncagg.engines.finished import Finished
-from asyncagg.engines.site import RANDOMNESS, Site, groups
+from asyncagg.engines.site import Site, groups
 from asyncagg.engines.together import Ensemble
 from asyncagg.protocols.terms import Player, role_of
 from asyncagg.runs.result import RoundResult
@@ -32,7 +32,6 @@ def run(experiment: Experiment, finished: Finished, progress: Callable[[RoundRes
 
 
 async def _play(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
-    finished.result.randomness = RANDOMNESS
     randomness = SystemRandomness()
     nonce = randomness.bytes(RUN_NONCE_BYTES)
     players = identities.everyone(experiment.scenario)

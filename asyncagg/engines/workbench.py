@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 from asyncagg.engines.costs import price_ns
+from asyncagg.players.desk import Workbench
 from asyncagg.protocols.effects import Cost
 from asyncagg.scenario.compute import Compute
-from net.clock import now_ns
+from net.clock import call_at_ns, now_ns
 from net.links import stretch
 from net.waiters import sleep_until
 
 INLINE_NS = 200_000
 """Work that is estimated to take less than this is not worth the trip to a thread."""
 THREADS = 2
+"""At work at once: so many for the protocol, and so many for gradients."""
+PATIENCE_NS = 500_000_000
+"""A gradient that takes longer does not keep others waiting for its turn to end."""
+MOST_GRADIENTS = 32
+"""At once; when so many hang, no other is computed."""
 
 
 def estimate_ns(cost: Cost) -> float:
@@ -52,25 +59,95 @@ class InlineBench:
 
 
 class ThreadBench:
-    """Real time: heavy work on threads, so that the loop stays free; light work at once."""
+    """Real time: heavy work on threads, so that the loop stays free; light work at once.
+
+    Gradients, which are the user's code and may take for ever, have threads that nothing else needs.
+    """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="asyncagg-work")
+        self._gradients = _Gradients()
 
-    async def run(self, cost: Cost, work: Callable[[], Any]) -> Any:
+    def of_one(self) -> OwnBench:
+        """One player's own place here."""
+        return OwnBench(self)
+
+    async def run(self, cost: Cost, work: Callable[[], Any], alone: asyncio.Lock | None = None) -> Any:
+        """`alone` is held while a gradient is computed, also once nobody waits for it any more."""
         if estimate_ns(cost) < INLINE_NS:
             return work()
+        if cost.gradients:
+            return await self._gradients.run(work, alone or asyncio.Lock())
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:
         """Drop what has not begun; what runs is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._gradients.close()
+
+
+class OwnBench:
+    """One player's place at a bench of threads: its gradients are computed one after the other.
+
+    A thread cannot be stopped: a retry begins once the call of the former attempt has returned.
+    """
+
+    def __init__(self, bench: ThreadBench) -> None:
+        self._bench = bench
+        self._alone = asyncio.Lock()
+
+    async def run(self, cost: Cost, work: Callable[[], Any]) -> Any:
+        return await self._bench.run(cost, work, self._alone)
+
+
+class _Gradients:
+    """Threads for gradients: a few take turns, and whoever takes long goes on beside the next."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(MOST_GRADIENTS, thread_name_prefix="asyncagg-gradient")
+        self._turns = asyncio.Semaphore(THREADS)
+        self._calls: dict[asyncio.Future[Any], None] = {}
+
+    async def run(self, work: Callable[[], Any], alone: asyncio.Lock) -> Any:
+        with ExitStack() as returned, ExitStack() as turn:
+            await alone.acquire()
+            returned.callback(alone.release)
+            await self._turns.acquire()
+            turn.callback(self._turns.release)
+            return await self._call(work, returned.pop_all(), turn.pop_all())
+
+    async def _call(self, work: Callable[[], Any], returned: ExitStack, turn: ExitStack) -> Any:
+        """`turn` is closed when the call has returned or taken long, `returned` when it has returned."""
+        call = self._threads.submit(work)
+        future = asyncio.wrap_future(call)
+        self._calls[future] = None
+        timer = call_at_ns(now_ns() + PATIENCE_NS, turn.close)
+
+        def end(future: asyncio.Future[Any]) -> None:
+            del self._calls[future]
+            if not future.cancelled():
+                future.exception()  # asked for: where nobody waits any more, nobody need hear of it
+            timer.cancel()
+            turn.close()
+            returned.close()
+
+        future.add_done_callback(end)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            call.cancel()  # where it has not begun, it never does
+            raise
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for future in list(self._calls):
+            future.cancel()
 
 
 class SlowedBench:
     """Real time for a player that a `slow` fault may strike: its work takes a factor longer than it did."""
 
-    def __init__(self, bench: ThreadBench, slowness: Callable[[], float]) -> None:
+    def __init__(self, bench: Workbench, slowness: Callable[[], float]) -> None:
         self._bench = bench
         self._slowness = slowness
 

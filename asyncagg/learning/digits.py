@@ -19,7 +19,7 @@ from asyncagg.learning.options import Options
 from asyncagg.learning.partition import iid
 from asyncagg.learning.streams import permutation, stream
 from asyncagg.learning.training import ClassifierModelOwner, ClassifierOwner, Examples
-from asyncagg.learning.workload import Workload
+from asyncagg.learning.workload import Workload, check_fits
 
 FEATURES = 64
 CLASSES = 10
@@ -43,6 +43,7 @@ def workload(owners: int, seed: int, options: Options) -> Workload:
     options.choice("partition", ("iid",))
     shares = options.shares("shares", owners)
     options.finish("digits")
+    check_fits(model.shapes, "workload.hidden")
     train, test = load()
     rows = iid(len(train), shares, seed)
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.options import Options
 from asyncagg.learning.owners import DataOwner, ModelOwner, Shapes
-from asyncagg.learning.workload import Workload, check_max_weight
+from asyncagg.learning.workload import Workload, check_max_weight, shapes_of
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ def _make(chosen: type[T], available: Mapping[str, object], place: str) -> T:
 
 def _shapes(model_owner: ModelOwner) -> Shapes:
     with _users_code("workload.model_owner"):
-        return model_owner.gradient_shapes()
+        return shapes_of(model_owner)
 
 
 def _accepted(chosen: type, available: Mapping[str, object]) -> dict[str, object]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from asyncagg.learning.options import Options
-from asyncagg.learning.owners import Arrays, DataOwner, ModelOwner
+from asyncagg.learning.owners import Arrays, DataOwner, ModelOwner, Shapes
 from asyncagg.learning.streams import stream, uniform
-from asyncagg.learning.workload import Workload
+from asyncagg.learning.workload import Workload, check_fits
 
 NAME = "vector"
 
@@ -16,9 +16,11 @@ def workload(owners: int, seed: int, options: Options) -> Workload:
     """Owners with vectors of `dimension` coordinates and weight 1."""
     dimension = options.integer("dimension", 1000)
     options.finish("synthetic")
+    shapes: Shapes = {NAME: (dimension,)}
+    check_fits(shapes, "workload.dimension")
     return Workload(
         population=owners,
-        shapes={NAME: (dimension,)},
+        shapes=shapes,
         max_weight=1,
         make_owner=lambda index: SyntheticOwner(dimension, seed, index),
         make_model_owner=lambda: SyntheticModelOwner(dimension),

@@ -11,6 +11,9 @@ from asyncagg.learning.models import Classifier
 from asyncagg.learning.owners import Arrays, DataOwner, ModelOwner
 from asyncagg.learning.streams import permutation, stream
 
+_UNBOUNDED = np.errstate(over="ignore", invalid="ignore")
+"""A model that diverges is refused by name where its values arrive: numpy need not warn of them."""
+
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Examples:
@@ -45,6 +48,7 @@ class ClassifierOwner(DataOwner):
         self._seed = seed
         self._index = index
 
+    @_UNBOUNDED
     def compute_gradient(self, parameters: Arrays, round: int) -> tuple[Arrays, int]:
         """The model's gradient, float32; the same whenever it is asked for the same round."""
         batch = self._batch(round)
@@ -76,6 +80,7 @@ class ClassifierModelOwner(ModelOwner):
         """Float32, drawn from the seed."""
         return self._model.initial(self._seed)
 
+    @_UNBOUNDED
     def apply(self, parameters: Arrays, mean: Arrays) -> Arrays:
         """One step."""
         self._velocity = {
@@ -96,6 +101,7 @@ class ClassifierModelOwner(ModelOwner):
             raise ValueError(f"the velocity has {found} (it must have {shapes})")
         self._velocity = {name: state[name] for name in self._model.shapes}
 
+    @_UNBOUNDED
     def evaluate(self, parameters: Arrays) -> dict[str, float]:
         """`loss` and `accuracy` on the held-out examples."""
         return self._model.measure(parameters, self._test.inputs, self._test.labels)

@@ -8,11 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.options import Options
 from asyncagg.learning.owners import DataOwner, ModelOwner, Shapes
 
 KINDS = ("digits", "synthetic", "vectors", "python")
+
+_BYTES_A_COORDINATE = 16
+"""What the owner of a float32 model holds at least: the parameters, a step as large, and the float64 mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +102,42 @@ def given(owners: Sequence[DataOwner], model_owner: ModelOwner) -> Workload:
         raise WorkloadError("the list is empty (at least one asyncagg.DataOwner)", "owners")
     if not isinstance(model_owner, ModelOwner):
         raise WorkloadError(f"is of type {type(model_owner).__name__} (an asyncagg.ModelOwner)", "model_owner")
+    try:
+        shapes = shapes_of(model_owner)
+    except (TypeError, ValueError) as error:
+        raise WorkloadError(str(error), "model_owner") from error
     return Workload(
         population=len(owners),
-        shapes=model_owner.gradient_shapes(),
+        shapes=shapes,
         max_weight=max(owner.max_weight for owner in owners),
         make_owner=owners.__getitem__,
         make_model_owner=lambda: model_owner,
     )
+
+
+def shapes_of(model_owner: ModelOwner) -> Shapes:
+    """Names and shapes of a gradient. TypeError or ValueError where the model's parameters are no finite arrays."""
+    parameters = model_owner.initial_parameters()
+    if not isinstance(parameters, dict):
+        raise TypeError(f"initial_parameters returned {type(parameters).__name__} (a dict of named arrays)")
+    for name, array in parameters.items():
+        kind = np.asarray(array).dtype
+        if not isinstance(name, str) or kind.kind not in "biuf":
+            raise TypeError(f"initial_parameters: {name!r} is of type {kind} (arrays of numbers, by name)")
+        if not np.isfinite(array).all():
+            raise ValueError(f"initial_parameters: {name!r} has values that are not finite (finite ones)")
+    return model_owner.gradient_shapes()
+
+
+def check_fits(shapes: Shapes, key: str) -> None:
+    """Raises WorkloadError at `key`, which decides the shapes, where this machine has no memory for such a model."""
+    coordinates = sum(math.prod(shape) for shape in shapes.values())
+    try:
+        np.empty((coordinates, _BYTES_A_COORDINATE), np.uint8)  # never touched, so it costs no memory
+    except (MemoryError, ValueError):  # ValueError: more than there can be addresses
+        held = coordinates * _BYTES_A_COORDINATE / 2**30
+        message = f"makes vectors of {coordinates} coordinates, and {held:.0f} GiB do not fit into memory (fewer)"
+        raise WorkloadError(message, key) from None
 
 
 def check_max_weight(value: object, whose: str, key: str) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -136,7 +138,7 @@ class DataOwnerPlayer(ServingPlayer):
                 ledger=None if self.store is None else self.store.ledger,
                 sealing_key=message.sealing_key,
             )
-            refusal = check_published(context, message.signature)
+            refusal = self._repeats(label) or check_published(context, message.signature)
             if refusal is not None:
                 raise RoundFailed(refusal)
             words = await self._vector(label, parameters)
@@ -150,6 +152,13 @@ class DataOwnerPlayer(ServingPlayer):
             if label.round != self._silent_round and self.part.silent_from(label.round) is None:
                 self.tell_failure(label, RoundFailed(self.trouble), LEAD)
 
+    def _repeats(self, label: Label) -> str | None:
+        """Whether this attempt may have been played before this owner's process began: its entry must never change."""
+        newest = None if self.store is None else self.store.ledger.newest
+        if newest is None or label > newest:
+            return None
+        return f"not newer than round {newest.round}, attempt {newest.attempt}, of this owner's privacy ledger"
+
     async def _vector(self, label: Label, parameters: Arrays) -> Words:
         """This owner's extended vector: encoded coordinates, counts and weight."""
         part = self.part
@@ -158,8 +167,8 @@ class DataOwnerPlayer(ServingPlayer):
             try:
                 gradient, weight = part.owner.compute_gradient(parameters, label.round)
                 arrays = {name: np.asarray(array) for name, array in gradient.items()}
-            except Exception as error:  # the user's own code: it may raise anything, and only its owner may see what
-                raise OwnerFailed(f"compute_gradient gave no arrays and weight: {type(error).__name__}") from error
+            except Exception as error:  # the user's own code may raise anything; what it says is for its owner alone
+                raise OwnerFailed(f"compute_gradient failed: {_where(error)}") from error
             try:
                 values = part.layout.flatten(arrays)
                 weight = weight if part.weighted else 1
@@ -182,3 +191,9 @@ class DataOwnerPlayer(ServingPlayer):
             self._silent_round = label.round
             raise Silenced
         super().send(label, to, message, phase)
+
+
+def _where(error: Exception) -> str:
+    """Which exception, and the file and line that it comes from, without its text: that may hold data."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 
 from asyncagg.protocols.ledger import Ledger, Rules
-from asyncagg.runs.atomic import replace
+from asyncagg.runs.atomic import make_folder, replace
 
 
 class StoreError(Exception):
@@ -26,6 +26,7 @@ class LedgerStore:
         self.durable = durable
         self._lock = Lock()
         self.ledger = Ledger(rules)
+        self._written = _version(path)
         if path is not None and path.exists():
             try:
                 self.ledger = Ledger.from_data(rules, json.loads(path.read_text()))
@@ -39,9 +40,21 @@ class LedgerStore:
         if self.path is None:
             return
         with self._lock:
+            if _version(self.path) != self._written:
+                raise StoreError(f"{self.path}: another process writes this privacy ledger (one process for an owner)")
             data = json.dumps(self.ledger.to_data()).encode()
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path.parent, self.durable)
                 replace(self.path, lambda file: file.write(data), self.durable)
             except OSError as error:
                 raise StoreError(f"{self.path}: {error.strerror} (room for the privacy ledger)") from None
+            self._written = _version(self.path)
+
+
+def _version(path: Path | None) -> tuple[int, int] | None:
+    """What tells a file from those that take its place; None while there is none."""
+    try:
+        found = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_ino, found.st_mtime_ns)

@@ -15,7 +15,7 @@ from asyncagg.crypto.digest import parameter_digest
 from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, ModelOwner
-from asyncagg.players.conversation import RoundFailed
+from asyncagg.players.conversation import Ended, RoundFailed
 from asyncagg.players.desk import Desk, Setting
 from asyncagg.players.model_steps import Learnt, learn, ready
 from asyncagg.players.outcome import RoundOutcome
@@ -87,6 +87,8 @@ class ModelOwnerPlayer(Desk):
         self.ledger = Ledger(rules) if rules is not None else None
         if part.start is not None:
             self.parameters, self.ledger = part.start.parameters, part.start.ledger
+        if self.ledger is not None:
+            self.ledger.rules = replace(self.ledger.rules, strict=False)  # it tells; owners refuse
         self._arrival = asyncio.Event()
         self._crashed = False
 
@@ -253,7 +255,7 @@ class ModelOwnerPlayer(Desk):
                 outcome.reason = f"{failure.reason}; no retry once an upload began (threat lying)"
                 return False
             outcome.warnings.append(
-                f"attempt {outcome.attempts} had opened uploads before it failed: a late vector would complete its"
+                f"attempt {outcome.attempts} may have opened uploads before it failed: a late vector would complete its"
                 " sum, which differs from the next attempt's by the owners dropped in between"
             )
         return True
@@ -263,7 +265,8 @@ class ModelOwnerPlayer(Desk):
         outcome.status = "ok"
         outcome.label = self.label
         outcome.revealed = revealed
-        outcome.dropped = {**revealed.dropped, **outcome.dropped}
+        dropped = {**revealed.dropped, **outcome.dropped}
+        outcome.dropped = {owner: phase for owner, phase in dropped.items() if owner not in revealed.survivors}
         if self.ledger is not None:
             survivors = m.to_bitmap([index_of(owner) for owner in revealed.survivors], self.terms.population)
             self.ledger.withdrawn(self.label)
@@ -320,6 +323,7 @@ class ModelOwnerPlayer(Desk):
             revealed = replace(revealed, dropped={**away, **revealed.dropped})
             return revealed, self._decode(revealed)
         except RoundFailed as failure:
+            failure.exposed |= not isinstance(failure, Ended)  # that nobody has uploaded is for the lead to say
             failure.dropped = {**away, **failure.dropped}
             self.note(label, conversation.phase, "abort", "", failure.reason)
             raise

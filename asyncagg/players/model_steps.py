@@ -29,13 +29,26 @@ def learn(model: ModelOwner, parameters: Arrays, mean: Arrays) -> Learnt | str:
     """One step along the mean; or how it failed."""
     step = "apply"
     try:
-        updated = model.apply(parameters, mean)
+        updated = _updated(parameters, model.apply(parameters, mean))
         step = "evaluate"
-        metrics = model.evaluate(updated)
+        metrics = _figures(model.evaluate(updated))
         step = "state"
         return updated, kept_state(model), metrics
     except Exception as error:  # the user's own code: it may raise anything
         return _raised(step, error)
+
+
+def _updated(former: Arrays, parameters: object) -> Arrays:
+    """A copy of the next parameters; TypeError or ValueError where they cannot follow the former ones."""
+    if not isinstance(parameters, dict):
+        raise TypeError(f"it returned {type(parameters).__name__} (a dict of named arrays)")
+    arrays = {name: _plain(name, array) for name, array in parameters.items()}
+    shapes, wanted = ({name: np.shape(each) for name, each in arrays.items()} for arrays in (arrays, former))
+    if shapes != wanted:
+        raise ValueError(f"it returned arrays of shapes {shapes} ({wanted}, as before)")
+    if strange := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise ValueError(f"{strange[0]!r} has values that are not finite (finite ones; steps too large diverge)")
+    return arrays
 
 
 def kept_state(model: ModelOwner) -> Arrays:
@@ -44,6 +57,22 @@ def kept_state(model: ModelOwner) -> Arrays:
     if not isinstance(state, dict):
         raise TypeError(f"it returned {type(state).__name__} (a dict of named arrays)")
     return {name: _plain(name, array) for name, array in state.items()}
+
+
+def _figures(metrics: object) -> dict[str, float]:
+    """Figures about the model as floats, whatever kind of numbers they were; TypeError where they are none."""
+    if not isinstance(metrics, dict):
+        raise TypeError(f"it returned {type(metrics).__name__} (a dict of numbers by name)")
+    return {name: _figure(name, value) for name, value in metrics.items()}
+
+
+def _figure(name: object, value: Any) -> float:
+    try:
+        if isinstance(name, str) and not isinstance(value, str | bytes):  # float would read a text
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(f"{name!r} is of type {type(value).__name__} (a number, by name)")
 
 
 def _plain(name: object, value: object) -> NDArray[Any]:

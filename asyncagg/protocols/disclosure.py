@@ -61,7 +61,8 @@ class Finding:
         if self.earlier is None:
             others = "sums" if self.scope == "inputs" else "total weights"
             return f"{opening}, together with earlier {others}{same}"
-        return f"{opening}: that is all it differs by from {_attempt(self.earlier)}{same}"
+        sure = "may be" if self.possible else "is"
+        return f"{opening}: that {sure} all it differs by from {_attempt(self.earlier)}{same}"
 
     def _what(self) -> str:
         kind = "input" if self.scope == "inputs" else "weight"
@@ -72,12 +73,24 @@ class Finding:
 
 
 def condensed(findings: Iterable[Finding], most: int = 3) -> Iterator[str]:
-    """The findings in words, for each attempt the first few and how many more there are."""
+    """The findings in words, for each attempt the first few and how many more there are.
+
+    What an attempt whose survivors were never learnt may do to all later ones is said once.
+    """
     counts: dict[Label, int] = {}
+    unlearnt: dict[tuple[Scope, Label], int] = {}
     for finding in findings:
+        if finding.earlier is not None and finding.possible and not finding.owners:
+            about = finding.scope, finding.earlier
+            unlearnt[about] = unlearnt.get(about, 0) + 1
+            if unlearnt[about] > 1:
+                continue
         counts[finding.label] = counts.get(finding.label, 0) + 1
         if counts[finding.label] <= most:
             yield finding.sentence
+    for (scope, label), count in unlearnt.items():
+        if count > 1:
+            yield f"{_attempt(label)} ended unknown: {count - 1} later attempts may differ as little from it ({scope})"
     for label, count in counts.items():
         if count > most:
             yield f"{_attempt(label)} gives away {count - most} things more in the same way"

@@ -66,6 +66,11 @@ class Ledger:
         return tuple(self._entries.values())
 
     @property
+    def newest(self) -> Label | None:
+        """The latest attempt with an entry; None without any."""
+        return max(self._entries, default=None)
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """What the recorded sets give away: the warnings of a run."""
         return tuple(finding for label in self._entries for finding in self._findings[label])

@@ -75,11 +75,14 @@ class Sums:
     def collect(self) -> Role[m.Report]:
         yield Phase("reveal")
         missing = dict.fromkeys(self.context.terms.nodes)
+        lost: dict[Player, str] = {}
         opens = self.kind is m.MaskedSum
         while missing or self.report is None or (opens and self.opening is None):
-            event: Event = yield Receive(
-                (m.Report, m.RosterFixed, m.Opening, self.kind), missing if missing else (LEAD,)
-            )
+            for node in lost if self.report is not None else ():
+                if node in missing:
+                    raise PeerGone(node, lost[node])
+            watched = dict.fromkeys([LEAD, *(node for node in missing if node not in lost)])
+            event: Event = yield Receive((m.Report, m.RosterFixed, m.Opening, self.kind), watched)
             match event:
                 case Got(peer, m.Report() as report) if peer == LEAD:
                     self.report = report
@@ -93,6 +96,8 @@ class Sums:
                     del missing[peer]
                 case Got(peer, message):
                     yield Refuse(peer, f"sent {message.kind}, which is not its to send")
+                case Gone(peer, reason) if peer != LEAD:
+                    lost[peer] = reason  # the lead, which knows whether uploads had begun, says so or reports
                 case Gone(peer, reason):
                     raise PeerGone(peer, reason)
         return self.report

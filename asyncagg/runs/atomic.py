@@ -32,6 +32,14 @@ def replace(path: Path, write: Callable[[BinaryIO], object], durable: bool = Tru
         sync_folder(path.parent)
 
 
+def make_folder(path: Path, durable: bool = True) -> None:
+    """Make a folder and those above it, where they are missing; `durable` as for `replace`. Raises OSError."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing if durable else ():
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names in a folder to the disk: without that a file's new name may not survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

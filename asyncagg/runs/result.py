@@ -163,8 +163,8 @@ class RunResult:
     reason: str | None = INTERRUPTED
     parameters: Mapping[str, Any] = field(default_factory=dict)
     randomness: str = ""
-    transport: str = "in this process"
-    """How messages between processes are protected."""
+    transport: str | None = None
+    """How messages between processes are protected; None while that is not known."""
     rounding: str = ""
     rounds: list[RoundResult] = field(default_factory=list)
     virtual_seconds: float | None = None

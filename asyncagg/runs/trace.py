@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
+
+from asyncagg.runs.atomic import replace
+from asyncagg.runs.checkpoint import CheckpointError
 
 FILE = "trace.jsonl"
 """In the run directory."""
 
 Event = Literal["message", "phase", "drop", "fault", "abort", "refuse"]
-
-
-_TIME = re.compile(r'\{"t":([0-9]{1,18}),')
 
 
 class Record(NamedTuple):
@@ -71,9 +70,8 @@ class Trace:
         return digest(self._lines())
 
     def write(self, path: Path) -> None:
-        """All lines, in order."""
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(line + "\n" for line in self._lines())
+        """All lines, in order, in one step: until then the file keeps what `extend` saved."""
+        replace(path, self._fill)
 
     def extend(self, path: Path) -> None:
         """Add to the file what is new, so that not all is lost with this process; `write` replaces it by all."""
@@ -83,17 +81,38 @@ class Trace:
             file.writelines(record.line() + "\n" for record in fresh)
 
     def resume(self, path: Path, until: int) -> None:
-        """Go on behind the lines of a run that was interrupted, up to the time `until` in ns; then none are torn."""
-        if path.exists():
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                match = _TIME.match(line)
-                if match is not None and int(match[1]) <= until and line.endswith("}"):
-                    self._earlier.append(line)
+        """Go on behind the lines of a run that was interrupted, up to the time `until` in ns.
+
+        The file is left with these alone, whole and in order of their times: what was torn, or came later and is played
+        again, would otherwise stand before what `extend` adds. CheckpointError where it cannot be read or replaced.
+        """
+        if not path.exists():
+            return
+        try:
+            timed = [(_time(line), line) for line in path.read_text(encoding="utf-8", errors="replace").split("\n")]
+            kept = sorted((each for each in timed if 0 <= each[0] <= until), key=lambda each: each[0])
+            self._earlier = [line for _, line in kept]
+            replace(path, self._fill)
+        except OSError as error:
+            raise CheckpointError(f"{path}: {error.strerror} (a file that can be replaced, with room)") from None
+
+    def _fill(self, file: BinaryIO) -> None:
+        file.writelines(line.encode() + b"\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield from self._earlier
         for record in sorted(self.records, key=lambda record: record.t):  # stable, and cheap where it is so already
             yield record.line()
+
+
+def _time(line: str) -> int:
+    """Of a record, in ns; -1 for what is none."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return -1
+    t = record.get("t") if isinstance(record, dict) else None
+    return t if type(t) is int else -1
 
 
 def digest(lines: Iterable[str]) -> str:

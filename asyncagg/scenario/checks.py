@@ -124,7 +124,7 @@ def _workload(scenario: Scenario) -> Iterator[Mistake]:
         case Digits(shares=tuple() as shares) if len(shares) != scenario.owners.count:
             owners = _number(scenario.owners.count, "owner")
             text = f"has {_number(len(shares), 'share')} for {owners} (one for each)"
-            yield _mistake(text, "workload.shares", "owners.count")
+            yield _mistake(text, "workload.shares", "workload.kind", "owners.count")
         case Vectors(file=file) if not file.is_file():
             text = f"there is no file {file} (a path relative to the scenario's folder)"
             yield _mistake(text, "workload.file")
@@ -137,12 +137,12 @@ def _faults(scenario: Scenario) -> Iterator[Mistake]:
     for index, fault in enumerate(scenario.faults):
         where: KeyPath = ("faults", index)
         for key in ("players", "peers"):
-            for path, text in _wrong_players(scenario, fault, getattr(fault, key, None)):
-                yield Mistake((*where, key, *path), text, _at("owners.count", "owners.per_round"))
+            yield from _wrong_players(scenario, (*where, key), fault, getattr(fault, key, None))
         if isinstance(fault, Event):
             yield from _wrong_time(where, fault)
         if isinstance(fault, Slow) and fault.factor == 1 and not fault.delay_ns:
-            yield Mistake((*where, "factor"), "is 1, and there is no delay (a factor above 1, or a delay)")
+            text = "is 1, and there is no delay (a factor above 1, or a delay)"
+            yield Mistake((*where, "factor"), text, ((*where, "delay"),))
     yield from _availability(scenario)
 
 
@@ -169,25 +169,28 @@ def _availability(scenario: Scenario) -> Iterator[Mistake]:
 
 def _wrong_time(where: KeyPath, fault: Event) -> Iterator[Mistake]:
     if fault.phase is None and fault.at_ns is None:
-        yield Mistake((*where, "phase"), "is missing (a phase, or a time: at)")
+        yield Mistake((*where, "phase"), "is missing (a phase, or a time: at)", ((*where, "at"),))
     if fault.at_ns is not None:
         for key, given in (("phase", fault.phase is not None), ("rounds", fault.rounds != ALL_ROUNDS)):
             if given:
                 yield Mistake((*where, key), "cannot stand beside at (one of the two)", ((*where, "at"),))
 
 
-def _wrong_players(scenario: Scenario, fault: Fault, players: object) -> Iterator[tuple[KeyPath, str]]:
+def _wrong_players(scenario: Scenario, where: KeyPath, fault: Fault, players: object) -> Iterator[Mistake]:
     match players:
         case tuple():
             everyone = not isinstance(fault, Drop)
             model_owner = not isinstance(fault, Drop | Restart)
             for at, text in _wrong_names(players, _known(scenario, everyone, model_owner), everyone):
-                yield (at,), text
+                is_node = everyone and players[at].startswith("compute-node")
+                yield Mistake((*where, at), text, _at("aggregation.compute_nodes" if is_node else "owners.count"))
         case ByCount(count=count) if count > scenario.owners.in_round:
             there = scenario.owners.in_round
-            yield ("count",), f"is {count}, but a round has {_number(there, 'owner')} (at most {there})"
+            text = f"is {count}, but a round has {_number(there, 'owner')} (at most {there})"
+            yield Mistake((*where, "count"), text, _at("owners.count", "owners.per_round"))
     if isinstance(players, Choice) and players.correlated_by is not None and not scenario.owners.groups:
-        yield ("correlated_by",), 'is "group", but there are none ([[owners.groups]])'
+        text = 'is "group", but there are none ([[owners.groups]])'
+        yield Mistake((*where, "correlated_by"), text, _at("owners.groups"))
 
 
 def _known(scenario: Scenario, everyone: bool, model_owner: bool) -> list[str]:

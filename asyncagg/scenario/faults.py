@@ -57,7 +57,7 @@ def _way_to_choose(given: object) -> str | None:
     return type(given).__name__ if isinstance(given, Table) else None
 
 
-Names = Annotated[tuple[str, ...], Strict(False)]
+Names = Annotated[tuple[str, ...], Strict(False), Field(min_length=1)]
 
 Players = Annotated[
     Annotated[Names, Tag("names")]
@@ -78,6 +78,10 @@ class Rounds:
     def __contains__(self, number: int) -> bool:
         return any(first <= number and (last is None or number <= last) for first, last in self.spans)
 
+    def meet(self, rounds: int) -> bool:
+        """Whether one of them is among so many rounds, from 0."""
+        return any(first < rounds for first, _ in self.spans)
+
     @staticmethod
     def parse(value: object) -> "Rounds":
         """Reads "all", a list of round numbers, or "3-5"."""
@@ -85,6 +89,8 @@ class Rounds:
             case "all":
                 return ALL_ROUNDS
             case list() | tuple():
+                if not value:
+                    raise ValueError(f"is empty ({_RIGHT})")
                 return Rounds(tuple(_one_round(item, index) for index, item in enumerate(value)))
             case str() if (found := re.fullmatch("([0-9]{1,9})-([0-9]{1,9})", value, re.ASCII)) is not None:
                 first, last = int(found[1]), int(found[2])
@@ -117,7 +123,7 @@ _ROUNDS_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {"const": "all"},
         {"type": "string", "pattern": "^[0-9]+-[0-9]+$"},
-        {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
     ]
 }
 

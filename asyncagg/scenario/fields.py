@@ -135,8 +135,11 @@ AutoWhole = Annotated[Literal["auto"] | int, OrAuto()]
 AutoEven = Annotated[Literal["auto"] | int, OrAuto(step=2)]
 """A positive even integer, or "auto"."""
 
-Wholes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Strict(False)]
-"""Positive integers."""
+LONGEST = 2**31 - 1
+"""The most that an array can have along one of its axes, as players tell each other its shape."""
+
+Lengths = Annotated[tuple[Annotated[int, Field(ge=1, le=LONGEST)], ...], Strict(False)]
+"""Lengths of axes."""
 
 Positives = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Strict(False)]
 """Finite numbers above zero."""

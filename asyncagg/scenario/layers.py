@@ -79,6 +79,8 @@ class Document:
     def put(self, key: str, value: object, source: str) -> None:
         """Sets the value at a dotted path with indices of lists, above every file; raises OverrideRefused."""
         steps = key.split(".")
+        if "" in steps:
+            raise OverrideRefused(tuple(steps[: steps.index("")]), "an empty key (key.path=value)")
         node: Any = self.values
         path: KeyPath = ()
         origin = Origin(source, None, self._layers, self.sources.folder)
@@ -150,14 +152,12 @@ class Document:
 def _step(node: object, step: str, path: KeyPath) -> str | int:
     """The step as a key of the node, if it can be one."""
     match node:
-        case dict() if step:
+        case dict():
             return step
         case list() if step.isascii() and step.isdigit() and int(step[:10]) < len(node):
             return int(step)
         case list():
             raise OverrideRefused(path, f"is a list without an element {quoted(step)} ({_range(node)})")
-        case dict():
-            raise OverrideRefused(path, "an empty key (key.path=value)")
     raise OverrideRefused(path, f"is {show(node)} and holds no key {quoted(step)} (a table or a list)")
 
 

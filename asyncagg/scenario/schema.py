@@ -17,7 +17,7 @@ from asyncagg.scenario.layers import Sources
 from asyncagg.scenario.links import Group, LinkName, LinkTable
 from asyncagg.scenario.phases import Phases
 from asyncagg.scenario.toml import to_toml
-from asyncagg.scenario.workload import Digits, Python, Workload
+from asyncagg.scenario.workload import Digits, Python, Vectors, Workload
 
 ENGINES = ("sim", "tcp", "processes", "hosts")
 Engine = Literal["sim", "tcp", "processes", "hosts"]
@@ -87,6 +87,7 @@ class Scenario(Table):
     expect: Expect = inner(Expect, "what the run must come to")
 
     _sources: Sources = PrivateAttr(default_factory=Sources)
+    _contents: str | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: object) -> None:
         """Keeps where the values came from, which is the validation's context."""
@@ -112,19 +113,34 @@ class Scenario(Table):
     def acted_on(self) -> dict[str, Any]:
         """All that players act on, by key, in plain values: the same on every host that runs this experiment.
 
-        Left out are name, description, engine and processes, what the harness checks, and the folders of files.
+        Left out are name, description, engine and processes, what the harness checks, and where files are; a data
+        file stands there by its contents. Raises ScenarioError where it cannot be read.
         """
-        said = {key: value for key, value in self.normalised().items() if key not in _NOT_IN_DIGEST}
-        owners = {key: value for key, value in said["owners"].items() if key != "per_process"}
-        workload = {key: value for key, value in said["workload"].items() if key != "path"}
-        if "file" in workload:
-            workload["file"] = Path(workload["file"]).name
-        return said | {"owners": owners, "workload": workload}
+        said = self._said_to_players()
+        if isinstance(self.workload, Vectors):
+            said["workload"]["file"] = self._digest_of_file(self.workload.file)
+        return said
 
     def digest(self) -> bytes:
-        """SHA-256 of all that players act on, 32 bytes."""
-        canonical = json.dumps(self.acted_on(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(_DIGEST_LABEL + canonical.encode()).digest()
+        """SHA-256 of all that players act on, 32 bytes. Raises ScenarioError as `acted_on` does."""
+        return hashlib.sha256(_DIGEST_LABEL + _canonical(self.acted_on())).digest()
+
+    def _said_to_players(self) -> dict[str, Any]:
+        """`acted_on` without any data file."""
+        said = {key: value for key, value in self.normalised().items() if key not in _NOT_IN_DIGEST}
+        owners = {key: value for key, value in said["owners"].items() if key != "per_process"}
+        workload = {key: value for key, value in said["workload"].items() if key not in ("path", "file")}
+        return said | {"owners": owners, "workload": workload}
+
+    def _digest_of_file(self, path: Path) -> str:
+        """SHA-256 of what the workload's file holds, read once: a scenario keeps its digest."""
+        if self._contents is None:
+            try:
+                with path.open("rb") as file:
+                    self._contents = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+            except OSError as error:
+                self.refuse("workload.file", f"{path} cannot be read: {error.strerror} (a file)")
+        return self._contents
 
     def refuse(self, key: str, text: str) -> NoReturn:
         """Raises ScenarioError for a mistake at `key` that only came out later, such as a bad data file."""
@@ -135,7 +151,11 @@ class Scenario(Table):
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash(self.digest())
+        return hash(_canonical(self._said_to_players()))
+
+
+def _canonical(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
 
 
 @cache

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 from pydantic import ValidationError
 
 from asyncagg.scenario import faults, latency, workload
+from asyncagg.scenario.beside import beside
 from asyncagg.scenario.checks import check
 from asyncagg.scenario.errors import KeyPath, Mistake, ScenarioError
 from asyncagg.scenario.fields import Table
@@ -26,7 +26,7 @@ def validate(document: Document, refusals: list[str]) -> Scenario:
         scenario = Scenario.model_validate(document.values, context=document.sources)
     except ValidationError as error:
         found = list(mistakes(error, json_schema()))
-        found += _beside(document.values, found)
+        found += beside(document.values, found)
     else:
         found = list(check(scenario))
     if found or refusals:
@@ -39,31 +39,6 @@ def _lines(document: Document, found: list[Mistake]) -> list[str]:
     places = [(sources.blamed(mistake), sources.line(mistake)) for mistake in found]
     places.sort(key=lambda place: (place[0].layer, place[0].line or 0))
     return [line for _, line in places]
-
-
-def _beside(values: dict[str, Any], found: list[Mistake]) -> list[Mistake]:
-    """What does not fit together among the keys that are right: the others take their defaults meanwhile."""
-    tables = [key for key, value in values.items() if isinstance(value, dict)]
-    broken = [mistake.path[: 2 if mistake.path[0] in tables else 1] for mistake in found]
-    try:
-        scenario = Scenario.model_validate(_without(values, broken))
-    except ValidationError as error:  # a table lacks what it must have, and goes as a whole
-        broken = [*(mistake.path[:1] for mistake in mistakes(error, json_schema())), *broken]
-        scenario = Scenario.model_validate(_without(values, broken))
-    return [mistake for mistake in check(scenario) if not _touches(mistake, broken)]
-
-
-def _without(values: dict[str, Any], broken: list[KeyPath]) -> dict[str, Any]:
-    rest: dict[Any, Any] = deepcopy(values)
-    for path in broken:
-        table = rest if len(path) == 1 else rest.get(path[0], {})
-        table.pop(path[-1], None)
-    return {"name": "unnamed", **rest}
-
-
-def _touches(mistake: Mistake, broken: list[KeyPath]) -> bool:
-    keys = (mistake.path, *mistake.others)
-    return any(key[: len(path)] == path or path[: len(key)] == key for key in keys for path in broken)
 
 
 def _settle(document: Document) -> None:

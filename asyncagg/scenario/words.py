@@ -47,6 +47,14 @@ def mistakes(error: ValidationError, schema: Node) -> Iterator[Mistake]:
                 yield _no_tag(place)
             case "union_tag_not_found":
                 yield from _wrong_choice(place, given, schema)
+            case "too_short" if given:
+                continue  # it counts the elements that are right, and says of each other one what is wrong
+            case "too_short":
+                yield Mistake(place.path, "is empty (at least one element)")
+            case "too_long":
+                yield Mistake(place.path, f"has {len(given)} elements (at most {place.node['maxItems']})")
+            case "tuple_type" if isinstance(given, dict) and given and all(map(_is_index, given)):
+                yield Mistake(place.path, _no_element(place.path, list(given)))
             case _:
                 yield Mistake(place.path, f"is {show(given)} ({_expected(place, given)})")
 
@@ -118,6 +126,16 @@ def _expected(place: _Place, given: object) -> str:
     right = _TYPES.get(node.get("type", ""), str(node.get("description")))
     right += ", not empty" if "minLength" in node or "minItems" in node else ""
     return right + (f", of at most {node['maxLength']} letters" if "maxLength" in node else "")
+
+
+def _is_index(key: object) -> bool:
+    return isinstance(key, str) and key.isascii() and key.isdigit()
+
+
+def _no_element(path: KeyPath, indices: list[str]) -> str:
+    """Overrides of elements of a list that no file says make a table of them."""
+    missing = ", ".join(map(quoted, indices))
+    return f"there is no element {missing} to change, as nothing gives this list (the whole list, {dotted(path)}=[…])"
 
 
 def _bounds(node: Node) -> str:

@@ -5,9 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from asyncagg.scenario.fields import ClassName, FilePath, FreeTable, Positives, Table, Wholes
+from asyncagg.scenario.fields import LONGEST, ClassName, FilePath, FreeTable, Lengths, Positives, Table
 
 DEFAULT_KIND = "digits"
+
+_MOST_LAYERS = 1000  # their names and shapes, about 50 bytes each, fit well into the body of a message
 
 
 class WorkloadTable(Table):
@@ -23,8 +25,8 @@ class Digits(WorkloadTable):
 
     kind: Literal["digits"] = Field("digits", description="handwritten digits, nothing to download")
     model: Literal["mlp", "logistic"] = Field("mlp", description="the classifier")
-    hidden: Wholes = Field((64,), min_length=1, description="mlp: sizes of the hidden layers")
-    learning_rate: float = Field(0.3, gt=0, description="size of the model owner's steps")
+    hidden: Lengths = Field((64,), min_length=1, max_length=_MOST_LAYERS, description="mlp: sizes of the hidden layers")
+    learning_rate: float = Field(0.3, gt=0, le=1e30, description="size of the model owner's steps")
     momentum: float = Field(0.8, ge=0, lt=1, description="part of a step that carries over to the next")
     batch_size: int = Field(
         0, ge=0, description="examples in an owner's gradient, drawn each round; absent or 0: all it has"
@@ -42,7 +44,7 @@ class Synthetic(WorkloadTable):
     """Made-up vectors, each of weight 1."""
 
     kind: Literal["synthetic"] = Field("synthetic", description="made-up vectors")
-    dimension: int = Field(1000, ge=1, description="coordinates of a vector")
+    dimension: int = Field(1000, ge=1, le=LONGEST, description="coordinates of a vector")
 
 
 class Vectors(WorkloadTable):

@@ -77,11 +77,10 @@ class Layout:
         return np.concatenate(parts) if parts else np.empty(0)
 
     def unflatten(self, flat: Reals, dtype: DTypeLike | None = None) -> dict[str, NDArray[Any]]:
-        """Named arrays from a flat vector (d,).
+        """Named arrays from a flat vector (d,); always copies.
 
         Args:
-            dtype: of every array; absent: each its own, as in the layout. Where it is the vector's own
-                the arrays are views of it.
+            dtype: of every array; absent: each its own, as in the layout.
 
         Raises:
             LayoutError: a vector of another length.
@@ -92,7 +91,7 @@ class Layout:
         start = 0
         for name, shape, own in zip(self.names, self.shapes, self.dtypes, strict=True):
             stop = start + math.prod(shape)
-            arrays[name] = flat[start:stop].reshape(shape).astype(own if dtype is None else dtype, copy=False)
+            arrays[name] = flat[start:stop].reshape(shape).astype(own if dtype is None else dtype)
             start = stop
         return arrays
 

@@ -11,7 +11,7 @@ import asyncagg
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.finished import Finished
 from asyncagg.engines.launch import begin, play
-from asyncagg.players.ledger_store import LedgerStore
+from asyncagg.players.ledger_store import LedgerStore, StoreError
 from asyncagg.protocols.ledger import Rules
 from asyncagg.protocols.messages import to_bitmap
 from asyncagg.protocols.terms import Label
@@ -97,3 +97,80 @@ def test_every_owner_of_a_tcp_run_leaves_its_ledger_beside_it(tmp_path: Path, en
     for index in range(OWNERS):
         entries = json.loads((tmp_path / "ledgers" / f"data-owner-{index}.json").read_text())["entries"]
         assert [entry["state"] for entry in entries] == ["known"]
+
+
+def played(values: dict[str, Any], folder: Path) -> Finished:
+    """A run whose owners keep their ledgers in this folder."""
+    ready = parse(values)
+    finished: Finished = begin(ready)
+    finished.folder = folder
+    play(prepare(ready), finished, lambda _: None)
+    return finished
+
+
+@pytest.mark.parametrize("against", [{"threat": "lying"}, {"ledger": "strict"}, {}])
+def test_an_attempt_is_not_played_again_by_owners_that_were_restarted(tmp_path: Path, against: dict[str, str]) -> None:
+    """A model owner with an old checkpoint, or one that lies, publishes a label again: an entry must never change."""
+    values = scenario(tmp_path, retries=0, **against) | {"engine": "tcp", "rounds": 1, "faults": []}
+    assert played(values, tmp_path).result.status == "ok"
+    kept = {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()}
+    again = played(values | {"faults": [{"kind": "drop", "players": ["data-owner-5"], "phase": "upload"}]}, tmp_path)
+    assert again.result.status == "failed"
+    assert "not newer than round 0, attempt 1, of this owner's privacy ledger" in (again.result.reason or "")
+    assert {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()} == kept
+
+
+CRASHES = [
+    {"kind": "crash", "players": ["compute-node-1"], "phase": "reveal", "rounds": [0], "lasts": "1 s"},
+    {"kind": "crash", "players": ["data-owner-5"], "phase": "reveal", "rounds": [0]},
+]
+
+
+def test_a_sum_that_reached_the_model_owner_in_part_is_not_struck_from_its_ledger(tmp_path: Path) -> None:
+    values = scenario(tmp_path) | {"rounds": 1, "faults": CRASHES}
+    result = asyncagg.run(values)
+    (each,) = result["rounds"]
+    assert (result["status"], each["attempts"]) == ("ok", 2)
+    assert "data-owner-5" not in each["survivors"]
+    (warning,) = result["privacy"]["ledger"]
+    assert "may give away the input of one owner" in warning
+    assert "round 0, attempt 1" in warning
+
+
+def test_pairwise_says_so_as_well_and_does_not_retry_when_the_lead_may_lie(tmp_path: Path) -> None:
+    values = scenario(tmp_path, protocol="pairwise") | {"rounds": 1, "faults": CRASHES}
+    (each,) = asyncagg.run(values)["rounds"]
+    assert each["attempts"] == 2
+    assert any("a late vector would complete its sum" in warning for warning in each["warnings"])
+    values = scenario(tmp_path, protocol="pairwise", threat="lying") | {"rounds": 1, "faults": CRASHES}
+    (each,) = asyncagg.run(values)["rounds"]
+    assert (each["status"], each["attempts"]) == ("failed", 1)
+    assert "no retry once an upload began" in each["reason"]
+
+
+@pytest.mark.parametrize("engine", ["sim", "tcp"])
+def test_a_ledger_outlives_the_memory_of_its_owner(tmp_path: Path, engine: str) -> None:
+    """Owners that come back without state know what they put in before; in virtual time too."""
+    everyone = [f"data-owner-{index}" for index in range(OWNERS - 1)]
+    faults = [
+        {"kind": "crash", "players": ["compute-node-1"], "phase": "unmask", "lasts": "300 ms"},
+        {"kind": "crash", "players": [*everyone, "data-owner-5"], "phase": "unmask"},
+        {"kind": "restart", "players": everyone, "at": "100 ms", "state": False},
+    ]
+    values = scenario(tmp_path, ledger="strict") | {"engine": engine, "rounds": 1, "faults": faults}
+    result = asyncagg.run(values)
+    assert result["status"] == "failed"
+    assert "privacy ledger: round 0, attempt 2 may give away the input of one owner" in result["reason"]
+
+
+def test_two_processes_do_not_write_one_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "data-owner-0.json"
+    first, second = LedgerStore(RULES, path, durable=True), LedgerStore(RULES, path, durable=True)
+    everyone = to_bitmap(list(range(OWNERS)), OWNERS)
+    first.ledger.settled(Label(0, 1), b"p" * 32, everyone)
+    first.save()
+    first.save()
+    second.ledger.settled(Label(0, 2), b"p" * 32, everyone)
+    with pytest.raises(StoreError, match=r"another process writes this privacy ledger"):
+        second.save()
+    assert LedgerStore(RULES, path).ledger.entries == first.ledger.entries

@@ -203,3 +203,13 @@ def test_a_node_that_dies_is_a_named_failure_in_time(
     assert (result["status"], each["attempts"]) == ("failed", 2)
     assert node in each["reason"]
     assert result["seconds"]["virtual"] <= 2 * 7 * 30
+
+
+@pytest.mark.parametrize("protocol", ["pairwise", "secagg"])
+def test_who_came_back_for_the_attempt_that_succeeded_was_not_dropped(protocol: str) -> None:
+    faults = [{"kind": "crash", "players": ["data-owner-1"], "phase": "upload", "lasts": "200 ms"}]
+    result = run(protocol, 4, aggregation={"minimum_cohort": 4}, faults=faults)
+    (each,) = result["rounds"]
+    assert (each["status"], each["attempts"]) == ("ok", 2)
+    assert "data-owner-1" in each["survivors"]
+    assert each["dropped"] == {}

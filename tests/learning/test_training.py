@@ -1,5 +1,7 @@
 """The classifier's model owner hands over its momentum and takes it back."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,23 @@ def test_a_model_keeps_nothing_unless_it_says_so():
     model_owner.restore({})
     with pytest.raises(ValueError, match="one was given \\(velocity; override restore\\)"):
         model_owner.restore({"velocity": np.zeros(3)})
+
+
+def test_a_model_that_diverges_does_so_without_numpys_warnings(make):
+    workload = make("digits", learning_rate=1e30)
+    model_owner, owner = workload.model_owner(), workload.owner(0)
+    parameters = model_owner.initial_parameters()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for round_index in range(3):
+            gradient, _ = owner.compute_gradient(parameters, round_index)
+            parameters = model_owner.apply(parameters, gradient)
+            figures = model_owner.evaluate(parameters)
+    assert np.isnan(figures["loss"])
+
+
+@pytest.mark.parametrize("hidden", [[10**14], [2**31 - 1, 2**31 - 1]])
+def test_a_model_that_no_memory_holds(refused, hidden):
+    error = refused("digits", hidden=hidden)
+    assert error.key == "workload.hidden"
+    assert "GiB do not fit into memory" in error.message

@@ -388,3 +388,17 @@ def test_a_checkpoints_ledger_is_checked() -> None:
             Start.of(Checkpoint(**parts, ledger=ledger, rounds=()), rules)
     assert Start.of(Checkpoint(**parts, ledger=None, rounds=()), None).ledger is None
     assert Start.of(Checkpoint(**parts, ledger=Ledger(rules).to_data(), rounds=()), rules).ledger == Ledger(rules)
+
+
+@pytest.mark.parametrize(
+    ("engine", "randomness", "transport"),
+    [
+        ("sim", "seeded (insecure, simulation only)", "in this process"),
+        ("processes", "system", "TLS 1.3"),
+        ("hosts", "system", None),
+    ],
+)
+def test_what_a_killed_run_leaves_says_nothing_wrong(engine: str, randomness: str, transport: str | None) -> None:
+    begun = begin(parse(scenario("secagg", 4, engine))).result.to_json()
+    assert (begun["status"], begun["reason"]) == ("failed", "interrupted")
+    assert (begun["randomness"], begun["transport"]) == (randomness, transport)

@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from support.cli import invoke, strict_json
 from support.spans import Run, means, model, scenario, until
 
 from asyncagg.runs.checkpoint import Checkpoint
+from asyncagg.runs.directory import RunDirectory
+from asyncagg.scenario.load import load
 
 ROUNDS = 5
 SAME = ("round", "status", "survivors", "dropped", "silent_after", "total_weight", "exact", "error_max", "metrics")
@@ -191,6 +194,18 @@ def test_a_damaged_checkpoint(copy: Path, damage: str) -> None:
 def test_another_scenario(copy: Path) -> None:
     path = copy / "scenario.toml"
     path.write_text(path.read_text().replace("seed = 0", "seed = 1"))
+    assert "(resume with the scenario the run was started with)" in refused(copy)
+
+
+def test_other_data(copy: Path, tmp_path: Path) -> None:
+    """A file of the same name with other contents; the same contents elsewhere are as good."""
+    path = copy / "scenario.toml"
+    data = Path(load(path).normalised()["workload"]["file"])
+    path.write_text(path.read_text().replace(str(data), str(tmp_path / data.name)))
+    shutil.copy(data, tmp_path)
+    directory, _ = RunDirectory.reopen(copy, load(path).digest())
+    del directory
+    np.savez(tmp_path / data.name, vectors=np.ones((6, 40)))
     assert "(resume with the scenario the run was started with)" in refused(copy)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncagg.protocols.disclosure import Entry, bits, smallest_difference
+from asyncagg.protocols.disclosure import Entry, bits, condensed, smallest_difference
 from asyncagg.protocols.ledger import Ledger, Rules
 from asyncagg.protocols.messages import to_bitmap
 from asyncagg.protocols.span import EXACT_UP_TO, PRIME, Span
@@ -265,7 +265,7 @@ def test_a_retry_after_an_upload_of_unknown_outcome_is_named_and_refused_when_st
         found = book.uploaded(Label(0, 1), A, bitmap(0, 1, 2, 3), least=2)
         assert found.refused == strict
         assert sentences(found) == [
-            "round 0, attempt 1 may give away the input of one owner: that is all it differs by from "
+            "round 0, attempt 1 may give away the input of one owner: that may be all it differs by from "
             "round 0, attempt 0 on the same parameters"
         ]
 
@@ -416,3 +416,15 @@ def test_rounds_of_a_large_population_are_cheap():
         book.settled(Label(round_, 0), round_.to_bytes(32, "big"), to_bitmap(alive, 2000))
     assert not [finding for finding in book.findings if not finding.possible]
     assert time.perf_counter() - started < 5
+
+
+def test_what_one_unknown_attempt_may_do_to_all_later_ones_is_said_once():
+    book = ledger(2, weights=True)
+    book.uploaded(Label(0, 1), A, bitmap(0, 1, 2, 3), least=2)
+    for index in range(5):
+        book.settled(Label(index, 2), bytes([99 + index]) * 32, bitmap(0, 1, 2, 3))
+    assert list(condensed(book.findings)) == [
+        "round 0, attempt 2 may give away the weight of one owner: that may be all it differs by from "
+        "round 0, attempt 1",
+        "round 0, attempt 1 ended unknown: 4 later attempts may differ as little from it (weights)",
+    ]

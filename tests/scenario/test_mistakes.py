@@ -78,10 +78,18 @@ ONE_KEY = [
     ("workload = 3", "workload: is 3 (what the owners hold and what is learnt)"),
     ("workload.dimension = 3",
      'workload.dimension: is a key of kind "synthetic" (the kind here is "digits")'),
-    ("workload.hidden = []", "workload.hidden: is a list (a list, not empty)"),
-    ("workload.hidden = [64, 0]", "workload.hidden.1: is 0 (a whole number of 1 or more)"),
+    ("workload.hidden = []", "workload.hidden: is empty (at least one element)"),
+    ("workload.hidden = 64", "workload.hidden: is 64 (a list, not empty)"),
+    ("workload.hidden = [0]", "workload.hidden.0: is 0 (a whole number from 1 to 2147483647)"),
+    ("workload.hidden = [64, 0]", "workload.hidden.1: is 0 (a whole number from 1 to 2147483647)"),
+    ("workload.hidden = [10_000_000_000]",
+     "workload.hidden.0: is 10000000000 (a whole number from 1 to 2147483647)"),
+    (f"workload.hidden = [{'1,' * 1001}]", "workload.hidden: has 1001 elements (at most 1000)"),
+    ("workload = { kind = 'synthetic', dimension = 99999999999999999999999 }",
+     "workload.dimension: is 99999999999999999999999 (a whole number from 1 to 2147483647)"),
     ("workload.batch_size = -1", "workload.batch_size: is -1 (a whole number of 0 or more)"),
-    ("workload.learning_rate = 0.0", "workload.learning_rate: is 0.0 (a number above 0)"),
+    ("workload.learning_rate = 0.0", "workload.learning_rate: is 0.0 (a number above 0, at most 1e+30)"),
+    ("workload.learning_rate = 1e308", "workload.learning_rate: is 1e+308 (a number above 0, at most 1e+30)"),
     ("workload.momentum = 1.0", "workload.momentum: is 1.0 (a number from 0 to below 1)"),
     ("workload.shares = [1.0, 0.0, 1.0]", "workload.shares.1: is 0.0 (a number above 0)"),
     ("workload.shares = [1, 2]", "workload.shares: has 2 shares for 3 owners (one for each)"),
@@ -178,20 +186,25 @@ FAULT = '[[faults]]\nkind = "drop"\nphase = "upload"\n'
         (f"{FAULT}players = ['data-owner-1', 'data-owner-1']",
          '5: faults.0.players.1: is "data-owner-1" a second time (each player once)'),
         (f"{FAULT}players = [1]", "5: faults.0.players.0: is 1 (text)"),
-        (f"{FAULT}players = []\nrounds = 'some'", f'6: faults.0.rounds: is "some" ({ROUNDS})'),
-        (f"{FAULT}players = []\nrounds = 3", f"6: faults.0.rounds: is 3 ({ROUNDS})"),
-        (f"{FAULT}players = []\nrounds = [0, -1]",
+        (f"{FAULT}players = []", "5: faults.0.players: is empty (at least one element)"),
+        (f"{FAULT}players = {{ count = 1 }}\nrounds = []", f"6: faults.0.rounds: is empty ({ROUNDS})"),
+        ("[[faults]]\nkind = 'partition'\nplayers = { count = 1 }\nat = '1 s'\npeers = []",
+         "6: faults.0.peers: is empty (at least one element)"),
+        (f"{FAULT}players = ['data-owner-0']\nrounds = 'some'", f'6: faults.0.rounds: is "some" ({ROUNDS})'),
+        (f"{FAULT}players = ['data-owner-0']\nrounds = 3", f"6: faults.0.rounds: is 3 ({ROUNDS})"),
+        (f"{FAULT}players = ['data-owner-0']\nrounds = [0, -1]",
          "6: faults.0.rounds.1: is -1 (the number of a round, from 0)"),
-        (f"{FAULT}players = []\nrounds = [true]",
+        (f"{FAULT}players = ['data-owner-0']\nrounds = [true]",
          "6: faults.0.rounds.0: is true (the number of a round, from 0)"),
-        (f"{FAULT}players = []\nrounds = '5-3'",
+        (f"{FAULT}players = ['data-owner-0']\nrounds = '5-3'",
          f'6: faults.0.rounds: is "5-3", which ends before it starts ({ROUNDS})'),
-        ("[[faults]]\nkind = 'dorp'\nplayers = []\nphase = 'upload'",
+        ("[[faults]]\nkind = 'dorp'\nplayers = ['data-owner-0']\nphase = 'upload'",
          '3: faults.0.kind: is "dorp" (did you mean "drop"?)'),
-        ("[[faults]]\nkind = 'crash'\nplayers = []", "2: faults.0.phase: is missing (a phase, or a time: at)"),
-        ("[[faults]]\nkind = 'crash'\nplayers = []\nat = '1 s'\nphase = 'upload'",
+        ("[[faults]]\nkind = 'crash'\nplayers = ['data-owner-0']",
+         "2: faults.0.phase: is missing (a phase, or a time: at)"),
+        ("[[faults]]\nkind = 'crash'\nplayers = ['data-owner-0']\nat = '1 s'\nphase = 'upload'",
          "6: faults.0.phase: cannot stand beside at (one of the two)"),
-        ("[[faults]]\nkind = 'crash'\nplayers = []\nat = '1 s'\nrounds = '1-2'",
+        ("[[faults]]\nkind = 'crash'\nplayers = ['data-owner-0']\nat = '1 s'\nrounds = '1-2'",
          "6: faults.0.rounds: cannot stand beside at (one of the two)"),
         ("[[faults]]\nkind = 'crash'\nplayers = ['compute-node-3']\nat = '1 s'",
          '4: faults.0.players.0: is "compute-node-3", which is no player that it can strike '
@@ -199,11 +212,11 @@ FAULT = '[[faults]]\nkind = "drop"\nphase = "upload"\n'
         ("[[faults]]\nkind = 'restart'\nplayers = ['model-owner']\nat = '1 s'",
          '4: faults.0.players.0: is "model-owner", which is no player that it can strike '
          "(data-owner-0 to compute-node-2)"),
-        ("[[faults]]\nkind = 'slow'\nplayers = []\nat = '1 s'",
+        ("[[faults]]\nkind = 'slow'\nplayers = ['data-owner-0']\nat = '1 s'",
          "2: faults.0.factor: is 1, and there is no delay (a factor above 1, or a delay)"),
         ("[[faults]]\nkind = 'crash'\nplayers = { count = 1, correlated_by = 'group' }\nat = '1 s'",
          '4: faults.0.players.correlated_by: is "group", but there are none ([[owners.groups]])'),
-        ("[[faults]]\nkind = 'drop'\nplayers = []\nphase = 'reveal'",
+        ("[[faults]]\nkind = 'drop'\nplayers = ['data-owner-0']\nphase = 'reveal'",
          '5: faults.0.phase: is "reveal" '
          '(one of "publish", "advertise", "share", "upload", "certify", "unmask")'),
     ],
@@ -295,11 +308,65 @@ kind = "vectors"
     ]
 
 
-def test_what_depends_on_a_wrong_key_is_not_complained_about() -> None:
-    """The cohort fits five owners or not, which nobody knows yet."""
-    assert lines('name = "x"\n[owners]\ncount = "5"\n[aggregation]\nminimum_cohort = 4') == [
-        'a.toml:3: owners.count: is "5" (a whole number from 1 to 1000000)'
+def test_beside_faults_that_are_wrong_the_others_are_looked_at() -> None:
+    text = """\
+name = "x"
+[owners]
+count = 5
+device = "toaster"
+[expect]
+survivors_at_least = 9
+[[faults]]
+kind = "drop"
+players = ["data-owner-7"]
+phase = "upload"
+rounds = "5-3"
+[[faults]]
+kind = "dorp"
+[[faults]]
+kind = "crash"
+players = { count = 50 }
+[[faults]]
+kind = "slow"
+phase = "upload"
+"""
+    assert lines(text) == [
+        'a.toml:4: owners.device: is "toaster" (one of "phone", "laptop", "server")',
+        "a.toml:6: expect.survivors_at_least: is 9, but a round has 5 owners (at most 5)",
+        'a.toml:9: faults.0.players.0: is "data-owner-7", which is no data owner of this scenario '
+        "(data-owner-0 to data-owner-4)",
+        f'a.toml:11: faults.0.rounds: is "5-3", which ends before it starts ({ROUNDS})',
+        'a.toml:13: faults.1.kind: is "dorp" (did you mean "drop"?)',
+        "a.toml:14: faults.2.phase: is missing (a phase, or a time: at)",
+        "a.toml:16: faults.2.players.count: is 50, but a round has 5 owners (at most 5)",
+        f"a.toml:17: faults.3.players: is missing ({PLAYERS})",
+        "a.toml:17: faults.3.factor: is 1, and there is no delay (a factor above 1, or a delay)",
     ]
+
+
+CRASH = "[[faults]]\nkind = 'crash'\nplayers = ['compute-node-7']\nat = '1 s'"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[owners]\ncount = '5'\n[aggregation]\nminimum_cohort = 4",
+         '3: owners.count: is "5" (a whole number from 1 to 1000000)'),
+        (f"[aggregation]\ncompute_nodes = 0\n{CRASH}",
+         "3: aggregation.compute_nodes: is 0 (a whole number from 1 to 1000)"),
+        ("[[faults]]\nkind = 'crash'\nplayers = { count = 1 }\nat = 3",
+         '5: faults.0.at: is 3, a number without a unit (a duration such as "40 ms")'),
+        ("[[faults]]\nkind = 'slow'\nplayers = { count = 1 }\nphase = 'upload'\ndelay = 3",
+         '6: faults.0.delay: is 3, a number without a unit (a duration such as "40 ms")'),
+        ("[[owners.groups]]\ncount = 0\n"
+         "[[faults]]\nkind = 'drop'\nplayers = { count = 1, correlated_by = 'group' }\nphase = 'upload'",
+         "3: owners.groups.0.count: is 0 (a whole number of 1 or more)"),
+        ("[workload]\nkind = 'digts'\nshares = [1, 2]", '3: workload.kind: is "digts" (did you mean "digits"?)'),
+    ],
+)  # fmt: skip
+def test_what_depends_on_a_wrong_key_is_not_complained_about(text: str, line: str) -> None:
+    """Five owners, or none: what fits them nobody knows yet."""
+    assert lines(f'name = "x"\n{text}') == [f"a.toml:{line}"]
 
 
 def test_an_override_that_spoils_what_the_file_says_is_named() -> None:
@@ -317,10 +384,14 @@ NINES = "9" * 5000
         ("nothing", "there is no value (key.path=value)"),
         ("=3", "an empty key (key.path=value)"),
         ("owners.=3", "owners: an empty key (key.path=value)"),
+        ("a..b=3", "a: an empty key (key.path=value)"),
+        ("owners.groups.0.count=3",
+         'owners.groups: there is no element "0" to change, as nothing gives this list '
+         "(the whole list, owners.groups=[…])"),
         ("rounds.x=3", 'rounds: is 2 and holds no key "x" (a table or a list)'),
         ("faults.1.phase=share", 'faults: is a list without an element "1" (an index from 0 to 0)'),
         ("faults.-1.phase=share", 'faults: is a list without an element "-1" (an index from 0 to 0)'),
-        ("faults.0.players.0=x", 'faults.0.players: is a list without an element "0" (it is empty)'),
+        ("faults.0.players.1=x", 'faults.0.players: is a list without an element "1" (an index from 0 to 0)'),
         (f"faults.{NINES}=1", f'faults: is a list without an element "{NINES}" (an index from 0 to 0)'),
         (f"workload.options{'.a' * 5000}=1", "is nested too deeply (tables and lists within a few others)"),
         (f"seed={'[' * 40}{']' * 40}", "is nested too deeply (tables and lists within a few others)"),
@@ -328,7 +399,8 @@ NINES = "9" * 5000
     ],
 )  # fmt: skip
 def test_overrides_that_cannot_be(override: str, line: str) -> None:
-    assert lines(f'name = "x"\nrounds = 2\n{FAULT}players = []\n', override) == [f"--set {override}: {line}"]
+    text = f'name = "x"\nrounds = 2\n{FAULT}players = ["data-owner-0"]\n'
+    assert lines(text, override) == [f"--set {override}: {line}"]
 
 
 def test_an_override_stays_on_one_line() -> None:

@@ -87,11 +87,11 @@ def table(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 def rounds() -> st.SearchStrategy[Any]:
     spans = st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda two: f"{min(two)}-{max(two)}")
-    return st.just("all") | st.lists(st.integers(0, 50), max_size=3) | spans
+    return st.just("all") | st.lists(st.integers(0, 50), min_size=1, max_size=3) | spans
 
 
 def players(count: int) -> st.SearchStrategy[Any]:
-    names = st.lists(st.integers(0, count - 1), unique=True, max_size=3)
+    names = st.lists(st.integers(0, count - 1), unique=True, min_size=1, max_size=3)
     return st.one_of(
         names.map(lambda chosen: [f"data-owner-{index}" for index in chosen]),
         st.fixed_dictionaries({"count": st.integers(0, count)}),
@@ -344,7 +344,7 @@ def test_paths_survive_a_move_and_the_digest_does_not_depend_on_folders(tmp_path
         ({"workload": {"learning_rate": 0.1}}, False),
         ({"network": {"latency": "1 ms"}}, False),
         ({"phases": {"upload": {"deadline": "31 s"}}}, False),
-        ({"faults": [{"kind": "drop", "players": [], "phase": "upload"}]}, False),
+        ({"faults": [{"kind": "drop", "players": {"count": 0}, "phase": "upload"}]}, False),
     ],
 )
 def test_the_digest_is_of_what_players_act_on(change: dict[str, Any], same: bool) -> None:

@@ -59,6 +59,14 @@ def test_flattening_copies_and_takes_any_memory_order():
     assert given.tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("dtype", [None, np.float32, np.float64])
+def test_unflattening_copies(dtype):
+    flat = np.arange(3.0)
+    for array in Layout(("a", "b"), ((2,), ()), ("<f8", "<f8")).unflatten(flat, dtype).values():
+        array[...] = -1
+    assert flat.tolist() == [0, 1, 2]
+
+
 def test_no_parameters_are_an_empty_vector():
     layout = Layout.from_parameters({})
     assert layout.dimension == 0

@@ -15,7 +15,6 @@ from asyncagg.engines.finished import Finished
 from asyncagg.engines.hosts.post import HostSite
 from asyncagg.engines.hosts.preflight import Preflight
 from asyncagg.engines.keeper import Keeper
-from asyncagg.engines.site import RANDOMNESS
 from asyncagg.engines.tally import Tally
 from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.protocols.disclosure import condensed
@@ -64,7 +63,6 @@ async def host(site: HostSite, run: bytes, finished: Finished, progress: Callabl
     """Serve the model owner of this run; `finished`, which has a folder, is filled as the run goes on."""
     post = site.post
     result, experiment = finished.result, post.experiment
-    result.randomness = RANDOMNESS
     began, cpu = time.perf_counter(), time.process_time()
     others = [entry for entry in post.entries if entry not in post.mine]
     preflight = Preflight(others, post.observation.said, site.objections)

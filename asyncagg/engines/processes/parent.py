@@ -30,7 +30,6 @@ from asyncagg.engines.processes import notes
 from asyncagg.engines.processes.control import Fields
 from asyncagg.engines.processes.inquiry import Inquiry
 from asyncagg.engines.processes.offspring import READY_NS, Offspring, places
-from asyncagg.engines.site import RANDOMNESS
 from asyncagg.protocols.terms import MODEL_OWNER, Label, role_of
 from asyncagg.runs import checkpoint
 from asyncagg.runs.checkpoint import CheckpointError
@@ -108,7 +107,6 @@ class Parent:
     async def play(self) -> None:
         """The whole run; `finished` is filled as it goes."""
         result = self._finished.result
-        result.randomness, result.transport = RANDOMNESS, "TLS 1.3"
         began, cpu = time.perf_counter(), _cpu_seconds()
         lives = [asyncio.create_task(self._keep_alive(child), name=child.name) for child in self._children]
         for life in lives:

@@ -1,0 +1,35 @@
+"""What is odd about a scenario and no mistake: faults that never strike, expectations that nobody can judge."""
+
+from collections.abc import Iterator
+
+from asyncagg.scenario.faults import Drop, Event
+from asyncagg.scenario.phases import PHASES
+from asyncagg.scenario.schema import Scenario
+
+_SPEAKING_LAST = {"plain": "upload", "pairwise": "upload", "additive": "upload"}
+"""The last phase in which owners have something to say, where they have nothing to say in `unmask`."""
+
+
+def notes(scenario: Scenario) -> tuple[str, ...]:
+    """A line each, `key.path: what is odd (what would be right)`; the same wherever the scenario was read."""
+    return (*_faults(scenario), *_expect(scenario))
+
+
+def _faults(scenario: Scenario) -> Iterator[str]:
+    protocol = scenario.aggregation.protocol
+    last = _SPEAKING_LAST.get(protocol, "unmask")
+    for number, fault in enumerate(scenario.faults):
+        timed = isinstance(fault, Event) and fault.at_ns is not None
+        if isinstance(fault, Drop | Event) and not timed and not fault.rounds.meet(scenario.rounds):
+            rounds = "there is round 0 alone" if scenario.rounds == 1 else f"rounds are 0 to {scenario.rounds - 1}"
+            yield f"faults.{number}.rounds: the fault never strikes ({rounds})"
+        if isinstance(fault, Drop) and PHASES.index(fault.phase) > PHASES.index(last):
+            yield (
+                f'faults.{number}.phase: is "{fault.phase}", when owners have nothing more to say with {protocol}: '
+                f"the fault never strikes (no later than {last})"
+            )
+
+
+def _expect(scenario: Scenario) -> Iterator[str]:
+    if scenario.engine == "hosts" and scenario.expect.exact is not None:
+        yield "expect.exact: is not judged on hosts, where nobody sees the inputs (an engine on one machine tells)"

@@ -1,0 +1,152 @@
+"""Threads of real engines: a gradient that hangs is its owner's trouble, and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from support.runs import DIMENSION, Nothing, Vector, scenario
+
+import asyncagg
+from asyncagg.engines import workbench
+from asyncagg.engines.workbench import ThreadBench
+from asyncagg.protocols.effects import Cost
+
+GRADIENT, MASK = Cost(gradients=1), Cost(keystream_bytes=1 << 30)
+LIMIT_S = 20.0
+real = pytest.mark.asyncio(loop_factories=["real"])
+
+
+class Gate:
+    """Work that hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self._open = threading.Event()
+        self._lock = threading.Lock()
+        self.began = threading.Semaphore(0)
+        self.inside = self.most = self.calls = 0
+
+    def work(self) -> int:
+        with self._lock:
+            self.calls += 1
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        self.began.release()
+        assert self._open.wait(LIMIT_S)
+        with self._lock:
+            self.inside -= 1
+        return self.calls
+
+    def let_go(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    made = Gate()
+    yield made
+    made.let_go()
+
+
+@pytest.fixture
+def bench() -> Iterator[ThreadBench]:
+    made = ThreadBench()
+    yield made
+    made.close()
+
+
+async def begun(gate: Gate, calls: int) -> None:
+    """Return once so many calls have begun."""
+    for _ in range(calls):
+        assert await asyncio.to_thread(gate.began.acquire, timeout=LIMIT_S)
+
+
+@real
+async def test_gradients_that_hang_keep_neither_the_protocol_nor_other_gradients_waiting(
+    bench: ThreadBench, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbench, "PATIENCE_NS", 1_000_000)
+    hung = [asyncio.create_task(bench.run(GRADIENT, gate.work)) for _ in range(5)]
+    await begun(gate, 5)
+    async with asyncio.timeout(LIMIT_S):
+        assert await bench.run(MASK, lambda: "mask") == "mask"
+        assert await bench.run(GRADIENT, lambda: "gradient") == "gradient"
+    gate.let_go()
+    assert await asyncio.gather(*hung) == [5] * 5
+
+
+@real
+async def test_gradients_take_turns_while_none_takes_long(
+    bench: ThreadBench, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbench, "PATIENCE_NS", 3600 * 10**9)
+    every = [asyncio.create_task(bench.run(GRADIENT, gate.work)) for _ in range(7)]
+    await begun(gate, workbench.THREADS)
+    gate.let_go()
+    await asyncio.gather(*every)
+    assert (gate.calls, gate.most) == (7, workbench.THREADS)
+
+
+@real
+async def test_an_owners_gradients_never_run_twice_at_once(bench: ThreadBench, gate: Gate) -> None:
+    """A retry begins once the former attempt's call has returned; one that was given up meanwhile never does."""
+    mine, other = bench.of_one(), bench.of_one()
+    first = asyncio.create_task(mine.run(GRADIENT, gate.work))
+    await begun(gate, 1)
+    first.cancel()
+    second = asyncio.create_task(mine.run(GRADIENT, gate.work))
+    third = asyncio.create_task(mine.run(GRADIENT, gate.work))
+    async with asyncio.timeout(LIMIT_S):
+        assert await other.run(GRADIENT, lambda: "another owner's") == "another owner's"
+        assert await mine.run(MASK, lambda: "mask") == "mask"
+    second.cancel()
+    assert (gate.calls, gate.most) == (1, 1)
+    gate.let_go()
+    assert await third == 2
+    assert (gate.calls, gate.most) == (2, 1)
+    assert [
+        isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(first, second, return_exceptions=True)
+    ] == [True, True]
+
+
+@real
+async def test_what_a_gradient_raises_reaches_who_waits_for_it_and_ends_its_turn(bench: ThreadBench) -> None:
+    mine = bench.of_one()
+    for _ in range(2 * workbench.THREADS):
+        with pytest.raises(ZeroDivisionError):
+            await mine.run(GRADIENT, lambda: 1 // 0)
+    abandoned = asyncio.create_task(mine.run(GRADIENT, lambda: 1 // 0))
+    await asyncio.sleep(0)
+    abandoned.cancel()
+    assert await mine.run(GRADIENT, lambda: "well") == "well"
+
+
+@real
+async def test_a_closed_bench_waits_for_nobody(gate: Gate) -> None:
+    bench = ThreadBench()
+    running = [asyncio.create_task(bench.run(GRADIENT, gate.work)) for _ in range(workbench.THREADS + 1)]
+    await begun(gate, workbench.THREADS)
+    bench.close()
+    running.pop().cancel()
+    told = await asyncio.gather(*running, return_exceptions=True)
+    assert [type(each) for each in told] == [asyncio.CancelledError] * workbench.THREADS
+    assert gate.calls == workbench.THREADS
+
+
+def test_owners_that_hang_are_dropped_and_the_others_go_on(gate: Gate) -> None:
+    class Hangs(Vector):
+        def compute_gradient(self, parameters: Any, round: int) -> Any:
+            gate.work()
+            return super().compute_gradient(parameters, round)
+
+    owners = [(Hangs if index < 3 else Vector)(np.full(DIMENSION, 0.1 * index)) for index in range(10)]
+    phases = {"publish": {"deadline": "1500 ms"}}
+    tables = scenario("secagg+", 10, "tcp", phases=phases, aggregation={"minimum_cohort": 5, "dropout": 0.4})
+    result = asyncagg.run(tables, owners=owners, model_owner=Nothing())
+    (each,) = result["rounds"]
+    assert each["dropped"] == {f"data-owner-{index}": "publish" for index in range(3)}
+    assert (each["status"], each["exact"], len(each["survivors"])) == ("ok", True, 7)
