@@ -90,14 +90,8 @@ def secure_mean(
     `dropped` maps a phase to the owners that fall silent in it. Further keywords are keys of `[aggregation]`. Values
     are clipped at the largest magnitude among them. Raises AggregationFailed when the round has no sum.
     """
-    rows = np.asarray(vectors, dtype=np.float64)
-    if rows.ndim != 2 or not rows.size:
-        raise ValueError(f"vectors must be owners × d, not of shape {rows.shape}")
-    if not np.isfinite(rows).all():
-        raise ValueError("vectors hold NaN or Inf, must be finite numbers")
-    counted = [1] * len(rows) if weights is None else [index(weight) for weight in weights]
-    if len(counted) != len(rows) or min(counted) < 1:
-        raise ValueError(f"weights must be {len(rows)} positive integers")
+    rows = _rows(vectors)
+    counted = [1] * len(rows) if weights is None else _counted(weights, len(rows))
     slices = 3 if protocol == "additive" else min(3, rows.shape[1])
     scenario: dict[str, Any] = {
         "name": "secure-mean",
@@ -108,6 +102,7 @@ def secure_mean(
         "faults": [
             {"kind": "drop", "phase": phase, "players": [str(owner_name(each)) for each in indices]}
             for phase, indices in (dropped or {}).items()
+            if len(indices)
         ],
     }
     owners = [_Fixed(row, weight) for row, weight in zip(rows, counted, strict=True)]
@@ -115,6 +110,28 @@ def secure_mean(
     if 0 not in result.means:
         raise AggregationFailed(result)
     return result.means[0], result
+
+
+def _rows(vectors: ArrayLike) -> NDArray[np.float64]:
+    try:
+        rows = np.asarray(vectors, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("vectors must be owners × d: numbers, as many from every owner") from None
+    if rows.ndim != 2 or not rows.size:
+        raise ValueError(f"vectors must be owners × d, not of shape {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise ValueError("vectors hold NaN or Inf, must be finite numbers")
+    return rows
+
+
+def _counted(weights: Sequence[int], owners: int) -> list[int]:
+    try:
+        counted = [index(weight) for weight in weights]
+    except TypeError:
+        raise TypeError(f"weights must be {owners} positive integers, not {weights!r}") from None
+    if len(counted) != owners or min(counted) < 1:
+        raise ValueError(f"weights must be {owners} positive integers")
+    return counted
 
 
 class _Fixed(DataOwner):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from asyncagg.cli.plain import PlainGroup
+from asyncagg.cli.numbers import decimal, whole
+from asyncagg.cli.plain import PlainGroup, answer
 from asyncagg.version import __version__
 
 app = typer.Typer(
@@ -20,6 +22,9 @@ app = typer.Typer(
 )
 
 ScenarioFile = Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario, TOML or JSON.", show_default=False)]
+LARGEST = 2**63 - 1
+MOST_COORDINATES = 10**12
+"""Of a vector in a plan: four terabytes, more than any machine sums."""
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, and nothing else there.")]
 
 
@@ -49,8 +54,17 @@ class Reveal(StrEnum):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"asyncagg {__version__}")
+        answer([f"asyncagg {__version__}"])
         raise typer.Exit
+
+
+def _folder(text: str | Path) -> Path:
+    """Where files go: an empty text would be the folder we are in, and a file is no folder."""
+    if not str(text):
+        raise typer.BadParameter("it is empty (a folder)")
+    if os.path.isfile(text):
+        raise typer.BadParameter(f"{text} is a file (a folder)")
+    return Path(text)
 
 
 @app.callback()
@@ -70,10 +84,14 @@ def run(
     engine: Annotated[
         str | None, typer.Option(metavar="ENGINE", help="sim, tcp or processes; wins over the scenario's.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Wins over the scenario's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(parser=whole(0, LARGEST), metavar="N", help="Wins over the scenario's.")
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The run directory, a new one.", show_default="runs/<name>-<seed>-<n>"),
+        typer.Option(
+            parser=_folder, metavar="DIR", help="The run directory, a new one.", show_default="runs/<name>-<seed>-<n>"
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set a key of the scenario; repeatable.")
@@ -102,18 +120,24 @@ def run(
 def demo(
     owners: Annotated[
         int | None,
-        typer.Option(min=3, max=500, metavar="N", help="Data owners.", show_default="3, with --drop 5"),
+        typer.Option(parser=whole(3, 500), metavar="N", help="Data owners.", show_default="3, with --drop 5"),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How often the model is improved.")] = 20,
+    rounds: Annotated[
+        int, typer.Option(parser=whole(1, 1000), metavar="N", help="How often the model is improved.")
+    ] = 20,
     drop: Annotated[bool, typer.Option("--drop", help="In some rounds a fifth of the owners vanish.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The run directory, a new one.", show_default="runs/demo-0-<n>"),
+        typer.Option(
+            parser=_folder, metavar="DIR", help="The run directory, a new one.", show_default="runs/demo-0-<n>"
+        ),
     ] = None,
     as_json: AsJson = False,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, metavar="P", help="Of the live page. There is no page yet: it changes nothing."),
+        typer.Option(
+            parser=whole(0, 65535), metavar="P", help="Of the live page. There is no page yet: it changes nothing."
+        ),
     ] = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Open no page. There is no page yet: it changes nothing.")
@@ -146,26 +170,40 @@ def schema() -> None:
 
     from asyncagg.scenario.schema import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    answer(json.dumps(json_schema(), indent=2).splitlines())
 
 
 @app.command()
 def plan(
-    owners: Annotated[int, typer.Option(metavar="N", help="Data owners in a round.", show_default=False)],
+    owners: Annotated[
+        int, typer.Option(parser=whole(1, 1_000_000), metavar="N", help="Data owners in a round.", show_default=False)
+    ],
     corrupt: Annotated[str, typer.Option(metavar="G", help="Fraction that may collude with the lead.")] = "0.1",
     dropout: Annotated[str, typer.Option(metavar="D", help="Fraction that may drop and be recovered from.")] = "0.3",
     threat: Annotated[Threat, typer.Option(help="The lead's assumed power.")] = Threat.CURIOUS,
     dimension: Annotated[
-        int, typer.Option("--dimension", "-d", metavar="d", help="Coordinates of a vector.")
+        int,
+        typer.Option(
+            "--dimension", "-d", parser=whole(1, MOST_COORDINATES), metavar="d", help="Coordinates of a vector."
+        ),
     ] = 1_000_000,
-    bits: Annotated[int, typer.Option(metavar="B", help="Of a value, before summing.")] = 16,
+    bits: Annotated[int, typer.Option(parser=whole(2, 32), metavar="B", help="Of a value, before summing.")] = 16,
     protocol: Annotated[Protocol, typer.Option(help="Who says what to whom.")] = Protocol.SECAGG_PLUS,
     reveal: Annotated[Reveal, typer.Option(help="Who sees the sum first.")] = Reveal.COMPUTE_NODES,
-    compute_nodes: Annotated[int, typer.Option(metavar="M", help="Players that add masked vectors.")] = 3,
-    max_weight: Annotated[int, typer.Option(metavar="W", help="Bound on an owner's weight.")] = 1,
+    compute_nodes: Annotated[
+        int, typer.Option(parser=whole(1, 1000), metavar="M", help="Players that add masked vectors.")
+    ] = 3,
+    max_weight: Annotated[
+        int, typer.Option(parser=whole(1, LARGEST), metavar="W", help="Bound on an owner's weight.")
+    ] = 1,
     parameter_bytes: Annotated[
         int | None,
-        typer.Option(min=0, metavar="BYTES", help="What is published each round.", show_default="4 a coordinate"),
+        typer.Option(
+            parser=whole(0, LARGEST),
+            metavar="BYTES",
+            help="What is published each round.",
+            show_default="4 a coordinate",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -212,7 +250,9 @@ def calibrate(
 @app.command()
 def swarm(
     seeds: Annotated[str, typer.Option(metavar="A..B", help="First and last seed.", show_default=False)],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where shrunken scenarios go.")] = Path("swarm"),
+    out: Annotated[Path, typer.Option(parser=_folder, metavar="DIR", help="Where shrunken scenarios go.")] = Path(
+        "swarm"
+    ),
 ) -> None:
     """Play scenarios drawn from seeds in sim; say which break an invariant, and shrink them."""
     from asyncagg.cli.swarming import swarm as play_swarm
@@ -225,8 +265,12 @@ def keys(
     config: Annotated[
         str, typer.Option(metavar="CONFIG", help="config.json: who is where, an entry a process.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of keys, a new one.", show_default=False)],
-    days: Annotated[int, typer.Option(min=1, max=36_500, metavar="DAYS", help="How long certificates are good.")] = 365,
+    out: Annotated[
+        Path, typer.Option(parser=_folder, metavar="DIR", help="The folder of keys, a new one.", show_default=False)
+    ],
+    days: Annotated[
+        int, typer.Option(parser=whole(1, 36_500), metavar="DAYS", help="How long certificates are good.")
+    ] = 365,
 ) -> None:
     """Make identities and TLS certificates for every player of a config.json."""
     from asyncagg.cli.keying import make_keys
@@ -256,10 +300,13 @@ def serve(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set a key of the scenario; repeatable.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Wins over the scenario's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(parser=whole(0, LARGEST), metavar="N", help="Wins over the scenario's.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
+            parser=_folder,
             metavar="DIR",
             help="The run directory, a new one (model owner); where privacy ledgers are kept (data owners).",
             show_default=False,
@@ -276,7 +323,10 @@ def serve(
         typer.Option(metavar="HOST[:PORT]", help="Listen there.", show_default="the address in CONFIG"),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Plain TCP; the result says so.")] = False,
-    wait: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait for the others.")] = 60,
+    wait: Annotated[
+        float,
+        typer.Option(parser=decimal(0.1, 86_400), metavar="SECONDS", help="How long to wait for the others."),
+    ] = 60,
     log: Annotated[LogForm, typer.Option(help="Form of the log on stderr.")] = LogForm.TEXT,
     metrics: Annotated[
         str | None, typer.Option(metavar="[HOST:]PORT", help="Answer /metrics and /health there.", show_default=False)

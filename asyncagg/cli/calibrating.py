@@ -6,7 +6,7 @@ import json
 
 import threadpoolctl
 
-from asyncagg.cli.plain import refusing
+from asyncagg.cli.plain import answer, refusing
 from asyncagg.engines.calibrate import calibrate
 from asyncagg.engines.experiment import prepare
 from asyncagg.scenario.load import load
@@ -19,4 +19,4 @@ def calibrate_machine(path: str | None, as_json: bool) -> None:
         workload = None if path is None else prepare(load(path)).workload
     with threadpoolctl.threadpool_limits(1):
         table = calibrate(workload)
-    print(json.dumps(table, indent=1) if as_json else to_toml({"compute": table}), end="\n" if as_json else "")
+    answer((json.dumps(table, indent=1) if as_json else to_toml({"compute": table})).splitlines())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from asyncagg.cli.facts import bytes_json, bytes_table, parameter_lines, work_json, work_lines
-from asyncagg.cli.plain import refusing
+from asyncagg.cli.plain import answer, interruptible, refusing
 from asyncagg.cli.words import number, size
 from asyncagg.engines.checking import Outlook
 from asyncagg.engines.experiment import prepare
@@ -20,15 +20,20 @@ from asyncagg.scenario.schema import Scenario
 
 def check_scenario(path: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print it; typer.Exit(2) if the scenario, or a file that it names, is not right."""
-    with refusing():
+    with interruptible(), refusing():
         scenario = load(path, overrides)
         outlook = Outlook(prepare(scenario))
-    if as_json:
-        print(json.dumps(_json(scenario, outlook), indent=1))
-        return
-    print(f"# {path} with every default filled in\n")
-    print(scenario.normalised_toml())
-    print("\n".join(f"# {line}".rstrip() for line in _lines(outlook)))
+        if as_json:
+            answer(json.dumps(_json(scenario, outlook), indent=1).splitlines())
+        else:
+            answer(_text(path, scenario, outlook))
+
+
+def _text(path: str, scenario: Scenario, outlook: Outlook) -> Iterator[str]:
+    yield f"# {path} with every default filled in"
+    yield ""
+    yield from scenario.normalised_toml().split("\n")
+    yield from (f"# {line}".rstrip() for line in _lines(outlook))
 
 
 def _json(scenario: Scenario, outlook: Outlook) -> dict[str, Any]:
@@ -50,7 +55,7 @@ def _lines(outlook: Outlook) -> Iterator[str]:
     dimension, ring_bits = experiment.workload.dimension, experiment.encoder.ring.bits
     yield "What follows from it"
     yield ""
-    yield from parameter_lines(outlook.graph, ring_bits)
+    yield from parameter_lines(outlook.graph, ring_bits, experiment.scenario.aggregation.minimum_cohort)
     yield f"vector: {number(dimension, 'coordinate')}, {size(dimension * ring_bits // 8)} masked"
     yield f"weights: up to {experiment.max_weight}"
     yield ""

@@ -10,8 +10,8 @@ from asyncagg.protocols.cost import Cost, Work
 from asyncagg.protocols.parameters import GraphParameters
 
 
-def parameter_lines(graph: GraphParameters | None, ring_bits: int) -> Iterator[str]:
-    """Threshold, neighbours and ring, in words."""
+def parameter_lines(graph: GraphParameters | None, ring_bits: int, minimum_cohort: int = 2) -> Iterator[str]:
+    """Threshold, neighbours and ring, in words, when every owner is on the roster."""
     if graph is None:
         yield "threshold, neighbours: none in this protocol, nothing is recovered from shares"
     else:
@@ -19,7 +19,8 @@ def parameter_lines(graph: GraphParameters | None, ring_bits: int) -> Iterator[s
         holders = graph.members if graph.complete else graph.neighbours
         yield f"neighbours: k = {graph.neighbours}, an owner masks with {who}"
         yield f"threshold: t = {graph.threshold}, of {holders} shares so many open a secret"
-        yield f"survivors: a round with fewer than {graph.survivors_floor} fails by name and reveals nothing"
+        least = max(graph.survivors_floor, minimum_cohort)
+        yield f"survivors: a round with fewer than {least} fails by name and reveals nothing"
         yield f"privacy: {graph.privacy_bits:g} bits; correctness: {graph.correctness_bits:g} bits"
     yield f"ring: {ring_bits} bits a coordinate, so that no sum can wrap"
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from asyncagg.cli.plain import refusing
+from asyncagg.cli.plain import answer, refusing
 from asyncagg.cli.words import number
 from asyncagg.crypto.certificates import MOST_NAMES
 from asyncagg.runs.key_files import AUTHORITY, AUTHORITY_KEY, CONFIG, ROSTER, write_keys
 from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.hosts import HostsConfig, load_config
+from asyncagg.scenario.players import COMPUTE_NODE, DATA_OWNER, MODEL_OWNER, Span, without
 
 
 def make_keys(config: str, out: Path, days: int) -> None:
@@ -20,9 +21,22 @@ def make_keys(config: str, out: Path, days: int) -> None:
     now = datetime.now(UTC)
     with refusing():
         hosts = load_config(config)
+        _check_players(hosts)
         _check_sizes(hosts)
         write_keys(out, hosts.entries, hosts.with_keys("."), now, days)
-    print("\n".join(_lines(hosts, out, now + timedelta(days=days))))
+    answer(_lines(hosts, out, now + timedelta(days=days)))
+
+
+def _check_players(hosts: HostsConfig) -> None:
+    """As a run will, whatever its scenario: a model owner, compute nodes and data owners, each from 0 on."""
+    spans = [entry.span for entry in hosts.entries]
+    lines = [
+        f'{hosts.source}: {part.name}: is missing ("host:port")'
+        for role in (MODEL_OWNER, COMPUTE_NODE, DATA_OWNER)
+        for part in without(Span(role, 0, max((span.last for span in spans if span.role == role), default=0)), spans)
+    ]
+    if lines:
+        raise ScenarioError(lines)
 
 
 def _check_sizes(hosts: HostsConfig) -> None:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from asyncagg.cli import interrupts
 
 
 def main() -> None:
     """Run `asyncagg` with the arguments of the process; never returns."""
+    _open_streams()
     interrupts.watch()
     from asyncagg.cli.app import app  # after the first line: Ctrl-C during the imports is not lost
+    from asyncagg.cli.plain import writing
 
     try:
-        app()
+        try:
+            app()
+        finally:
+            with writing():
+                sys.stdout.flush()
     except SystemExit as end:
         interrupts.leave(end.code if isinstance(end.code, int) else 1)
-    except BrokenPipeError:  # whoever read our output has gone: `asyncagg check … | head`
-        interrupts.leave(1)
+
+
+def _open_streams() -> None:
+    """What was closed (`>&-`) leads nowhere: no file or socket of ours may take its number, and be printed into."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115

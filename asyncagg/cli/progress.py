@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.text import Text
 
+from asyncagg.cli.plain import plainly
 from asyncagg.cli.words import figures, seconds, size
 from asyncagg.runs.result import RoundResult
 from asyncagg.scenario.schema import Scenario
@@ -33,7 +36,8 @@ class Progress:
         if each.reason is not None:
             parts.append(each.reason)
         style = _STYLES[each.status]
-        return Text.assemble(place, (f"{each.status:<7}", style), "  ", "  ".join(part for part in parts if part))
+        told = plainly("  ".join(part for part in parts if part))
+        return Text.assemble(place, (f"{each.status:<7}", style), "  ", told)
 
     def _survivors(self, each: RoundResult) -> str:
         if each.status != "ok":
@@ -42,7 +46,13 @@ class Progress:
 
 
 class Steady(Console):
-    """A console that falls silent when its reader goes, instead of ending the run."""
+    """A console that falls silent when it cannot be written any more, instead of ending the run."""
+
+    def print(self, *objects: Any, **style: Any) -> None:
+        try:
+            super().print(*objects, **style)
+        except OSError:  # there is no room for it
+            self.quiet = True
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

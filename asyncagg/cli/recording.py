@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from asyncagg.cli import interrupts
-from asyncagg.cli.plain import complain
+from asyncagg.cli.plain import answer, complain
 from asyncagg.cli.summary import summary
 from asyncagg.engines.finished import Finished
 from asyncagg.engines.launch import begin
@@ -88,9 +90,9 @@ class Recording:
                 complain([f"{result.name}: {INTERRUPTED}, what there is of the run is in {path}"])
             return interrupts.status()
         if as_json:
-            print((path / "result.json").read_text(encoding="utf-8"), end="")
+            answer((path / "result.json").read_text(encoding="utf-8").splitlines())
         else:
-            print("\n".join(summary(result, path)))
+            answer(summary(result, path))
         if result.status == "ok":
             return OK
         if complains:
@@ -118,7 +120,7 @@ class Recording:
             directory.write_means(finished.means)
         else:
             directory.gather_means()
-        directory.write_model(finished.model)
+        directory.write_model({name: np.asarray(array, order="C") for name, array in finished.model.items()})
         if interrupts.noted():
             finished.result.status, finished.result.reason = "failed", INTERRUPTED
         directory.write_result(finished.result)

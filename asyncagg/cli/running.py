@@ -9,7 +9,8 @@ from asyncagg.cli.plain import refusing
 from asyncagg.cli.progress import Progress
 from asyncagg.cli.recording import Recording
 from asyncagg.engines.experiment import prepare
-from asyncagg.engines.launch import check_engine, play
+from asyncagg.engines.launch import ENGINES, check_engine, play
+from asyncagg.scenario.errors import ScenarioError, show
 from asyncagg.scenario.load import load
 
 
@@ -29,6 +30,7 @@ class Request:
 def run_scenario(request: Request) -> int:
     """Run it; the exit status. typer.Exit for bad files."""
     with refusing():
+        _check_engine(request.engine)
         scenario = load(request.scenario, request.overrides, engine=request.engine, seed=request.seed)
         check_engine(scenario)
         return _record(Recording.new(scenario, request.out), request.as_json, request.quiet)
@@ -40,6 +42,11 @@ def resume_run(path: Path, as_json: bool, quiet: bool) -> int:
         recording = Recording.again(path)
         check_engine(recording.scenario)
         return _record(recording, as_json, quiet)
+
+
+def _check_engine(engine: str | None) -> None:
+    if engine is not None and engine not in ENGINES:
+        raise ScenarioError([f"--engine {show(engine)}: is none of this command ({', '.join(ENGINES)})"])
 
 
 def _record(recording: Recording, as_json: bool, quiet: bool) -> int:

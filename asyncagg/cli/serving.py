@@ -60,6 +60,7 @@ class Request:
 def serve(request: Request) -> int:
     """Serve to the end of the run; the exit status. typer.Exit for bad files."""
     with refusing():
+        _check_engine(request.overrides)
         scenario = load(request.scenario, request.overrides, engine="hosts", seed=request.seed)
         _check_faults(scenario)
         config = load_config(request.config)
@@ -108,7 +109,7 @@ def _lead(request: Request, scenario: Scenario, post: Post) -> int:
     _introduce(post)
     recording.during(play)
     people = request.log == "text"  # to whom the summary says why
-    reason = "" if people else finished.result.reason or ""
+    reason = INTERRUPTED if interrupts.noted() else "" if people else finished.result.reason or ""
     post.observation.turned("finished" if finished.result.status == "ok" else "failed", reason)
     return recording.tell(as_json=False, complains=people)
 
@@ -204,11 +205,19 @@ def _listen(request: Request, mine: Entry) -> tuple[str, int] | None:
     return host, port
 
 
+def _check_engine(overrides: tuple[str, ...]) -> None:
+    for text in overrides:
+        if text.partition("=")[0].strip() == "engine":
+            raise ScenarioError([f"--set {text}: engine: asyncagg serve plays on many hosts alone (asyncagg run)"])
+
+
 def _check_resume(request: Request, mine: Entry) -> None:
     if request.resume is not None and MODEL_OWNER not in mine.players:
         raise ScenarioError([f"--resume: {mine.name} has no run to go on with (only the model owner does)"])
     if request.resume is not None and request.out is not None:
         raise ScenarioError(["--out: goes with no --resume (the run goes on in its directory)"])
+    if request.resume is not None and not request.resume.is_dir():
+        raise ScenarioError([f"--resume {request.resume}: there is no such folder (of a run that was interrupted)"])
 
 
 def _check_protection(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 
 from asyncagg.cli import interrupts
-from asyncagg.cli.plain import BAD_USAGE, complain
+from asyncagg.cli.plain import BAD_USAGE, answer, complain
 from asyncagg.cli.words import number
-from asyncagg.engines.swarm.shrink import check_seed
+from asyncagg.engines.swarm import crew
 
 PASSED, BROKEN = 0, 1
 _SEEDS = re.compile(r"(\d{1,18})\.\.(\d{1,18})", re.ASCII)
@@ -30,10 +28,13 @@ def swarm(said: str, out: Path) -> int:
     except KeyboardInterrupt:
         interrupts.note()
         return interrupts.status()
+    except crew.HandLost as error:
+        complain([str(error)])
+        return BROKEN
     finally:
         interrupts.hold()
     total = number(len(seeds), "seed")
-    print(f"{total}: every invariant held" if not failing else f"{total}: {failing} broke an invariant")
+    answer([f"{total}: every invariant held" if not failing else f"{total}: {failing} broke an invariant"])
     return BROKEN if failing else PASSED
 
 
@@ -45,16 +46,11 @@ def _seeds(said: str) -> range | None:
 
 
 def _play(seeds: range, out: Path) -> int:
-    """How many failed. Processes begin afresh: this one has a thread that waits for signals."""
+    """How many failed."""
     failing = 0
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(len(seeds), os.cpu_count() or 1), fresh) as pool:
-        try:
-            for line in pool.map(partial(check_seed, folder=out), seeds, chunksize=4):
-                if line is not None:
-                    failing += 1
-                    complain([line])
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with closing(crew.play(seeds, out, os.cpu_count() or 1)) as told:
+        for line in told:
+            if line is not None:
+                failing += 1
+                complain([line])
     return failing

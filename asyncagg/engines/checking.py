@@ -15,6 +15,7 @@ from asyncagg.protocols.cost import Cost, cost
 from asyncagg.protocols.parameters import GraphParameters
 from asyncagg.protocols.terms import ProtocolName
 from asyncagg.protocols.traffic import Setting
+from asyncagg.scenario.notes import notes
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,12 @@ class Outlook:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on rosters that have no safe parameters of their own."""
-        policy = self.experiment.graph
+        """Sentences on rosters that have no safe parameters of their own, and on what is odd about the scenario."""
+        policy, odd = self.experiment.graph, notes(self.experiment.scenario)
         if policy is None:
-            return ()
-        return planning.plan(policy.protocol, policy.population, policy.threshold, policy.neighbours).notes
+            return odd
+        planned = planning.plan(policy.protocol, policy.population, policy.threshold, policy.neighbours)
+        return (*planned.notes, *odd)
 
     @property
     def _protocol(self) -> ProtocolName:

@@ -94,3 +94,18 @@ def test_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert invoke("check", SCENARIOS / "digits.toml").exit_code == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_fewest_survivors_are_no_fewer_than_the_minimum_cohort(tmp_path):
+    path = scenario_file(tmp_path, SMALL.replace("count = 4", "count = 3") + "[aggregation]\nminimum_cohort = 3\n")
+    said = invoke("check", path).stdout
+    assert "# survivors: a round with fewer than 3 fails by name and reveals nothing\n" in said
+    assert strict_json(invoke("check", path, "--json").stdout)["smallest_cohort"] == 3
+
+
+def test_faults_that_never_strike_are_noted(tmp_path):
+    fault = '[[faults]]\nkind = "drop"\nplayers = ["data-owner-0"]\nphase = "upload"\nrounds = [7]\n'
+    path = scenario_file(tmp_path, f"{SMALL}\n{fault}")
+    note = "faults.0.rounds: the fault never strikes (rounds are 0 to 1)"
+    assert note in strict_json(invoke("check", path, "--json").stdout)["notes"]
+    assert f"# - {note}" in invoke("check", path).stdout.splitlines()

@@ -69,8 +69,14 @@ def test_nothing_is_overwritten():
     [
         ({"cook": "h:1"}, "config.json:2: cook: is no player "
          "(model-owner, compute-node-0, server0, data-owner-0, train-data-owner-0, data-owner-0..49)"),
-        ({"data-owner-0..3000": "h:0"},
-         "config.json:2: data-owner-0..3000: has 3001 players (at most 3000 to a certificate)"),
+        ({"model-owner": "h:1", "server0": "h:2", "data-owner-0..3000": "h:0"},
+         "config.json:4: data-owner-0..3000: has 3001 players (at most 3000 to a certificate)"),
+        ({"model-owner": "h:1", "server0": "h:2", "server2": "h:3", "data-owner-0": "h:0"},
+         'config.json: compute-node-1: is missing ("host:port")'),
+        ({"model-owner": "h:1", "server0": "h:2", "data-owner-0..2": "h:0", "data-owner-5": "h:0"},
+         'config.json: data-owner-3..4: is missing ("host:port")'),
+        ({"server0": "h:2", "data-owner-0": "h:0"}, 'config.json: model-owner: is missing ("host:port")'),
+        ({"model-owner": "h:2", "data-owner-0": "h:0"}, 'config.json: compute-node-0: is missing ("host:port")'),
     ],
 )  # fmt: skip
 def test_a_config_that_is_wrong_is_a_line_and_nothing_is_written(entries, line):

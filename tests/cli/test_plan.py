@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from support.cli import invoke, lines, strict_json
+from support.cli import SMALL, invoke, lines, scenario_file, strict_json
 from support.known_answers import vectors
+
+from asyncagg.protocols.parameters import choose
+from asyncagg.protocols.population import Infeasible, Population, exact
 
 KEYS = ["neighbours", "threshold", "privacy_bits", "correctness_bits", "ring_bits", "owner_bytes", "expansion"]
 
@@ -45,6 +48,42 @@ def test_rows_of_the_search(owners, corrupt, dropout, threat, row):
     assert (told["neighbours"], told["threshold"]) == row
 
 
+SMALL_ROWS = [
+    case for case in vectors("secagg_plus_parameters") if case.values[0]["success"] and case.values[0]["owners"] <= 50
+]
+
+
+@pytest.mark.parametrize("row", SMALL_ROWS)
+def test_up_to_fifty_owners_the_plan_has_the_row_of_the_search_and_what_a_run_does(row):
+    asked = question(row["owners"], row["corrupt"], row["dropout"], row["threat"])
+    told = plan(*asked)
+    assert (told["neighbours"], told["threshold"]) == (row["neighbours"], row["threshold"])
+    said = invoke("plan", *asked).stdout.splitlines()
+    assert any(line.startswith(f"neighbours: k = {row['neighbours']}, ") for line in said)
+    if told["run"] is None:
+        assert said[1].startswith("A run would be refused: ")
+        with pytest.raises(Infeasible):
+            choose("secagg", population(row))
+        return
+    run = choose("secagg", population(row))
+    assert told["run"] == plan(*asked, "--protocol", "secagg")["run"]
+    assert (told["run"]["neighbours"], told["run"]["threshold"]) == (run.neighbours, run.threshold)
+    assert said[1].startswith("A run with up to 50 owners uses the complete graph: ")
+    assert f"neighbours: k = {run.neighbours}, an owner masks with every other owner" in said
+
+
+def population(row):
+    return Population(row["owners"], exact(row["corrupt"]), exact(row["dropout"]), row["threat"])
+
+
+def test_a_plan_is_what_check_says_of_a_run(tmp_path):
+    path = scenario_file(tmp_path, SMALL.replace("count = 4", "count = 10"))
+    checked = strict_json(invoke("check", path, "--json").stdout)["parameters"]
+    told = plan(*question(10, "0.1", "0.3"))["run"]
+    for key in ("neighbours", "threshold", "privacy_bits", "correctness_bits"):
+        assert told[key] == checked[key]
+
+
 @pytest.mark.parametrize("point", vectors("communication_expansion"))
 def test_expansion_is_the_published_one(point):
     size = ("--dimension", point["dimension"], "--bits", point["bits"])
@@ -57,9 +96,7 @@ def test_expansion_is_the_published_one(point):
     [
         question(1000, "0.5", "0.5"),
         question(1000, "0.33", "0.33", "lying"),
-        question(0, "0.1", "0.1"),
-        question(10, "0.1", "1"),
-        question(1_000_001, "0.1", "0.1"),
+        question(1, "0.1", "0.1"),
     ],
 )
 def test_the_infeasible_is_refused_in_words(asked):
@@ -78,6 +115,18 @@ def test_the_infeasible_is_refused_in_words(asked):
         ("--owners", 10, "--corrupt", "nan"),
         ("--owners", 10, "--threat", "nice"),
         ("--owners", 10, "--protocol", "secag"),
+        question(0, "0.1", "0.1"),
+        question(-1, "0.1", "0.1"),
+        question(10, "0.1", "1"),
+        question(10, "1", "0.1"),
+        question(10, "-0.1", "0.1"),
+        question(1_000_001, "0.1", "0.1"),
+        ("--owners", 10, "--bits", 0),
+        ("--owners", 10, "--bits", 1),
+        ("--owners", 10, "--bits", 33),
+        ("--owners", 10, "--compute-nodes", 1001),
+        ("--owners", 10, "--compute-nodes", 1, "--protocol", "additive"),
+        ("--owners", 10, "--dimension", 99999999999999999999),
         ("--owners", 10, "--dimension", 0),
         ("--owners", 10, "--dimension", 2),
         ("--owners", 10, "--bits", 63),

@@ -43,7 +43,22 @@ def test_version():
         (["run"], "asyncagg run: Invalid value for SCENARIO: is missing (a scenario, or --resume RUN_DIR)"),
         (["run", "a.toml", "b.toml"], "asyncagg run: "),
         (["run", "a.toml", "--seed", "x"], "asyncagg run: Invalid value for '--seed'"),
-        (["run", "a.toml", "--set"], "asyncagg: Option '--set' requires an argument"),
+        (
+            ["run", "a.toml", "--seed", "-1"],
+            "asyncagg run: Invalid value for '--seed': -1 is not a whole number from 0 to",
+        ),
+        (["run", "a.toml", "--out", ""], "asyncagg run: Invalid value for '--out': it is empty (a folder)"),
+        (["run", "a.toml", "--out", __file__], f"asyncagg run: Invalid value for '--out': {__file__} is a file"),
+        (["run", "a.toml", "--set"], "asyncagg run: Option '--set' requires an argument"),
+        (
+            ["serve", "a", "b", "--config", "c", "--wait", "nan"],
+            "asyncagg serve: Invalid value for '--wait': nan is not",
+        ),
+        (
+            ["serve", "a", "b", "--config", "c", "--wait", "1e300"],
+            "asyncagg serve: Invalid value for '--wait': 1e300 is",
+        ),
+        (["plan", "--owners", "ten"], "asyncagg plan: Invalid value for '--owners': ten is not a whole number from 1"),
         (["check"], "asyncagg check: Missing argument 'SCENARIO'"),
         (["schema", "more"], "asyncagg schema: "),
     ],
@@ -65,6 +80,8 @@ def test_a_file_that_cannot_be_read_is_one_line(command, path, tmp_path, monkeyp
     assert len(lines(done)) == 1
 
 
-def test_an_unknown_engine_is_named():
-    done = invoke("run", "missing.toml", "--engine", "warp")
+@pytest.mark.parametrize("engine", ["warp", "cluster", "hosts", ""])
+def test_an_engine_that_run_does_not_play_is_named_with_those_it_does(engine):
+    done = invoke("run", "missing.toml", "--engine", engine)
     assert done.exit_code == 2
+    assert lines(done) == [f'--engine "{engine}": is none of this command (sim, tcp, processes)']

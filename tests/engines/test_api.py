@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,10 +93,12 @@ def test_secure_mean_without_enough_owners_says_why() -> None:
         (np.zeros((3, 3)), [1, 2], ValueError),
         (np.zeros((3, 3)), [1, 2, 0], ValueError),
         (np.zeros((3, 3)), [1, 2, 2.5], TypeError),
+        ([[1.0, 2.0], [3.0], [4.0, 5.0]], None, ValueError),
+        ([["a"], ["b"], ["c"]], None, ValueError),
     ],
 )
-def test_secure_mean_refuses_what_has_no_mean(vectors: np.ndarray, weights: list[int], error: type[Exception]) -> None:
-    with pytest.raises(error):
+def test_secure_mean_refuses_what_has_no_mean(vectors: Any, weights: list[int], error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"^(vectors|weights) (must|hold)"):
         asyncagg.secure_mean(vectors, weights)
 
 
@@ -105,3 +108,8 @@ def test_the_example_of_an_own_owner_runs() -> None:
     )
     assert done.stdout.startswith("learnt: [")
     assert done.stderr == ""
+
+
+def test_nobody_may_drop_in_a_phase() -> None:
+    mean, _ = asyncagg.secure_mean(np.eye(4), dropped={"upload": []})
+    assert np.abs(mean - 0.25).max() < 1e-4

@@ -76,7 +76,12 @@ def test_mistakes_in_the_config_are_told(place: Place, player: str, changes: dic
         ("compute-node-0", ["--listen", "127.0.0.1:0"], r"^--listen is .*could not know the port"),
         ("compute-node-0", ["--listen", "127.0.0.1:70000"], r"^--listen is .*there is no port 70000"),
         ("compute-node-0", ["--resume", "run"], r"^--resume: compute-node-0 has no run to go on with"),
-        ("model-owner", ["--resume", "run"], r"^run/run: No such file or directory"),
+        ("model-owner", ["--resume", "run"], r"^--resume run: there is no such folder \(of a run that was"),
+        (
+            "data-owner-0",
+            ["--set", "engine=sim"],
+            r"^--set engine=sim: engine: asyncagg serve plays on many hosts alone",
+        ),
         ("model-owner", ["--resume", "run", "--out", "x"], r"^--out: goes with no --resume"),
         ("model-owner", ["--out", "keys"], r"^keys: exists and is not empty"),
         ("compute-node-0", ["--metrics", "a:b:c"], r"^--metrics is "),

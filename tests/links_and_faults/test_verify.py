@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def directory(path: Path, engine: str = "sim", **tables: Any) -> Path:
     where.write_scenario(ready.normalised_toml())
     where.write_trace(finished.trace)
     where.write_means(finished.means)
+    where.write_model(finished.model)
     where.write_result(finished.result)
     return where.path
 
@@ -53,7 +55,8 @@ def test_a_simulated_run_is_the_same_record_by_record(tmp_path: Path) -> None:
     records = len((run / "trace.jsonl").read_text().splitlines())
     verdict = verify(run)
     assert verdict.difference is None
-    assert verdict.compared == f"{records} records, all rounds and means"
+    what = "the whole result but times and memory of this machine, means and model"
+    assert verdict.compared == f"{records} records, {what}"
 
 
 def test_the_first_record_that_differs_is_named_with_both_texts(tmp_path: Path) -> None:
@@ -74,7 +77,8 @@ def test_survivors_and_means_that_differ_are_named(tmp_path: Path, engine: str) 
         mean = stored["round-0"]
     mean[3] = np.nextafter(mean[3], 9)
     np.savez(run / "means.npz", **{"round-0": mean})
-    assert str(verify(run).difference).startswith("means.npz: round-0 differs first at coordinate 3: was ")
+    difference = f"means.npz: round-0 differs first at coordinate 3: was {mean[3]}, is {np.nextafter(mean[3], -9)}"
+    assert verify(run).difference == difference
     edit(run / "result.json", lambda result: result["rounds"][0]["survivors"].pop())
     assert str(verify(run).difference).startswith('round 0: survivors was ["data-owner-0"')
     edit(run / "result.json", lambda result: result["rounds"].pop())
@@ -84,14 +88,86 @@ def test_survivors_and_means_that_differ_are_named(tmp_path: Path, engine: str) 
 def test_an_edited_digest_is_noticed(tmp_path: Path) -> None:
     run = directory(tmp_path)
     edit(run / "result.json", lambda result: result.update(trace_digest="sha256:0"))
-    assert str(verify(run).difference).startswith("result.json: trace_digest was sha256:0, is sha256:")
+    assert str(verify(run).difference).startswith('result.json: trace_digest was "sha256:0", is "sha256:')
 
 
 def test_means_rounded_with_the_systems_own_draws_are_not_compared(tmp_path: Path) -> None:
     run = directory(tmp_path, "tcp", encoding={"rounding_draws": "system"})
     verdict = verify(run)
     assert verdict.difference is None
-    assert "own draws" in verdict.compared
+    assert "no means and no model: values were rounded with the system's own draws" in verdict.compared
+
+
+CHANGES = {
+    "attempts": lambda each: each.update(attempts=2),
+    "dropped": lambda each: each["dropped"].update({"data-owner-1": "share"}),
+    "total_weight": lambda each: each.update(total_weight=9),
+    "clipped": lambda each: each.update(clipped=1),
+    "error_max": lambda each: each.update(error_max=0.5),
+    "error_bound": lambda each: each.update(error_bound=0.5),
+    "exact": lambda each: each.update(exact=False),
+    "metrics": lambda each: each["metrics"].update(loss=0.25),
+}
+
+
+@pytest.fixture(scope="module")
+def finished_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {engine: directory(tmp_path_factory.mktemp(engine), engine) for engine in ("sim", "tcp")}
+
+
+@pytest.mark.parametrize("engine", ["sim", "tcp"])
+@pytest.mark.parametrize("key", list(CHANGES))
+def test_whatever_of_a_round_is_the_same_everywhere_is_compared(
+    finished_runs: dict[str, Path], tmp_path: Path, engine: str, key: str
+) -> None:
+    run = Path(shutil.copytree(finished_runs[engine], tmp_path / "run"))
+    assert engine == "sim" or key.replace("_", " ") in verify(run).compared
+    edit(run / "result.json", lambda result: CHANGES[key](result["rounds"][0]))
+    assert str(verify(run).difference).startswith(f"round 0: {key} was ")
+
+
+@pytest.mark.parametrize("engine", ["sim", "tcp"])
+def test_a_model_that_differs_is_named(finished_runs: dict[str, Path], tmp_path: Path, engine: str) -> None:
+    run = Path(shutil.copytree(finished_runs[engine], tmp_path / "run"))
+    with np.load(run / "model.npz") as stored:
+        model = {name: stored[name] + 1 for name in stored.files}
+    np.savez(run / "model.npz", **model)
+    assert str(verify(run).difference).startswith(f"model.npz: {next(iter(model))} differs first at coordinate 0: was ")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda result: result.update(rounds=3), "rounds is no list"),
+        (lambda result: result["rounds"][0].update(alive=result["rounds"][0].pop("survivors")), "rounds.0: is not a"),
+        (lambda result: result["rounds"][0].update(survivors=5), "rounds.0: survivors is not what"),
+        (lambda result: result.update(engine=5), "its engine is none of sim, "),
+        (lambda result: result.update(engine="warp"), "its engine is none of sim, "),
+        (lambda result: result.pop("status"), "status and reason do not say"),
+        (
+            lambda result: result.update(engine="hosts", rounds=[], status="failed", reason="x"),
+            "before its first round: x",
+        ),
+    ],
+)
+def test_a_result_that_no_run_leaves_is_refused(
+    finished_runs: dict[str, Path], tmp_path: Path, change: Any, says: str
+) -> None:
+    run = Path(shutil.copytree(finished_runs["sim"], tmp_path / "run"))
+    edit(run / "result.json", change)
+    with pytest.raises(DirectoryError, match=says):
+        verify(run)
+
+
+@pytest.mark.parametrize("name", ["means.npz", "model.npz"])
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY"])
+def test_arrays_that_cannot_be_read_are_refused(
+    finished_runs: dict[str, Path], tmp_path: Path, name: str, content: bytes
+) -> None:
+    run = Path(shutil.copytree(finished_runs["sim"], tmp_path / "run"))
+    (run / name).write_bytes(content)
+    with pytest.raises(DirectoryError, match=f"{name}: cannot be read"):
+        verify(run)
 
 
 def test_what_is_no_finished_run_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import typer
 from asyncagg.cli.demo import scenario as script
 from asyncagg.cli.demo.board import Board
 from asyncagg.cli.demo.show import show
-from asyncagg.cli.plain import refusing
+from asyncagg.cli.plain import answer, refusing
 from asyncagg.cli.recording import OK, Recording
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.finished import Finished
@@ -41,7 +41,7 @@ def run_demo(request: Request) -> int:
         recording.during(lambda: _watched(scenario, recording.finished))
         status = recording.tell(request.as_json)
         if status == OK and not request.as_json:
-            print("\n".join(_epilogue(recording.finished, request.drop)))
+            answer(_epilogue(recording.finished, request.drop))
         return status
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -62,7 +63,8 @@ def introduction(scenario: Scenario) -> Iterator[str]:
 
 def wrapped(text: str) -> list[str]:
     """Prose in lines that fit a terminal, all but the first indented where it is an item of several."""
-    return textwrap.wrap(text, _WIDTH, subsequent_indent="  " if text.startswith("- ") else "")
+    width = min(_WIDTH, shutil.get_terminal_size().columns - 1)
+    return textwrap.wrap(text, max(20, width), subsequent_indent="  " if text.startswith("- ") else "")
 
 
 _TOLD = {
