@@ -104,15 +104,11 @@ def _boot(out: Path, words: Sequence[str], seconds: float) -> str:
             with suppress(ProcessLookupError):
                 os.killpg(kernel.pid, signal.SIGKILL)  # it runs each process of its own in one of ours
             kernel.wait()
-    return _tail(out / "kernel")
+    return (out / "kernel").read_text(errors="replace")[-2000:]
 
 
 def _said(out: Path) -> str:
     return (out / "output").read_text(errors="replace") if (out / "output").exists() else ""
-
-
-def _tail(file: Path) -> str:
-    return file.read_text(errors="replace")[-2000:]
 
 
 def _path() -> str:
