@@ -13,7 +13,7 @@ test: $(READY)
 	$(BIN)/pytest -n 2 -m "not long"
 
 test-long: $(READY)
-	$(BIN)/pytest -m long --timeout 3600
+	$(BIN)/pytest -m long --timeout 3600 -o faulthandler_timeout=3500
 
 lint: $(READY)
 	$(BIN)/ruff check .
