@@ -10,7 +10,8 @@ from functools import cache, cached_property
 import numpy as np
 
 from asyncagg.learning.errors import WorkloadError
-from asyncagg.learning.workload import Workload, build
+from asyncagg.learning.kinds import build
+from asyncagg.learning.workload import Workload
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import GraphPolicy, Terms
 from asyncagg.protocols.ledger import Rules

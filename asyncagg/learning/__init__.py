@@ -1,8 +1,9 @@
 """Models, data sets and workloads: what is trained, and on whose data. Knows nothing of aggregation."""
 
 from asyncagg.learning.errors import WorkloadError
+from asyncagg.learning.kinds import KINDS, build
 from asyncagg.learning.owners import Arrays, DataOwner, ModelOwner, Shapes
-from asyncagg.learning.workload import KINDS, Workload, build, given
+from asyncagg.learning.workload import Workload, given
 
 __all__ = [
     "KINDS",

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from asyncagg.learning.errors import WorkloadError
-from asyncagg.learning.options import Options
 from asyncagg.learning.owners import DataOwner, ModelOwner, Shapes
-
-KINDS = ("digits", "synthetic", "vectors", "python")
 
 _BYTES_A_COORDINATE = 16
 """What the owner of a float32 model holds at least: the parameters, a step as large, and the float64 mean."""
@@ -60,36 +55,6 @@ class Workload:
     def model_owner(self) -> ModelOwner:
         """Builds the model owner as it is before the first round."""
         return self.make_model_owner()
-
-
-def build(kind: str, *, owners: int, seed: int, rounds: int, base: Path, options: Mapping[str, object]) -> Workload:
-    """Builds the workload `kind`: one of `KINDS`.
-
-    `owners` is the population, `base` the folder that relative paths start from (the scenario's), `options`
-    the other keys of `[workload]`. Everything random follows `seed`. Raises `WorkloadError` for whatever is
-    wrong with the options or with the files they name.
-    """
-    reader = Options(options)
-    match kind:  # imported where used: a run needs one of them
-        case "digits":
-            from asyncagg.learning import digits
-
-            return digits.workload(owners, seed, reader)
-        case "synthetic":
-            from asyncagg.learning import synthetic
-
-            return synthetic.workload(owners, seed, reader)
-        case "vectors":
-            from asyncagg.learning import vectors
-
-            return vectors.workload(owners, rounds, base, reader)
-        case "python":
-            from asyncagg.learning import python
-
-            return python.workload(owners, seed, base, reader)
-    near = difflib.get_close_matches(kind, KINDS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(KINDS)}"
-    raise WorkloadError(f"no workload {kind!r} ({hint})", "workload.kind")
 
 
 def given(owners: Sequence[DataOwner], model_owner: ModelOwner) -> Workload:

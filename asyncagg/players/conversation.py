@@ -9,19 +9,32 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from asyncagg.protocols import effects as e
 from asyncagg.protocols.messages import Faulty, Message, MessageError, RoleName
 from asyncagg.protocols.terms import LEAD, Label, Phase, Player, index_of, role_of
+from asyncagg.runs.trace import Event as Traced
+from net.buffers import release
 from net.clock import call_at_ns, now_ns
 
-if TYPE_CHECKING:
-    from asyncagg.players.desk import Desk
-
 T = TypeVar("T")
+
+
+class Surroundings(Protocol):
+    """What a conversation needs of the player it is held at."""
+
+    deadlines: Mapping[Phase, int]
+    permit_limit_ns: int
+    departed: dict[str, str]
+
+    def send(self, label: Label, to: Player, message: Message, phase: Phase) -> None: ...
+    async def compute(self, label: Label, cost: e.Cost, work: Callable[[], Any]) -> Any: ...
+    async def persist(self) -> None: ...
+    async def phase_began(self, label: Label, phase: Phase) -> None: ...
+    def note(self, label: Label, phase: Phase, event: Traced, about: str, detail: str) -> None: ...
 
 
 class RoundFailed(Exception):
@@ -46,7 +59,7 @@ class Ended(RoundFailed):
 class Conversation:
     """One role in one attempt."""
 
-    def __init__(self, desk: Desk, role: RoleName, label: Label, peers: int) -> None:
+    def __init__(self, desk: Surroundings, role: RoleName, label: Label, peers: int) -> None:
         self.desk = desk
         self.role = role
         self.label = label
@@ -140,7 +153,7 @@ class Conversation:
             case e.Persist():
                 await self.desk.persist()
             case e.Release(payload):
-                self.desk.release(payload)
+                release(payload)
             case e.Drop(owner, reason):
                 self.desk.note(self.label, self.phase, "drop", owner, reason)
             case e.Refuse(peer, reason):

@@ -21,7 +21,6 @@ from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.leading import from_phase_pairs, phase_pairs
 from asyncagg.protocols.terms import Label, Phase, Player
 from asyncagg.runs.trace import Event, Record, Trace
-from net.buffers import release
 from net.channel import Channel, Network
 from net.clock import now_ns
 from net.errors import NetError, PeerError
@@ -68,7 +67,6 @@ class Desk(ABC):
         self.setting = setting
         self.deadlines = setting.deadlines
         self.permit_limit_ns = setting.permit_limit_ns
-        self.release = release
         self.account = Account()
         self.store: LedgerStore | None = None
         """Where this player's privacy ledger is kept, if it keeps one."""
