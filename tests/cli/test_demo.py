@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from support.cli import invoke, lines, start, strict_json
+from support.cli import IN_TIME, invoke, lines, start, strict_json
 
 from asyncagg.cli.demo.board import PHASES, Board
 from asyncagg.cli.demo.scenario import OWNER_PROCESSES, demo_scenario, introduction
@@ -25,8 +25,6 @@ from asyncagg.engines.processes.parent import Onlooker
 from asyncagg.protocols.terms import Label
 from asyncagg.runs.result import RoundResult, Traffic
 from asyncagg.scenario import choice
-
-LIMIT = 2.0
 
 
 class Clock:
@@ -405,7 +403,7 @@ def test_ctrl_c_leaves_nothing(tmp_path, when):
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
-    assert time.monotonic() - began < LIMIT
+    assert time.monotonic() - began < IN_TIME
     assert process.returncode == 130
     assert stdout == ""
     assert stderr.splitlines()[-1] == "demo: interrupted, what there is of the run is in mine"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import invoke
-from support.spans import GONE, Run, means, model, processes_here, right_mean, scenario, until
+from support.cli import IN_TIME, invoke
+from support.spans import Run, means, model, processes_here, right_mean, scenario, until
 
 import asyncagg
 from asyncagg.engines.processes import offspring, parent
@@ -62,8 +62,8 @@ def test_a_signal_to_the_parent_ends_all_at_once(
     began = time.monotonic()
     run.process.send_signal(number)
     assert run.end() == status
-    assert time.monotonic() - began < GONE
-    run.nothing_is_left(GONE)
+    assert time.monotonic() - began < IN_TIME
+    run.nothing_is_left(IN_TIME)
     assert run.stderr.splitlines()[-1] == "small: interrupted, what there is of the run is in run"
     assert (run.result["status"], run.result["reason"]) == ("failed", "interrupted")
     assert len(run.result["rounds"]) >= 2
@@ -78,8 +78,8 @@ def test_a_signal_while_processes_begin(begin: Callable[..., Run], delay: float)
     began = time.monotonic()
     run.process.send_signal(signal.SIGINT)
     assert run.end() == 130
-    assert time.monotonic() - began < GONE
-    run.nothing_is_left(GONE)
+    assert time.monotonic() - began < IN_TIME
+    run.nothing_is_left(IN_TIME)
     assert run.result["reason"] == "interrupted"
 
 
@@ -94,7 +94,7 @@ def test_children_do_not_outlive_their_parent(begin: Callable[..., Run], when: s
         assert run.ports
     run.process.kill()
     run.process.wait()
-    run.nothing_is_left(2 * GONE, files=False)
+    run.nothing_is_left(IN_TIME, files=False)
     assert run.result["reason"] == "interrupted"
 
 

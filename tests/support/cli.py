@@ -16,6 +16,8 @@ from asyncagg.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = ROOT / "scenarios"
+IN_TIME = 10.0
+"""Seconds for an end that takes two on a machine with nothing else to do, and would never come if it were broken."""
 
 SMALL = """\
 name = "small"

@@ -21,8 +21,6 @@ from asyncagg.scenario.load import load
 
 PATIENCE = 60.0
 """Seconds that something may take on a machine with other things to do."""
-GONE = 2.0
-"""Seconds after which nothing may be left of processes whose parent was killed, on a machine with nothing else."""
 CHILD = b"asyncagg.engines.processes.child"
 COMMAND = "import sys; from asyncagg.cli.main import main; main()"
 
