@@ -65,7 +65,9 @@ class Dialler:
                     if outcome is None:
                         return
                     failure = outcome
-                    if isinstance(failure, Occupied) and occupied_ns is None:
+                    if not isinstance(failure, Occupied):
+                        occupied_ns = None
+                    elif occupied_ns is None:
                         occupied_ns = now_ns()
                     may_pass = isinstance(failure, Occupied) and now_ns() - (occupied_ns or 0) < patience_ns
                     if isinstance(failure, Refused) and not may_pass:

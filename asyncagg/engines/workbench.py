@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -101,25 +102,26 @@ class OwnBench:
 
 
 class _Gradients:
-    """Threads for gradients: a few take turns, and whoever takes long goes on beside the next."""
+    """Threads for gradients: a few take turns, and whoever takes long goes on beside the next.
+
+    Each call has a thread of its own that a process does not wait for when it ends, as it would for a pool's.
+    """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(MOST_GRADIENTS, thread_name_prefix="asyncagg-gradient")
+        self._room = asyncio.Semaphore(MOST_GRADIENTS)
         self._turns = asyncio.Semaphore(THREADS)
         self._calls: dict[asyncio.Future[Any], None] = {}
 
     async def run(self, work: Callable[[], Any], alone: asyncio.Lock) -> Any:
         with ExitStack() as returned, ExitStack() as turn:
-            await alone.acquire()
-            returned.callback(alone.release)
-            await self._turns.acquire()
-            turn.callback(self._turns.release)
+            for stack, each in ((returned, alone), (returned, self._room), (turn, self._turns)):
+                await each.acquire()
+                stack.callback(each.release)
             return await self._call(work, returned.pop_all(), turn.pop_all())
 
     async def _call(self, work: Callable[[], Any], returned: ExitStack, turn: ExitStack) -> Any:
         """`turn` is closed when the call has returned or taken long, `returned` when it has returned."""
-        call = self._threads.submit(work)
-        future = asyncio.wrap_future(call)
+        future = asyncio.wrap_future(_begin(work))
         self._calls[future] = None
         timer = call_at_ns(now_ns() + PATIENCE_NS, turn.close)
 
@@ -132,16 +134,26 @@ class _Gradients:
             returned.close()
 
         future.add_done_callback(end)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            call.cancel()  # where it has not begun, it never does
-            raise
+        return await asyncio.shield(future)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
         for future in list(self._calls):
             future.cancel()
+
+
+def _begin(work: Callable[[], Any]) -> Future[Any]:
+    """What becomes of `work`, which begins on a thread of its own."""
+    call: Future[Any] = Future()
+    call.set_running_or_notify_cancel()  # from now on nobody can cancel it
+
+    def compute() -> None:
+        try:
+            call.set_result(work())
+        except BaseException as error:  # for whoever waits, whatever it is
+            call.set_exception(error)
+
+    threading.Thread(target=compute, name="asyncagg-gradient", daemon=True).start()
+    return call
 
 
 class SlowedBench:

@@ -14,7 +14,7 @@ from asyncagg.crypto.keystream import Uniforms
 from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, DataOwner
-from asyncagg.players.conversation import Ended, RoundFailed
+from asyncagg.players.conversation import Conversation, Ended, RoundFailed
 from asyncagg.players.desk import Setting
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.parameters import ParametersError, unpack_parameters
@@ -119,12 +119,11 @@ class DataOwnerPlayer(ServingPlayer):
 
     def _begin(self, label: Label, message: m.Publish) -> None:
         self.cancel_tasks()
-        self.open(label, "owner")
+        (conversation,) = self.open(label, "owner")
         if label.round != self._silent_round:
-            self.start(self._attempt(label, message), self.me)
+            self.start(self._attempt(conversation, label, message), self.me)
 
-    async def _attempt(self, label: Label, message: m.Publish) -> None:
-        conversation = self.conversations["owner"]
+    async def _attempt(self, conversation: Conversation, label: Label, message: m.Publish) -> None:
         try:
             parameters = unpack_parameters(message)
             context = Context(

@@ -17,7 +17,7 @@ from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, ModelOwner
 from asyncagg.players.conversation import Ended, RoundFailed
 from asyncagg.players.desk import Desk, Setting
-from asyncagg.players.model_steps import Learnt, learn, ready
+from asyncagg.players.model_steps import Learnt, copies, learn, ready
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.parameters import as_published, pack_parameters
 from asyncagg.players.start import Start
@@ -79,7 +79,7 @@ class ModelOwnerPlayer(Desk):
         self.protocol = protocol
         self.part = part
         self.randomness = randomness
-        self.parameters: Arrays = part.model.initial_parameters()
+        self.parameters: Arrays = copies(part.model.initial_parameters())
         self.identity = identity
         self._observe = observe
         self.state: Arrays = {}

@@ -29,13 +29,18 @@ def learn(model: ModelOwner, parameters: Arrays, mean: Arrays) -> Learnt | str:
     """One step along the mean; or how it failed."""
     step = "apply"
     try:
-        updated = _updated(parameters, model.apply(parameters, mean))
+        updated = _updated(parameters, model.apply(copies(parameters), mean))
         step = "evaluate"
-        metrics = _figures(model.evaluate(updated))
+        metrics = _figures(model.evaluate(copies(updated)))
         step = "state"
         return updated, kept_state(model), metrics
     except Exception as error:  # the user's own code: it may raise anything
         return _raised(step, error)
+
+
+def copies(arrays: Arrays) -> Arrays:
+    """Arrays that the user's code may change in place, or has at hand to change: it and the player share none."""
+    return {name: np.array(array) for name, array in arrays.items()}
 
 
 def _updated(former: Arrays, parameters: object) -> Arrays:

@@ -48,6 +48,11 @@ class ServingPlayer(Desk):
             self.stop_redialling()
             self.cancel_tasks()
 
+    def crash(self) -> None:
+        """See `Desk`; no task of the attempt takes another step, or fails what this player is when it is back."""
+        super().crash()
+        self.cancel_tasks()
+
     def gone(self, peer: str, reason: str) -> None:
         super().gone(peer, reason)
         if peer == MODEL_OWNER:

@@ -81,7 +81,9 @@ class Sums:
             for node in lost if self.report is not None else ():
                 if node in missing:
                     raise PeerGone(node, lost[node])
-            watched = dict.fromkeys([LEAD, *(node for node in missing if node not in lost)])
+            watched = {node: None for node in missing if node not in lost}
+            if self.report is None or (opens and self.opening is None):
+                watched[LEAD] = None
             event: Event = yield Receive((m.Report, m.RosterFixed, m.Opening, self.kind), watched)
             match event:
                 case Got(peer, m.Report() as report) if peer == LEAD:

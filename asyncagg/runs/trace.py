@@ -50,16 +50,17 @@ class Trace:
     """Records in the order in which they were made, or, where they come from several processes, of their times."""
 
     def __init__(self, watch: Callable[[Record], None] | None = None) -> None:
+        self.watch = watch
+        """Told of each record as it is made here."""
         self.records: list[Record] = []
         self._earlier: list[str] = []
         """Lines of the run before it was interrupted."""
-        self._watch = watch
         self._written = 0
 
     def add(self, record: Record) -> None:
         self.records.append(record)
-        if self._watch is not None:
-            self._watch(record)
+        if self.watch is not None:
+            self.watch(record)
 
     def take(self, records: Iterable[Record]) -> None:
         """Records of another process, each of which keeps its time."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from support.cli import ROOT
 from support.runs import DIMENSION, Nothing, Vector, scenario
 
 import asyncagg
@@ -43,6 +46,23 @@ class Gate:
 
     def let_go(self) -> None:
         self._open.set()
+
+
+HANGS = """
+import asyncio, threading
+from asyncagg.engines.workbench import ThreadBench
+from asyncagg.protocols.effects import Cost
+
+async def main():
+    bench, began = ThreadBench(), threading.Event()
+    hung = asyncio.create_task(bench.run(Cost(gradients=1), lambda: (began.set(), threading.Event().wait())))
+    await asyncio.to_thread(began.wait)
+    bench.close()
+    await asyncio.gather(hung, return_exceptions=True)
+    print("over", flush=True)
+
+asyncio.run(main())
+"""
 
 
 @pytest.fixture
@@ -135,6 +155,28 @@ async def test_a_closed_bench_waits_for_nobody(gate: Gate) -> None:
     told = await asyncio.gather(*running, return_exceptions=True)
     assert [type(each) for each in told] == [asyncio.CancelledError] * workbench.THREADS
     assert gate.calls == workbench.THREADS
+
+
+@real
+async def test_there_is_room_for_so_many_that_hang_and_no_more(
+    bench: ThreadBench, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workbench, "PATIENCE_NS", 1_000_000)
+    every = [asyncio.create_task(bench.run(GRADIENT, gate.work)) for _ in range(workbench.MOST_GRADIENTS + 3)]
+    await begun(gate, workbench.MOST_GRADIENTS)
+    every.pop().cancel()
+    await asyncio.sleep(0.1)
+    assert gate.calls == workbench.MOST_GRADIENTS
+    gate.let_go()
+    await asyncio.gather(*every)
+    assert (gate.calls, gate.most) == (workbench.MOST_GRADIENTS + 2, workbench.MOST_GRADIENTS)
+
+
+def test_a_process_ends_although_a_gradient_hangs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("over\n", "")
 
 
 def test_owners_that_hang_are_dropped_and_the_others_go_on(gate: Gate) -> None:

@@ -21,6 +21,7 @@ from support.cli import invoke, lines, strict_json
 from support.hosts import NODES, OWNERS, Place, free_ports, serve, small
 
 import asyncagg
+from asyncagg.runs.trace import digest
 
 ANY = "[::]"
 CRASH = "faults=[{kind = 'crash', players = ['data-owner-0'], phase = 'upload'}]"
@@ -232,6 +233,9 @@ def test_a_killed_model_owner_is_resumed_to_the_same_means(place: Place, ended: 
     here = asyncagg.run(LONGER, engine="sim")
     assert the_means(Path("run")) == {f"round-{index}": mean.tobytes() for index, mean in here.means.items()}
     assert len(list(Path("ledgers").iterdir())) == 1  # one run, one ledger of each owner
+    trace = Path("run/trace.jsonl").read_text().splitlines()
+    assert dict.fromkeys(json.loads(line)["round"] for line in trace) == dict.fromkeys(range(LONGER["rounds"]))
+    assert json.loads(Path("run/result.json").read_text())["trace_digest"] == digest(trace)
 
 
 @pytest.mark.long

@@ -103,3 +103,27 @@ def test_whatever_crashes_whenever_a_round_has_the_right_mean_or_a_named_failure
         (each,) = result["rounds"]
         assert each["exact"] if each["status"] == "ok" else each["reason"]
         assert each["seconds"]["total"] <= each["attempts"] * 7 * 30
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_lead_that_has_said_everything_may_go_before_the_other_sums_are_there(crashed: bool) -> None:
+    """An attempt is not thrown away for nothing: together with the next it may give away an input."""
+    late = {"kind": "slow", "players": ["compute-node-1"], "phase": "unmask", "factor": 1.0, "delay": "1 s"}
+    after = [{"kind": "crash", "players": ["compute-node-0"], "at": "400 ms"}] if crashed else []
+    result = play("secagg", late, *after, rounds=1)
+    assert result["seconds"]["virtual"] > 1
+    assert [(each["attempts"], len(each["survivors"])) for each in result["rounds"]] == [(1, 5)]
+    assert result["privacy"]["ledger"] == []
+
+
+@BOTH
+@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize("node", ["data-owner-1", "compute-node-0", "compute-node-1"])
+def test_who_stops_and_is_back_in_the_same_moment_has_lost_the_attempt_and_no_more(
+    node: str, state: bool, engine: str
+) -> None:
+    back = {"kind": "restart", "players": [node], "phase": "publish", "rounds": [0], "state": state}
+    result = play("secagg", crash(node, "publish", rounds=[0]), back, engine=engine)
+    assert result["status"] == "ok"
+    assert [each["exact"] for each in result["rounds"]] == [True, True]
+    assert len(result["rounds"][1]["survivors"]) == 5

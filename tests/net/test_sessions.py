@@ -21,6 +21,7 @@ from asyncagg.engines.watch.presence import PresenceNetwork
 from net.channel import Channel, Network
 from net.clock import now_ns
 from net.decoder import Decoder
+from net.dialler import Dialler
 from net.errors import ConnectFailed, NetError, Refusal, Refused
 from net.frames import Everyone, Frame, Gate, pack_frame
 from net.hello import BYE, HELLO, OPEN, OPENED, REFUSE, VERSION, WELCOME, pack
@@ -28,6 +29,8 @@ from net.latency import Constant
 from net.linked import LinkedNetwork
 from net.links import Link
 from net.options import TcpOptions
+from net.outbound import Failure, Occupied
+from net.session import Hub
 from net.tcp import Addresses, TcpNetwork
 
 on_both_loops = pytest.mark.asyncio(loop_factories=["real", "uvloop"])
@@ -312,6 +315,21 @@ async def test_the_second_of_a_name_is_refused_when_the_first_has_had_time_to_be
                 await dial(second, seconds=seconds)
             assert 150 * MILLISECOND <= now_ns() - began_ns < 5 * SECOND
         assert listener.recorder.ends == []
+
+
+async def test_another_trouble_in_between_gives_a_lost_connection_new_time_to_be_missed() -> None:
+    """In virtual time: 3 s of patience with "already connected", spent once, then a host that is away for a minute."""
+    hub = Hub(("owner-0",), RUN, LIMITS, TcpOptions(keepalive_ns=SECOND))
+    began_ns = now_ns()
+
+    async def attempt() -> Failure | None:
+        passed_ns = now_ns() - began_ns
+        if passed_ns < 2 * SECOND or 62 * SECOND < passed_ns < 64 * SECOND:
+            return Occupied("node-0", "owner-0 is already connected")
+        return "connection refused" if passed_ns <= 62 * SECOND else None
+
+    await Dialler(hub, {}, None)._insist("node-0", attempt, None)
+    assert 64 * SECOND <= now_ns() - began_ns < 66 * SECOND
 
 
 # --- ended at once

@@ -108,3 +108,28 @@ def test_a_model_that_begins_with_no_arrays_is_refused(initial: Any, said: str) 
 
     with pytest.raises(WorkloadError, match=said):
         workload.given([Vector(np.zeros(60))], Odd())
+
+
+def test_a_model_that_changes_what_it_was_given_changes_nothing_of_the_players() -> None:
+    """What the player keeps is written down after a step that failed, and the step is taken again."""
+
+    class InPlace(Nothing):
+        shape = (3,)
+
+        def apply(self, parameters: dict[str, np.ndarray], mean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            parameters["w"] += 1
+            parameters["w"] = np.resize(parameters["w"], self.shape)
+            return parameters
+
+        def evaluate(self, parameters: dict[str, np.ndarray]) -> dict[str, float]:
+            parameters["w"] += 1
+            return {}
+
+    parameters, model = {"w": np.zeros(3)}, InPlace()
+    learnt = learn(model, parameters, {})
+    assert (learnt[0]["w"].tolist(), parameters["w"].tolist()) == ([1, 1, 1], [0, 0, 0])
+    model.shape = (5,)
+    assert learn(model, parameters, {}) == (
+        "the model owner's apply raised ValueError: it returned arrays of shapes {'w': (5,)} ({'w': (3,)}, as before)"
+    )
+    assert parameters["w"].tolist() == [0, 0, 0]

@@ -23,7 +23,6 @@ from asyncagg.runs.atomic import replace
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.directory import DirectoryError
 from asyncagg.runs.result import RoundResult
-from asyncagg.runs.trace import Trace
 from asyncagg.scenario.hosts import Entry
 from net.clock import now_ns
 
@@ -67,7 +66,7 @@ async def host(site: HostSite, run: bytes, finished: Finished, progress: Callabl
     others = [entry for entry in post.entries if entry not in post.mine]
     preflight = Preflight(others, post.observation.said, site.objections)
     post.observation.add(preflight)
-    finished.trace = Trace(post.observation.record)
+    finished.trace.watch = post.observation.record
     start_ns = now_ns() - finished.elapsed_ns
     world = site.world(run, start_ns, post.identities, post.roster, None)
     witness = _Alone()
