@@ -58,6 +58,8 @@ def run(
     With `owners` and `model_owner` those are used instead of the scenario's workload. Works inside a running loop
     (a notebook) too: the run has a thread and a loop of its own. Raises ScenarioError for a scenario that is not right.
     """
+    if owners is not None and not isinstance(owners, Sequence):
+        raise TypeError(f"owners must be a list of asyncagg.DataOwner, not {type(owners).__name__}")
     ready = _load(scenario, engine, seed, None if owners is None else len(owners))
     given = None
     if owners is not None or model_owner is not None:
@@ -101,8 +103,8 @@ def secure_mean(
         "encoding": {"clip": float(np.max(np.abs(rows), initial=1e-9)), "bits": 24},
         "faults": [
             {"kind": "drop", "phase": phase, "players": [str(owner_name(each)) for each in indices]}
-            for phase, indices in (dropped or {}).items()
-            if len(indices)
+            for phase, indices in _fallen(dropped or {}, len(rows)).items()
+            if indices
         ],
     }
     owners = [_Fixed(row, weight) for row, weight in zip(rows, counted, strict=True)]
@@ -114,14 +116,28 @@ def secure_mean(
 
 def _rows(vectors: ArrayLike) -> NDArray[np.float64]:
     try:
-        rows = np.asarray(vectors, dtype=np.float64)
+        given = np.asarray(vectors)
+        if given.dtype.kind == "c":  # numpy would drop the imaginary parts
+            raise TypeError
+        rows = given.astype(np.float64)
     except (TypeError, ValueError):
-        raise ValueError("vectors must be owners × d: numbers, as many from every owner") from None
+        raise ValueError("vectors must be owners × d: real numbers, as many from every owner") from None
     if rows.ndim != 2 or not rows.size:
         raise ValueError(f"vectors must be owners × d, not of shape {rows.shape}")
     if not np.isfinite(rows).all():
         raise ValueError("vectors hold NaN or Inf, must be finite numbers")
     return rows
+
+
+def _fallen(dropped: Mapping[str, Sequence[int]], owners: int) -> dict[str, list[int]]:
+    right = f"must map phases to lists of owners, 0 to {owners - 1}, as {{'upload': [0]}}"
+    try:
+        fallen = {phase: [index(each) for each in indices] for phase, indices in dropped.items()}
+    except (AttributeError, TypeError):
+        raise TypeError(f"dropped {right}, not {dropped!r}") from None
+    if any(not 0 <= each < owners for indices in fallen.values() for each in indices):
+        raise ValueError(f"dropped {right}, not {dropped!r}")
+    return fallen
 
 
 def _counted(weights: Sequence[int], owners: int) -> list[int]:
@@ -165,6 +181,8 @@ def _load(source: Source, engine: str | None, seed: int | None, owners: int | No
     if isinstance(source, str | Path):
         count = () if owners is None else (f"owners.count={owners}",)
         return load(source, count, engine=engine, seed=seed)
+    if not isinstance(source, Scenario | Mapping):
+        raise TypeError(f"scenario must be a path, a mapping or a Scenario, not {type(source).__name__}")
     values = dict(source.normalised() if isinstance(source, Scenario) else source)
     values |= {key: value for key, value in (("engine", engine), ("seed", seed)) if value is not None}
     if owners is not None:

@@ -6,7 +6,9 @@ The text is a scenario itself, since what follows stands in comments: `asyncagg 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from typing import Any
 
 from asyncagg.cli.facts import bytes_json, bytes_table, parameter_lines, work_json, work_lines
@@ -22,7 +24,8 @@ def check_scenario(path: str, overrides: tuple[str, ...], as_json: bool) -> None
     """Print it; typer.Exit(2) if the scenario, or a file that it names, is not right."""
     with interruptible(), refusing():
         scenario = load(path, overrides)
-        outlook = Outlook(prepare(scenario))
+        with redirect_stdout(sys.stderr):  # what the user's code prints is no part of the answer
+            outlook = Outlook(prepare(scenario))
         if as_json:
             answer(json.dumps(_json(scenario, outlook), indent=1).splitlines())
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,5 +53,7 @@ def _check_engine(engine: str | None) -> None:
 
 def _record(recording: Recording, as_json: bool, quiet: bool) -> int:
     scenario = recording.scenario
-    recording.during(lambda: play(prepare(scenario), recording.finished, Progress(scenario, quiet)))
+    printed = redirect_stdout(sys.stderr) if as_json else nullcontext()  # by the user's code
+    with printed:
+        recording.during(lambda: play(prepare(scenario), recording.finished, Progress(scenario, quiet)))
     return recording.tell(as_json)

@@ -18,9 +18,12 @@ from asyncagg.crypto.keystream import SignedKey, Uniforms, add_masks
 from asyncagg.crypto.randomness import SystemRandomness
 from asyncagg.crypto.sealing import open_box, seal
 from asyncagg.crypto.signing import Identity, verify
-from asyncagg.learning.workload import Workload
+from asyncagg.engines.experiment import Experiment
+from asyncagg.learning.errors import WorkloadError
+from asyncagg.learning.users import users_code
 from asyncagg.scenario.units import DURATION, RATE
 from asyncagg.vectors.encoder import Encoder
+from asyncagg.vectors.flatten import LayoutError
 from asyncagg.vectors.packing import add_packed, pack
 from asyncagg.vectors.ring import Ring
 
@@ -34,8 +37,11 @@ _SECOND = 1_000_000_000
 _DIGITS = 3
 
 
-def calibrate(workload: Workload | None = None, period_ns: int = PERIOD_NS) -> dict[str, str]:
-    """The keys of `[compute]` as a file says them; `gradient` only for a workload, of its first owner."""
+def calibrate(experiment: Experiment | None = None, period_ns: int = PERIOD_NS) -> dict[str, str]:
+    """The keys of `[compute]` as a file says them; `gradient` only for an experiment, of its first owner.
+
+    WorkloadError where that owner computes no gradient of the experiment.
+    """
     durations = {
         "key_pair": _key_pair(period_ns),
         "key_agreement": _key_agreement(period_ns),
@@ -43,8 +49,8 @@ def calibrate(workload: Workload | None = None, period_ns: int = PERIOD_NS) -> d
         "box": _box(period_ns),
         "signature": _signature(period_ns),
     }
-    if workload is not None:
-        durations["gradient"] = _gradient(workload, period_ns)
+    if experiment is not None:
+        durations["gradient"] = _gradient(experiment, period_ns)
     rates = {"keystream": _keystream(period_ns), "add": _add(period_ns), "encode": _encode(period_ns)}
     table = {key: DURATION.format(_rounded(taken_ns)) for key, taken_ns in durations.items()}
     return table | {key: RATE.format(_rounded(rate)) for key, rate in rates.items()}
@@ -92,9 +98,19 @@ def _signature(period_ns: int) -> float:
     return fastest_ns(lambda: verify(identity.public, message, signature), period_ns)
 
 
-def _gradient(workload: Workload, period_ns: int) -> float:
-    owner, parameters = workload.owner(0), workload.model_owner().initial_parameters()
-    return fastest_ns(lambda: owner.compute_gradient(parameters, 0), period_ns)
+def _gradient(experiment: Experiment, period_ns: int) -> float:
+    key = "workload"
+    owner, model = experiment.owner(0), experiment.workload.model_owner()
+    with users_code(key):
+        parameters = model.initial_parameters()
+        gradient, _ = owner.compute_gradient(parameters, 0)
+        arrays = {name: np.asarray(array) for name, array in gradient.items()}
+    try:
+        experiment.layout.flatten(arrays)
+    except LayoutError as error:
+        raise WorkloadError(str(error), key) from None
+    with users_code(key):
+        return fastest_ns(lambda: owner.compute_gradient(parameters, 0), period_ns)
 
 
 def _keystream(period_ns: int) -> float:

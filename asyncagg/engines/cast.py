@@ -167,7 +167,7 @@ class Cast:
         """What makes a data owner, as it is when its process begins."""
         experiment = self.experiment
         return OwnerPart(
-            owner=experiment.workload.owner(index),
+            owner=experiment.owner(index),
             layout=experiment.layout,
             encoder=experiment.encoder,
             weighted=experiment.scenario.aggregation.weighting == "examples",

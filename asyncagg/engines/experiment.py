@@ -11,7 +11,8 @@ import numpy as np
 
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.kinds import build
-from asyncagg.learning.workload import Workload
+from asyncagg.learning.owners import DataOwner
+from asyncagg.learning.workload import Workload, check_max_weight
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import GraphPolicy, Terms
 from asyncagg.protocols.ledger import Rules
@@ -42,6 +43,17 @@ class Experiment:
     max_weight: int
     population: Population
     graph: GraphPolicy | None
+
+    def owner(self, index: int) -> DataOwner:
+        """Builds the data owner `index`. WorkloadError where it may weigh more than there is room for."""
+        owner, name = self.workload.owner(index), owner_name(index)
+        largest = check_max_weight(owner.max_weight, name, "workload.owner")
+        aggregation = self.scenario.aggregation
+        if aggregation.weighting == "examples" and aggregation.max_weight == "auto" and largest > self.max_weight:
+            right = "the largest of all owners in the class, or as aggregation.max_weight"
+            message = f"max_weight of {name} is {largest}, and that of its class {self.max_weight} ({right})"
+            raise WorkloadError(message, "workload.owner")
+        return owner
 
     def terms(self, run: bytes, identities: Mapping[str, bytes] | None = None) -> Terms:
         """What the players of one run agree on; `run` is its nonce, `identities` are everyone's pinned keys."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +19,10 @@ from typing import Any, TypeVar
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.options import Options
 from asyncagg.learning.owners import DataOwner, ModelOwner, Shapes
+from asyncagg.learning.users import users_code
 from asyncagg.learning.workload import Workload, check_max_weight, shapes_of
 
 T = TypeVar("T")
-
-_NOT_THEIRS = (
-    __file__,
-    importlib.__file__,
-    "<frozen importlib._bootstrap>",
-    "<frozen importlib._bootstrap_external>",
-)
 
 
 def workload(owners: int, seed: int, base: Path, options: Options) -> Workload:
@@ -84,7 +77,7 @@ def _import(name: str, folder: Path, place: str) -> ModuleType:
     loaded = getattr(sys.modules.get(top), "__file__", None)
     if own and top in sys.modules and (loaded is None or Path(loaded).resolve() not in own):
         raise WorkloadError(f"another module {top} is loaded already, from {loaded} (rename {own[0]})", place)
-    with _users_code(place), _search_first(folder):
+    with users_code(place), _search_first(folder):
         return importlib.import_module(name)
 
 
@@ -110,12 +103,12 @@ def _check_options(options: Mapping[str, object], *classes: type) -> None:
 
 
 def _make(chosen: type[T], available: Mapping[str, object], place: str) -> T:
-    with _users_code(place):
+    with users_code(place):
         return chosen(**_accepted(chosen, available))
 
 
 def _shapes(model_owner: ModelOwner) -> Shapes:
-    with _users_code("workload.model_owner"):
+    with users_code("workload.model_owner"):
         return shapes_of(model_owner)
 
 
@@ -125,25 +118,3 @@ def _accepted(chosen: type, available: Mapping[str, object]) -> dict[str, object
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return dict(available)
     return {name: value for name, value in available.items() if name in parameters}
-
-
-@contextmanager
-def _users_code(place: str) -> Iterator[None]:
-    """Around code of the user's, which may raise anything: turns it into one line that says where."""
-    try:
-        yield
-    except Exception as error:
-        raise WorkloadError(_describe(error), place) from error
-
-
-def _describe(error: Exception) -> str:
-    """What happened, and the last line of the user's code that it happened in."""
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: {error.msg}"
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if isinstance(error, ModuleNotFoundError):
-        where = "in the folder of the workload's modules or on the Python path"
-        text = f"there is no module {error.name} ({where})"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"{frame.filename}:{frame.lineno}: " for frame in frames if frame.filename not in _NOT_THEIRS]
-    return (lines[-1] if lines else "") + text

@@ -14,6 +14,7 @@ from asyncagg.crypto.keystream import Uniforms
 from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, DataOwner
+from asyncagg.learning.users import RAISED
 from asyncagg.players.conversation import Conversation, Ended, RoundFailed
 from asyncagg.players.desk import Setting
 from asyncagg.players.ledger_store import LedgerStore
@@ -166,7 +167,7 @@ class DataOwnerPlayer(ServingPlayer):
             try:
                 gradient, weight = part.owner.compute_gradient(parameters, label.round)
                 arrays = {name: np.asarray(array) for name, array in gradient.items()}
-            except Exception as error:  # the user's own code may raise anything; what it says is for its owner alone
+            except RAISED as error:  # what it says is for its owner alone
                 raise OwnerFailed(f"compute_gradient failed: {_where(error)}") from error
             try:
                 values = part.layout.flatten(arrays)
@@ -192,7 +193,7 @@ class DataOwnerPlayer(ServingPlayer):
         super().send(label, to, message, phase)
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """Which exception, and the file and line that it comes from, without its text: that may hold data."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncagg.learning.owners import Arrays, ModelOwner
+from asyncagg.learning.users import RAISED
 
 Learnt = tuple[Arrays, Arrays, dict[str, float]]
 """The next parameters, what the model keeps beside them, and figures about it."""
@@ -21,7 +22,7 @@ def ready(model: ModelOwner, given: Arrays | None) -> Arrays | str:
             model.restore(given)
         step = "state"
         return kept_state(model)
-    except Exception as error:  # the user's own code: it may raise anything
+    except RAISED as error:
         return _raised(step, error)
 
 
@@ -34,7 +35,7 @@ def learn(model: ModelOwner, parameters: Arrays, mean: Arrays) -> Learnt | str:
         metrics = _figures(model.evaluate(copies(updated)))
         step = "state"
         return updated, kept_state(model), metrics
-    except Exception as error:  # the user's own code: it may raise anything
+    except RAISED as error:
         return _raised(step, error)
 
 
@@ -87,5 +88,5 @@ def _plain(name: object, value: object) -> NDArray[Any]:
     return array
 
 
-def _raised(step: str, error: Exception) -> str:
+def _raised(step: str, error: BaseException) -> str:
     return f"the model owner's {step} raised {type(error).__name__}: {error}"

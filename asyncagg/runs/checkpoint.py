@@ -95,7 +95,9 @@ class Checkpoint:
         try:
             return _from_arrays(npz.read(path))
         except FileNotFoundError:
-            raise CheckpointError(f"{path}: there is none (the directory of a run that was interrupted)") from None
+            raise CheckpointError(
+                f"{path}: there is none: the run has ended, or never began (run its scenario again)"
+            ) from None
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror} (a checkpoint)") from None
         except (ValueError, RecursionError) as error:

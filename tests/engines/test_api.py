@@ -44,6 +44,13 @@ def test_given_owners_and_model_owner_go_together() -> None:
     owners = [object(), object()]
     with pytest.raises(WorkloadError, match="DataOwner"):
         asyncagg.run(scenario("plain"), owners=owners, model_owner=Nothing())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^owners must be a list of asyncagg\.DataOwner, not generator$"):
+        asyncagg.run(scenario("plain"), owners=(each for each in owners), model_owner=Nothing())  # type: ignore[arg-type]
+
+
+def test_what_is_no_scenario_is_said() -> None:
+    with pytest.raises(TypeError, match=r"^scenario must be a path, a mapping or a Scenario, not int$"):
+        asyncagg.run(3)  # type: ignore[arg-type]
 
 
 def test_an_engine_that_cannot_play_this_says_so() -> None:
@@ -95,11 +102,29 @@ def test_secure_mean_without_enough_owners_says_why() -> None:
         (np.zeros((3, 3)), [1, 2, 2.5], TypeError),
         ([[1.0, 2.0], [3.0], [4.0, 5.0]], None, ValueError),
         ([["a"], ["b"], ["c"]], None, ValueError),
+        (np.ones((3, 3)) + 1j, None, ValueError),
     ],
 )
 def test_secure_mean_refuses_what_has_no_mean(vectors: Any, weights: list[int], error: type[Exception]) -> None:
     with pytest.raises(error, match=r"^(vectors|weights) (must|hold)"):
         asyncagg.secure_mean(vectors, weights)
+
+
+@pytest.mark.parametrize(
+    ("dropped", "error"),
+    [
+        ([1], TypeError),
+        ({"upload": 1}, TypeError),
+        ({"upload": [1.5]}, TypeError),
+        ({"upload": [-1]}, ValueError),
+        ({"upload": [0], "share": [5]}, ValueError),
+    ],
+)
+def test_secure_mean_says_how_to_name_who_drops(dropped: Any, error: type[Exception]) -> None:
+    with pytest.raises(
+        error, match=r"^dropped must map phases to lists of owners, 0 to 4, as \{'upload': \[0\]\}, not "
+    ):
+        asyncagg.secure_mean(np.ones((5, 3)), dropped=dropped)
 
 
 def test_the_example_of_an_own_owner_runs() -> None:

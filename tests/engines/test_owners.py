@@ -1,5 +1,6 @@
 """Owners whose own code goes wrong: each is dropped by name, and the others go on."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ GOOD = np.linspace(-1, 1, DIMENSION)
 BAD: dict[str, Any] = {
     "raises": RuntimeError("the data are private: 4711"),
     "raises StopIteration": StopIteration(),
+    "exits": SystemExit(0),
+    "raises GeneratorExit": GeneratorExit(),
     "nothing": None,
     "a bare array": (GOOD, 1),
     "no weight": ({"vector": GOOD},),
@@ -130,6 +133,20 @@ class _Stumbling(asyncagg.ModelOwner):
 class _Ones(asyncagg.DataOwner):
     def compute_gradient(self, parameters: dict[str, Any], round: int) -> tuple[dict[str, Any], int]:
         return {"file": np.ones(4)}, 1
+
+
+@pytest.mark.parametrize("engine", ["sim", "tcp"])
+def test_a_model_that_exits_fails_the_run_and_ends_nothing_else(engine: str) -> None:
+    class Exits(_Stumbling):
+        def evaluate(self, parameters: dict[str, Any]) -> dict[str, float]:
+            sys.exit(0)
+
+    owners = [_Ones() for _ in range(3)]
+    result = asyncagg.run({"name": "exits", "engine": engine}, owners=owners, model_owner=Exits(""))
+    assert (result["status"], result["reason"]) == (
+        "failed",
+        "round 0: the model owner's evaluate raised SystemExit: 0",
+    )
 
 
 @pytest.mark.parametrize("where", ["apply", "evaluate"])

@@ -109,8 +109,7 @@ def test_a_phone_that_computes_too_long_loses_the_round() -> None:
 
 
 def test_calibration_is_a_table_that_a_scenario_takes(tmp_path) -> None:
-    workload = prepare(parse(scenario("plain"))).workload
-    table = calibrate(workload, period_ns=100_000)
+    table = calibrate(prepare(parse(scenario("plain"))), period_ns=100_000)
     assert set(table) == {key for key in Compute.key_names() if key != "device"}
     assert "gradient" not in calibrate(period_ns=100_000)
     (tmp_path / "a.toml").write_text('name = "a"\n' + to_toml({"compute": table}))

@@ -172,7 +172,8 @@ def test_one_that_is_finished_or_in_virtual_time(folder: Path, engine: str) -> N
     if engine == "sim":
         assert line == f"{out}: is a run in virtual time, which keeps no checkpoint (run its scenario again)"
     else:
-        assert line == f"{out / 'checkpoint.npz'}: there is none (the directory of a run that was interrupted)"
+        right = "the run has ended, or never began (run its scenario again)"
+        assert line == f"{out / 'checkpoint.npz'}: there is none: {right}"
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
