@@ -71,6 +71,7 @@ def test_a_checked_scenario_is_one_whatever_is_printed(tmp_path):
     assert asked(tmp_path, "check", "full.toml")[0] == 0
 
 
+@pytest.mark.parametrize("engine", ["sim", "tcp", "processes"])
 @pytest.mark.parametrize(
     ("how", "said"),
     [
@@ -82,9 +83,9 @@ def test_a_checked_scenario_is_one_whatever_is_printed(tmp_path):
         ("light", "max_weight of data-owner-0 is 0 (it must be a positive integer)"),
     ],
 )
-def test_owners_that_announce_another_weight_than_their_class(tmp_path, how, said):
+def test_owners_that_announce_another_weight_than_their_class(tmp_path, how, said, engine):
     path, line = mine(tmp_path, how)
-    status, _, stderr = asked(tmp_path, "run", path.name, "--out", "run", "--quiet")
+    status, _, stderr = asked(tmp_path, "run", path.name, "--engine", engine, "--out", "run", "--quiet")
     assert (status, stderr) == (2, [f"{path.name}:{line}: workload.owner: {said}"])
     assert not (tmp_path / "run").exists()
 

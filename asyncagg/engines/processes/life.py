@@ -4,7 +4,7 @@ The parent says who lives here and when to begin; the child answers for its play
 
     setup       scenario, players, keys           → ready
     go          the common start                  → listening, with the ports that the system chose
-    addresses   where everyone listens            players dial, and the run begins
+    addresses   where everyone listens            players dial, and the run begins; or refused, for bad owners
     …           tally, portion: questions of the harness; phase, redial: what others did; outcome: a round's end;
                 pulse: whether this process is there
     end         the run is over                   → the last of the trace, and the process ends
@@ -31,6 +31,7 @@ from asyncagg.engines.site import Site, groups
 from asyncagg.engines.watch.logs import Log
 from asyncagg.engines.watch.observation import Observation
 from asyncagg.engines.watch.observer import View
+from asyncagg.learning.errors import WorkloadError
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.disclosure import condensed
 from asyncagg.protocols.terms import MODEL_OWNER, Label, Phase, Player
@@ -136,7 +137,12 @@ class Child:
         folder = Path(setup["folder"])
         keeper = Keeper(experiment, folder, Checkpoint.read(folder) if setup["resume"] else None, fields["start_ns"])
         course = keeper.course(self._tell_outcome) if MODEL_OWNER in players else None
-        cast = self._cast = Cast(experiment, world, self._trace, players, course, self)
+        try:
+            cast = self._cast = Cast(experiment, world, self._trace, players, course, self)
+        except WorkloadError as error:
+            with contextlib.suppress(ControlLost):  # answered, or we are ended: it has been heard
+                await self._control.ask("refused", message=error.message, key=error.key)
+            raise
         keeper.model_owner = cast.model_owner
         try:
             await cast.listen()

@@ -30,6 +30,7 @@ from asyncagg.engines.processes import notes
 from asyncagg.engines.processes.control import Fields
 from asyncagg.engines.processes.inquiry import Inquiry
 from asyncagg.engines.processes.offspring import READY_NS, Offspring, places
+from asyncagg.learning.errors import WorkloadError
 from asyncagg.protocols.terms import MODEL_OWNER, Label, role_of
 from asyncagg.runs import checkpoint
 from asyncagg.runs.checkpoint import CheckpointError
@@ -133,6 +134,9 @@ class Parent:
         except (RunFailed, CheckpointError) as failure:
             await self._chronicle.close()
             return str(failure)
+        except WorkloadError:
+            await self._chronicle.close()
+            raise
         await self._farewell(lives)
         return reason
 
@@ -224,6 +228,9 @@ class Parent:
                 self._finished.model = notes.to_arrays(fields["model"])
                 self._finished.result.ledger = fields["ledger"]
                 self._end.set_result(fields["reason"])
+            case "refused" if not self._end.done() and not self._finished.result.rounds:
+                self._end.set_exception(WorkloadError(fields["message"], fields["key"]))
+                self._end.exception()  # whoever is interrupted will not ask for it
         return None
 
     def _go(self, child: Offspring) -> None:
