@@ -117,11 +117,11 @@ class _Gradients:
             for stack, each in ((returned, alone), (returned, self._room), (turn, self._turns)):
                 await each.acquire()
                 stack.callback(each.release)
-            return await self._call(work, returned.pop_all(), turn.pop_all())
+            future = asyncio.wrap_future(_begin(work))
+            return await self._outcome(future, returned.pop_all(), turn.pop_all())
 
-    async def _call(self, work: Callable[[], Any], returned: ExitStack, turn: ExitStack) -> Any:
+    async def _outcome(self, future: asyncio.Future[Any], returned: ExitStack, turn: ExitStack) -> Any:
         """`turn` is closed when the call has returned or taken long, `returned` when it has returned."""
-        future = asyncio.wrap_future(_begin(work))
         self._calls[future] = None
         timer = call_at_ns(now_ns() + PATIENCE_NS, turn.close)
 
