@@ -33,7 +33,8 @@ class Aggregation(Table):
         description="public bound on an owner's weight; auto: 1 when uniform, else the largest there is",
     )
     ledger: Literal["warn", "strict"] = Field(
-        "warn", description="sums that together open an input: warn or refuse; strict when the lead may lie"
+        "warn",
+        description="sums that together open an input: warn, or owners refuse those they see; strict under lying",
     )
     on_failure: Literal["retry", "skip", "abort"] = Field("retry", description="what a failed round leads to")
     retries: int = Field(2, ge=0, le=1000, description="attempts at a round after the first")

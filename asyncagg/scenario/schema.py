@@ -30,7 +30,11 @@ class Owners(Table):
     """The data owners."""
 
     count: int = Field(3, ge=1, le=1_000_000, description="the pinned population")
-    per_round: int | None = Field(None, ge=1, description="owners in each round, chosen by the seed; absent: all")
+    per_round: int | None = Field(
+        None,
+        ge=1,
+        description="owners in each round, chosen by the seed (stated privacy bits do not hold then); absent: all",
+    )
     per_process: int = Field(50, ge=1, le=1000, description="owners that share a process, where processes are many")
     link: LinkName | None = Field(None, description="name of their link, or of a preset; absent: [network]")
     device: DeviceName | None = Field(None, description="what they compute on; absent: [compute]")
