@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from asyncagg.engines.experiment import prepare
-from asyncagg.engines.finished import Finished
 from asyncagg.engines.launch import begin, check_engine, play
+from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.learning import workload
 from asyncagg.learning.owners import DataOwner, ModelOwner
-from asyncagg.protocols.terms import owner_name
+from asyncagg.protocols.names import owner_name
 from asyncagg.runs.trace import Trace
-from asyncagg.scenario.load import load, parse
-from asyncagg.scenario.schema import Scenario
+from asyncagg.scenario.reading.load import load, parse
+from asyncagg.scenario.schema.scenario import Scenario
 
 Source = str | Path | Mapping[str, Any] | Scenario
 
@@ -28,7 +28,7 @@ Source = str | Path | Mapping[str, Any] | Scenario
 class Result(dict[str, Any]):
     """The contents of `result.json`, with what else the run left as attributes."""
 
-    def __init__(self, finished: Finished) -> None:
+    def __init__(self, finished: RunRecord) -> None:
         super().__init__(finished.result.to_json())
         self.means: dict[int, NDArray[np.float64]] = finished.means
         """Round → the decoded mean, (d,) float64."""

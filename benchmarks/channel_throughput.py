@@ -13,11 +13,11 @@ import statistics
 import time
 from collections.abc import Callable
 
+from asyncagg.net.frames import Frame, Limits
+from asyncagg.net.memory import MemoryNetwork
+from asyncagg.net.tcp.buffers import release
+from asyncagg.net.tcp.network import TcpNetwork
 from benchmarks.table import Row
-from net.buffers import release
-from net.frames import Frame, Limits
-from net.memory import MemoryNetwork
-from net.tcp import TcpNetwork
 
 PAYLOAD = 4 << 20
 LARGE_FRAMES = 256

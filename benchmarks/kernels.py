@@ -23,7 +23,7 @@ from asyncagg.crypto.randomness import SystemRandomness
 from asyncagg.crypto.reed_solomon import decode
 from asyncagg.vectors.encoder import Encoder
 from asyncagg.vectors.packing import add_packed, pack, packed_size, unpack
-from asyncagg.vectors.ring import Words
+from asyncagg.vectors.ring import RingVector
 from benchmarks.table import Row
 
 COUNT = 1 << 20
@@ -68,7 +68,7 @@ def encoding() -> Iterator[Row]:
 def packing() -> Iterator[Row]:
     """Packing at common ring sizes, against expanding to single bits."""
     for bits in (18, 20, 24):
-        words: Words = np.random.default_rng(1).integers(0, 1 << bits, COUNT, dtype=np.uint32)
+        words: RingVector = np.random.default_rng(1).integers(0, 1 << bits, COUNT, dtype=np.uint32)
         place, out = pack(words, bits), words.copy()
         add, expand = partial(add_packed, out, place, bits), partial(naive_unpack, place, bits)
         for what, work, against, peer in (
@@ -132,19 +132,19 @@ def bare_keystream(size: int) -> None:
         cipher.update_into(zeros, target)
 
 
-def naive_encode(encoder: Encoder, values: NDArray[np.floating], generator: np.random.Generator) -> Words:
+def naive_encode(encoder: Encoder, values: NDArray[np.floating], generator: np.random.Generator) -> RingVector:
     """Clamp, scale, add a uniform float, floor."""
     units = (np.clip(values.astype(np.float64), -encoder.clip, encoder.clip) + encoder.clip) * encoder.scale
     return np.floor(units + generator.random(values.size)).astype(np.uint32)
 
 
-def naive_pack(words: Words, bits: int) -> NDArray[np.uint8]:
+def naive_pack(words: RingVector, bits: int) -> NDArray[np.uint8]:
     """By way of single bits."""
     single = np.unpackbits(words.view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
     return np.packbits(single[:, :bits])
 
 
-def naive_unpack(packed: bytearray, bits: int) -> Words:
+def naive_unpack(packed: bytearray, bits: int) -> RingVector:
     """The reverse of `naive_pack`."""
     single = np.zeros((COUNT, 32), np.uint8)
     octets = np.frombuffer(packed, np.uint8, packed_size(COUNT, bits))
@@ -152,7 +152,7 @@ def naive_unpack(packed: bytearray, bits: int) -> Words:
     return np.packbits(single, axis=1, bitorder="little").view(np.uint32).reshape(-1)
 
 
-def unpack_then_add(total: Words, packed: bytearray, bits: int) -> None:
+def unpack_then_add(total: RingVector, packed: bytearray, bits: int) -> None:
     """All of the vector unpacked before any of it is added."""
     np.add(total, unpack(packed, COUNT, bits), out=total)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin, play
 from asyncagg.runs.result import RoundResult
-from asyncagg.scenario.load import parse
+from asyncagg.scenario.reading.load import parse
 from benchmarks.table import Row
 
 ROUNDS, TURN = 60, 6

@@ -12,8 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from asyncagg.net.virtual.loop import VirtualLoop
 from benchmarks.table import Row
-from net.virtual import VirtualLoop
 
 COROUTINES = 10_000
 TOKENS = 2_000

@@ -15,7 +15,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from asyncagg.cli.app import app
-from asyncagg.scenario.schema import json_schema
+from asyncagg.scenario.schema.scenario import json_schema
 
 DOCS = Path(__file__).parent
 SHIPPED = DOCS.parent / "scenarios"

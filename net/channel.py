@@ -15,8 +15,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from net.errors import printable
-from net.frames import Frame
+from asyncagg.net.errors import printable
+from asyncagg.net.frames import Frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVarTuple
 
-from net.virtual import VirtualLoop
+from asyncagg.net.virtual.loop import VirtualLoop
 
 Ts = TypeVarTuple("Ts")
 _SECOND = 1_000_000_000

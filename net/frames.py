@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import msgpack
 
-from net.errors import FrameError, Refusal, printable
+from asyncagg.net.errors import FrameError, Refusal, printable
 
 MAGIC = b"\xa6\x67"
 PREFIX = struct.Struct(">2sH")

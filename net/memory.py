@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from net.channel import Accept, Buffer, Channel, Network, Sink, closed_reason, flat
-from net.clock import call_at_ns, now_ns
-from net.errors import ConnectFailed, PeerError, Refused
-from net.frames import Frame, Limits, count_size, header_size, require_name
+from asyncagg.net.channel import Accept, Buffer, Channel, Network, Sink, closed_reason, flat
+from asyncagg.net.clock import call_at_ns, now_ns
+from asyncagg.net.errors import ConnectFailed, PeerError, Refused
+from asyncagg.net.frames import Frame, Limits, count_size, header_size, require_name
 
 
 class MemoryNetwork(Network):

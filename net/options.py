@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from net.errors import NANOSECONDS
+from asyncagg.net.errors import NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from net.clock import call_at_ns
+from asyncagg.net.clock import call_at_ns
 
 
 class Waiters:

@@ -30,7 +30,7 @@ import hypothesis
 import pytest
 import uvloop
 
-from net.virtual import VirtualLoop
+from asyncagg.net.virtual.loop import VirtualLoop
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 

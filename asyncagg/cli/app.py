@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from asyncagg.cli.numbers import decimal, whole
-from asyncagg.cli.plain import PlainGroup, answer
+from asyncagg.cli.commands.numbers import decimal, whole
+from asyncagg.cli.output.plain import PlainGroup, answer
 from asyncagg.version import __version__
 
 app = typer.Typer(
@@ -104,7 +104,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress lines.")] = False,
 ) -> None:
     """Run a scenario and write its run directory."""
-    from asyncagg.cli.running import Request, resume_run, run_scenario
+    from asyncagg.cli.commands.run import Request, resume_run, run_scenario
 
     if resume is not None:
         if scenario is not None or engine is not None or seed is not None or out is not None or overrides:
@@ -158,7 +158,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Validate a scenario; say all its defaults, what follows, and who can open an input."""
-    from asyncagg.cli.checking import check_scenario
+    from asyncagg.cli.commands.check import check_scenario
 
     check_scenario(scenario, tuple(overrides or ()), as_json)
 
@@ -168,7 +168,7 @@ def schema() -> None:
     """Print the JSON Schema of a scenario."""
     import json
 
-    from asyncagg.scenario.schema import json_schema
+    from asyncagg.scenario.schema.scenario import json_schema
 
     answer(json.dumps(json_schema(), indent=2).splitlines())
 
@@ -208,7 +208,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Parameters and cost of a round before running anything."""
-    from asyncagg.cli.planning import Question, plan_round
+    from asyncagg.cli.commands.plan import Question, plan_round
 
     question = Question(
         owners,
@@ -229,7 +229,7 @@ def plan(
 @app.command()
 def verify(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run.", show_default=False)]) -> None:
     """Run it again and compare: a sim run record by record, any other by survivors and means."""
-    from asyncagg.cli.verifying import verify_run
+    from asyncagg.cli.commands.verify import verify_run
 
     raise typer.Exit(verify_run(run))
 
@@ -242,7 +242,7 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Measure this machine and print the [compute] table."""
-    from asyncagg.cli.calibrating import calibrate_machine
+    from asyncagg.cli.commands.calibrate import calibrate_machine
 
     calibrate_machine(scenario, as_json)
 
@@ -255,7 +255,7 @@ def swarm(
     ),
 ) -> None:
     """Play scenarios drawn from seeds in sim; say which break an invariant, and shrink them."""
-    from asyncagg.cli.swarming import swarm as play_swarm
+    from asyncagg.cli.commands.swarm import swarm as play_swarm
 
     raise typer.Exit(play_swarm(seeds, out))
 
@@ -273,7 +273,7 @@ def keys(
     ] = 365,
 ) -> None:
     """Make identities and TLS certificates for every player of a config.json."""
-    from asyncagg.cli.keying import make_keys
+    from asyncagg.cli.commands.keys import make_keys
 
     make_keys(config, out, days)
 
@@ -333,8 +333,8 @@ def serve(
     ] = None,
 ) -> None:
     """Serve one player, or a range of data owners, of a run on many hosts."""
-    from asyncagg.cli.serving import Request
-    from asyncagg.cli.serving import serve as serve_player
+    from asyncagg.cli.commands.serve import Request
+    from asyncagg.cli.commands.serve import serve as serve_player
 
     request = Request(
         player,

@@ -100,11 +100,13 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def _mind_loops() -> None:
     """Have loops leave signals to the guard, which wakes them."""
-    from asyncagg.engines import loops  # here: what is never released, as `--help`, has no loop and starts at once
+    from asyncagg.engines.runtime import (
+        event_loops,  # here: what is never released, as `--help`, has no loop and starts at once
+    )
 
     if not _wakers:
-        loops.tell_of_signals(_writers[0])
-        _wakers.append(loops.wake)
+        event_loops.tell_of_signals(_writers[0])
+        _wakers.append(event_loops.wake)
 
 
 def _watched() -> bool:

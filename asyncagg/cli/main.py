@@ -13,7 +13,7 @@ def main() -> None:
     _open_streams()
     interrupts.watch()
     from asyncagg.cli.app import app  # after the first line: Ctrl-C during the imports is not lost
-    from asyncagg.cli.plain import writing
+    from asyncagg.cli.output.plain import writing
 
     try:
         try:

@@ -19,14 +19,7 @@ from numpy.typing import NDArray
 
 from asyncagg.crypto import field
 from asyncagg.crypto.field import Elements
-from asyncagg.crypto.polynomials import (
-    Interpolation,
-    degree,
-    divide,
-    evaluate,
-    leading_ratio,
-    subtract_multiple,
-)
+from asyncagg.crypto.polynomials import Interpolation, degree, divide, evaluate, leading_ratio, subtract_multiple
 from asyncagg.crypto.shamir import ShareError, check_points, check_shares, from_limbs
 
 

@@ -15,13 +15,13 @@ from asyncagg.learning.owners import DataOwner
 from asyncagg.learning.workload import Workload, check_max_weight
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import GraphPolicy, Terms
-from asyncagg.protocols.ledger import Rules
-from asyncagg.protocols.parameters import COMPLETE_UP_TO, check_minimum_cohort
-from asyncagg.protocols.population import Infeasible, Population, exact
+from asyncagg.protocols.ledger.account import Rules
+from asyncagg.protocols.names import PHASES, Label, Phase, Player, owner_name
+from asyncagg.protocols.parameters.choose import COMPLETE_UP_TO, check_minimum_cohort
+from asyncagg.protocols.parameters.population import Infeasible, Population, exact
 from asyncagg.protocols.registry import PROTOCOLS, Protocol
-from asyncagg.protocols.terms import PHASES, Label, Phase, Player, owner_name
-from asyncagg.scenario import choice
-from asyncagg.scenario.schema import Scenario
+from asyncagg.scenario import draws
+from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.vectors.encoder import Encoder, EncodingError
 from asyncagg.vectors.flatten import Layout
 from asyncagg.vectors.ring import RingError
@@ -137,7 +137,7 @@ class Experiment:
         return holders
 
     def cohort(self, round_index: int) -> tuple[Player, ...]:
-        return tuple(owner_name(index) for index in choice.cohort(self.scenario, round_index))
+        return tuple(owner_name(index) for index in draws.cohort(self.scenario, round_index))
 
     def silent_from(self, owner: int) -> Callable[[int], Phase | None]:
         """Round → the first phase in which a `drop` fault silences this owner."""
@@ -145,7 +145,7 @@ class Experiment:
 
     @cached_property
     def _dropped(self) -> Callable[[int], dict[int, Phase]]:
-        return cache(lambda round_index: choice.dropped(self.scenario, round_index))
+        return cache(lambda round_index: draws.dropped(self.scenario, round_index))
 
     def draws_key(self, owner: int) -> Callable[[Label], bytes]:
         """Label → key of this owner's public rounding draws; one stream per owner and round.

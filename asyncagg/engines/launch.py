@@ -8,17 +8,18 @@ from typing import Any
 
 import threadpoolctl
 
-from asyncagg.engines import sim, site, tcp
-from asyncagg.engines.checking import Outlook
+from asyncagg.engines import sim, tcp
 from asyncagg.engines.experiment import Experiment
-from asyncagg.engines.finished import Finished
+from asyncagg.engines.outlook import Outlook
 from asyncagg.engines.processes import parent
+from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.runtime import sockets
+from asyncagg.net.errors import NetError
 from asyncagg.players.ledger_store import StoreError
 from asyncagg.runs.expectations import unmet
 from asyncagg.runs.result import INTERRUPTED, RoundResult, RunResult
 from asyncagg.scenario.notes import notes
-from asyncagg.scenario.schema import Scenario
-from net.errors import NetError
+from asyncagg.scenario.schema.scenario import Scenario
 
 ENGINES = {"sim": sim.run, "tcp": tcp.run, "processes": parent.run}
 TRANSPORTS = {"sim": "in this process", "tcp": "in this process", "processes": "TLS 1.3"}
@@ -30,7 +31,7 @@ def check_engine(scenario: Scenario) -> None:
         scenario.refuse("engine", f'is "{scenario.engine}", which asyncagg serve starts ({", ".join(ENGINES)})')
 
 
-def begin(scenario: Scenario) -> Finished:
+def begin(scenario: Scenario) -> RunRecord:
     """The record of a run that has not got anywhere yet: failed, interrupted."""
     result = RunResult(
         name=scenario.name,
@@ -39,13 +40,13 @@ def begin(scenario: Scenario) -> Finished:
         protocol=scenario.aggregation.protocol,
         owners=scenario.owners.count,
         compute_nodes=scenario.aggregation.compute_nodes,
-        randomness=sim.RANDOMNESS if scenario.engine == "sim" else site.RANDOMNESS,
+        randomness=sim.RANDOMNESS if scenario.engine == "sim" else sockets.RANDOMNESS,
         transport=TRANSPORTS.get(scenario.engine),
     )
-    return Finished(result)
+    return RunRecord(result)
 
 
-def play(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+def play(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
     """Run it on the scenario's engine. `finished.result` says how it ended, KeyboardInterrupt included.
 
     Raises WorkloadError where the user's own classes cannot be built.
@@ -56,7 +57,7 @@ def play(experiment: Experiment, finished: Finished, progress: Callable[[RoundRe
 
 
 @contextmanager
-def told(experiment: Experiment, finished: Finished) -> Iterator[None]:
+def told(experiment: Experiment, finished: RunRecord) -> Iterator[None]:
     """Around a run: its result says beforehand what follows from the scenario, and afterwards how it ended."""
     scenario, result = experiment.scenario, finished.result
     result.wall_seconds = finished.elapsed_ns / 1e9

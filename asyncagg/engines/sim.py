@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from asyncagg.crypto.randomness import InsecureSeededRandomness
-from asyncagg.engines import identities
-from asyncagg.engines.cast import World
-from asyncagg.engines.costs import player_prices
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
-from asyncagg.engines.faults import channel_faults, slowness
-from asyncagg.engines.finished import Finished
-from asyncagg.engines.links import Linker
-from asyncagg.engines.together import Ensemble
-from asyncagg.engines.workbench import InlineBench
-from asyncagg.protocols.terms import Player
+from asyncagg.engines.one_process import OneProcess
+from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.runtime import identities
+from asyncagg.engines.runtime.executors import InlineExecutor
+from asyncagg.engines.runtime.faults import channel_faults, slowness
+from asyncagg.engines.runtime.links import Linker
+from asyncagg.engines.runtime.players import Environment
+from asyncagg.engines.runtime.prices import player_prices
+from asyncagg.net.clock import now_ns
+from asyncagg.net.frames import Limits
+from asyncagg.net.memory import MemoryNetwork
+from asyncagg.net.virtual.loop import run_virtual
+from asyncagg.protocols.names import Player
 from asyncagg.runs.result import RoundResult
-from net.clock import now_ns
-from net.frames import Limits
-from net.memory import MemoryNetwork
-from net.virtual import run_virtual
 
 RANDOMNESS = "seeded (insecure, simulation only)"
 
 
-def run(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
     """Play the experiment to its end on a loop of its own."""
     run_virtual(_play(experiment, finished, progress))
 
 
-async def _play(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+async def _play(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
     seed = experiment.scenario.seed
 
     def randomness(whose: str) -> InsecureSeededRandomness:
@@ -41,14 +41,14 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
     nonce = InsecureSeededRandomness(seed, "run").bytes(RUN_NONCE_BYTES)
     prices = player_prices(experiment.scenario)
 
-    def bench(player: Player) -> InlineBench:
-        return InlineBench(prices(player), slowness(faults, player))
+    def executor(player: Player) -> InlineExecutor:
+        return InlineExecutor(prices(player), slowness(faults, player))
 
     keys = identities.generate(experiment.scenario, randomness)
-    world = World(
+    environment = Environment(
         run=nonce,
         network=lambda player: network,
-        bench=bench,
+        executor=executor,
         randomness=randomness,
         start_ns=now_ns(),
         faults=faults,
@@ -56,7 +56,7 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
         pinned=identities.pinned(keys, finished.folder),
     )
     try:
-        await Ensemble(experiment, world, finished, progress).play()
+        await OneProcess(experiment, environment, finished, progress).play()
     finally:
         finished.result.virtual_seconds = now_ns() / 1e9
         await network.close()

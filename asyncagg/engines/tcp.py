@@ -10,28 +10,28 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from asyncagg.crypto.randomness import SystemRandomness
-from asyncagg.engines import identities
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
-from asyncagg.engines.finished import Finished
-from asyncagg.engines.site import Site, groups
-from asyncagg.engines.together import Ensemble
-from asyncagg.protocols.terms import Player, role_of
+from asyncagg.engines.one_process import OneProcess
+from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.runtime import identities
+from asyncagg.engines.runtime.sockets import SocketRuntime, groups
+from asyncagg.net.clock import now_ns
+from asyncagg.net.frames import Limits
+from asyncagg.net.tcp.network import TcpNetwork
+from asyncagg.net.tcp.session import Admit
+from asyncagg.protocols.names import Player, role_of
 from asyncagg.runs.result import RoundResult
-from net.clock import now_ns
-from net.frames import Limits
-from net.session import Admit
-from net.tcp import TcpNetwork
 
 LOOPBACK = "127.0.0.1"
 
 
-def run(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
     """Play the experiment to its end on a loop of its own."""
     with asyncio.Runner() as runner:
         runner.run(_play(experiment, finished, progress))
 
 
-async def _play(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+async def _play(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
     randomness = SystemRandomness()
     nonce = randomness.bytes(RUN_NONCE_BYTES)
     players = identities.everyone(experiment.scenario)
@@ -41,11 +41,11 @@ async def _play(experiment: Experiment, finished: Finished, progress: Callable[[
         return TcpNetwork(together, nonce, limits, addresses, admit=admit)
 
     keys = identities.generate(experiment.scenario, lambda whose: randomness)
-    site = Site(experiment, groups(players), network)
-    world = site.world(
+    runtime = SocketRuntime(experiment, groups(players), network)
+    environment = runtime.environment(
         nonce, now_ns() - finished.elapsed_ns, keys, identities.pinned(keys, finished.folder), finished.ledgers
     )
     try:
-        await Ensemble(experiment, world, finished, progress).play()
+        await OneProcess(experiment, environment, finished, progress).play()
     finally:
-        await site.close()
+        await runtime.close()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from asyncagg.players.conversation import Conversation, Ended, RoundFailed
-from asyncagg.players.serving import ServingPlayer
+from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
+from asyncagg.players.follower import Follower
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, check_published
 from asyncagg.protocols.effects import Role
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Player
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Player
 
 
-class ComputeNodePlayer(ServingPlayer):
+class ComputeNodePlayer(Follower):
     """The asyncio side of a compute node, and of the lead."""
 
     @property
@@ -18,7 +18,7 @@ class ComputeNodePlayer(ServingPlayer):
         return ("node", "lead") if self.me == LEAD else ("node",)
 
     async def listen(self) -> None:
-        await self.setting.network.listen(self.me, self.accept)
+        await self.environment.network.listen(self.me, self.accept)
 
     async def run(self, deadline_ns: int | None) -> None:
         """Dial the lead and the model owner, then serve attempts until the run is finished."""
@@ -28,7 +28,7 @@ class ComputeNodePlayer(ServingPlayer):
         return peer == LEAD
 
     def crash(self) -> None:
-        self.setting.network.unlisten(self.me)
+        self.environment.network.unlisten(self.me)
         super().crash()
 
     # -- what is not for a role -------------------------------------------------------------------------------------
@@ -64,30 +64,30 @@ class ComputeNodePlayer(ServingPlayer):
             self.open(label)
             self.tell_failure(label, RoundFailed(refusal), MODEL_OWNER)
             return
-        for conversation in self.open(label, *self.roles):
-            role = self.protocol.lead if conversation.role == "lead" else self.protocol.node
-            self.start(self._play(conversation, role(context), context), f"{self.me}/{conversation.role}")
+        for driver in self.open(label, *self.roles):
+            role = self.protocol.lead if driver.role == "lead" else self.protocol.node
+            self.start(self._play(driver, role(context), context), f"{self.me}/{driver.role}")
 
-    async def _play(self, conversation: Conversation, role: Role[None], context: Context) -> None:
+    async def _play(self, driver: RoleDriver, role: Role[None], context: Context) -> None:
         try:
-            await conversation.run(role)
+            await driver.run(role)
         except Ended:
             pass
         except RoundFailed as failure:
-            self.note(conversation.label, conversation.phase, "abort", "", failure.reason)
-            self._tell(conversation, failure, context)
+            self.note(driver.label, driver.phase, "abort", "", failure.reason)
+            self._tell(driver, failure, context)
 
-    def _tell(self, conversation: Conversation, failure: RoundFailed, context: Context) -> None:
+    def _tell(self, driver: RoleDriver, failure: RoundFailed, context: Context) -> None:
         """The lead ends the attempt for everybody; a node says that its own part is over."""
-        if conversation.role == "lead":
-            self.tell_failure(conversation.label, failure, MODEL_OWNER, *self.terms.nodes, *context.cohort)
+        if driver.role == "lead":
+            self.tell_failure(driver.label, failure, MODEL_OWNER, *self.terms.nodes, *context.cohort)
         else:
-            self.tell_failure(conversation.label, failure, MODEL_OWNER, LEAD)
-        for role, other in self.conversations.items():
-            if role != conversation.role:
-                self._tell_myself(conversation, other, failure)
+            self.tell_failure(driver.label, failure, MODEL_OWNER, LEAD)
+        for role, other in self.drivers.items():
+            if role != driver.role:
+                self._tell_myself(driver, other, failure)
 
-    def _tell_myself(self, failed: Conversation, other: Conversation, failure: RoundFailed) -> None:
+    def _tell_myself(self, failed: RoleDriver, other: RoleDriver, failure: RoundFailed) -> None:
         if failed.role == "lead":
             other.fail(Ended(failure.reason))
         else:

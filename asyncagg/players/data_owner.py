@@ -15,19 +15,19 @@ from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, DataOwner
 from asyncagg.learning.users import RAISED
-from asyncagg.players.conversation import Conversation, Ended, RoundFailed
-from asyncagg.players.desk import Setting
+from asyncagg.players.base import PlayerEnvironment
+from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
+from asyncagg.players.follower import Follower
 from asyncagg.players.ledger_store import LedgerStore
-from asyncagg.players.parameters import ParametersError, unpack_parameters
-from asyncagg.players.serving import ServingPlayer
+from asyncagg.players.published import ParametersError, unpack_parameters
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, Terms, check_published
 from asyncagg.protocols.effects import Cost
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, PHASES, Label, Phase, Player
 from asyncagg.protocols.registry import Protocol
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, PHASES, Label, Phase, Player
 from asyncagg.vectors.encoder import Encoder, EncodingError
 from asyncagg.vectors.flatten import Layout, LayoutError
-from asyncagg.vectors.ring import Words
+from asyncagg.vectors.ring import RingVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Silenced(Exception):
     """A `drop` fault: the owner says nothing from here on in this round."""
 
 
-class DataOwnerPlayer(ServingPlayer):
+class DataOwnerPlayer(Follower):
     """The asyncio side of a data owner; `part.owner` is the user's."""
 
     roles = ("owner",)
@@ -74,14 +74,14 @@ class DataOwnerPlayer(ServingPlayer):
     def __init__(
         self,
         me: Player,
-        setting: Setting,
+        environment: PlayerEnvironment,
         terms: Terms,
         protocol: Protocol,
         part: OwnerPart,
         randomness: Randomness,
         identity: Identity | None,
     ) -> None:
-        super().__init__(me, setting, terms, protocol, randomness, identity)
+        super().__init__(me, environment, terms, protocol, randomness, identity)
         self.begin_with(part)
         self.kept: Kept | None = None
         self.trouble: str | None = None
@@ -106,8 +106,8 @@ class DataOwnerPlayer(ServingPlayer):
             case m.Finish() if peer == MODEL_OWNER:
                 self.finish(message.reason)
             case m.Excluded() if peer == LEAD and label == self.label:
-                for conversation in self.conversations.values():
-                    conversation.fail(Ended(f"excluded: {message.reason}"))
+                for driver in self.drivers.values():
+                    driver.fail(Ended(f"excluded: {message.reason}"))
             case m.Excluded() if peer == LEAD and label > self.label:
                 return False  # it has overtaken the publication: kept until that is here
             case m.Publish() | m.Finish() | m.Excluded():
@@ -120,11 +120,11 @@ class DataOwnerPlayer(ServingPlayer):
 
     def _begin(self, label: Label, message: m.Publish) -> None:
         self.cancel_tasks()
-        (conversation,) = self.open(label, "owner")
+        (driver,) = self.open(label, "owner")
         if label.round != self._silent_round:
-            self.start(self._attempt(conversation, label, message), self.me)
+            self.start(self._attempt(driver, label, message), self.me)
 
-    async def _attempt(self, conversation: Conversation, label: Label, message: m.Publish) -> None:
+    async def _attempt(self, driver: RoleDriver, label: Label, message: m.Publish) -> None:
         try:
             parameters = unpack_parameters(message)
             context = Context(
@@ -142,9 +142,9 @@ class DataOwnerPlayer(ServingPlayer):
             if refusal is not None:
                 raise RoundFailed(refusal)
             words = await self._vector(label, parameters)
-            await conversation.run(self.protocol.owner(context, words))
+            await driver.run(self.protocol.owner(context, words))
         except Silenced:
-            self.note(label, conversation.phase, "fault", self.me, "drop")
+            self.note(label, driver.phase, "fault", self.me, "drop")
         except Ended:
             pass
         except (RoundFailed, OwnerFailed, ParametersError, m.MessageError) as error:
@@ -159,11 +159,11 @@ class DataOwnerPlayer(ServingPlayer):
             return None
         return f"not newer than round {newest.round}, attempt {newest.attempt}, of this owner's privacy ledger"
 
-    async def _vector(self, label: Label, parameters: Arrays) -> Words:
+    async def _vector(self, label: Label, parameters: Arrays) -> RingVector:
         """This owner's extended vector: encoded coordinates, counts and weight."""
         part = self.part
 
-        def work() -> tuple[Words, Kept]:
+        def work() -> tuple[RingVector, Kept]:
             try:
                 gradient, weight = part.owner.compute_gradient(parameters, label.round)
                 arrays = {name: np.asarray(array) for name, array in gradient.items()}
@@ -181,7 +181,7 @@ class DataOwnerPlayer(ServingPlayer):
             return self.terms.plan.extend(encoded.words, weight, self.terms.ring), kept
 
         cost = Cost(gradients=1, encoded_values=self.terms.dimension)
-        words: Words
+        words: RingVector
         words, self.kept = await self.compute(label, cost, work)
         return words
 

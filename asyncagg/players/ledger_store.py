@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from threading import Lock
 
-from asyncagg.protocols.ledger import Ledger, Rules
+from asyncagg.protocols.ledger.account import Ledger, Rules
 from asyncagg.runs.atomic import make_folder, replace
 
 

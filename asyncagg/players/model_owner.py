@@ -15,24 +15,24 @@ from asyncagg.crypto.digest import parameter_digest
 from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, ModelOwner
-from asyncagg.players.conversation import Ended, RoundFailed
-from asyncagg.players.desk import Desk, Setting
+from asyncagg.net.channel import Channel
+from asyncagg.net.clock import call_at_ns, now_ns
+from asyncagg.players.base import BasePlayer, PlayerEnvironment
+from asyncagg.players.driver import Ended, RoundFailed
 from asyncagg.players.model_steps import Learnt, copies, learn, ready
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.parameters import as_published, pack_parameters
+from asyncagg.players.published import as_published, pack_parameters
 from asyncagg.players.start import Start
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, Terms, published_text
 from asyncagg.protocols.effects import Cost
-from asyncagg.protocols.ledger import Ledger, Rules
+from asyncagg.protocols.ledger.account import Ledger, Rules
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of
 from asyncagg.protocols.registry import Protocol
-from asyncagg.protocols.revealing import Revealed
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Phase, Player, index_of
+from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.vectors.encoder import DecodingError, Encoder
 from asyncagg.vectors.flatten import Layout
-from net.channel import Channel
-from net.clock import call_at_ns, now_ns
 
 OnFailure = Literal["retry", "skip", "abort"]
 DONE = "done"
@@ -57,14 +57,14 @@ class ModelPart:
     """Called before an attempt is published, so that its label can be kept: a resumed run never uses one again."""
 
 
-class ModelOwnerPlayer(Desk):
+class ModelOwnerPlayer(BasePlayer):
     """The asyncio side of the model owner; `part.model` is the user's."""
 
     roles = ("receiver",)
 
     def __init__(
         self,
-        setting: Setting,
+        environment: PlayerEnvironment,
         terms: Terms,
         protocol: Protocol,
         part: ModelPart,
@@ -74,7 +74,7 @@ class ModelOwnerPlayer(Desk):
         observe: Callable[[RoundOutcome], Awaitable[None]],
     ) -> None:
         """`observe` is waited for after each round, before the next one is published."""
-        super().__init__(MODEL_OWNER, setting)
+        super().__init__(MODEL_OWNER, environment)
         self.terms = terms
         self.protocol = protocol
         self.part = part
@@ -93,7 +93,7 @@ class ModelOwnerPlayer(Desk):
         self._crashed = False
 
     async def listen(self) -> None:
-        await self.setting.network.listen(self.me, self.accept)
+        await self.environment.network.listen(self.me, self.accept)
 
     async def run(self, deadline_ns: int) -> str | None:
         """All rounds; None, or why the run stopped. Everybody is told that it is over.
@@ -139,9 +139,9 @@ class ModelOwnerPlayer(Desk):
     def crash(self) -> None:
         """See `Desk`; the run ends with the model owner."""
         self._crashed = True
-        for conversation in self.conversations.values():
-            conversation.fail(RoundFailed(f"{self.me} crashed"))
-        self.setting.network.unlisten(self.me)
+        for driver in self.drivers.values():
+            driver.fail(RoundFailed(f"{self.me} crashed"))
+        self.environment.network.unlisten(self.me)
         super().crash()
 
     # -- who is there -----------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ class ModelOwnerPlayer(Desk):
         wait_ns = now_ns() + self.deadlines["publish"]
         missing = await self._present(list(self.terms.nodes), wait_ns)
         here = await self._here(cohort, wait_ns)
-        (conversation,) = self.open(label, "receiver")  # only now: who has come back has not left this attempt
+        (driver,) = self.open(label, "receiver")  # only now: who has come back has not left this attempt
         if missing:
             raise RoundFailed(f"{missing[0]} is not connected")
         away: dict[Player, Phase] = {owner: "publish" for owner in cohort if owner not in here}
@@ -314,18 +314,18 @@ class ModelOwnerPlayer(Desk):
         )
         timer = call_at_ns(
             end_ns,
-            conversation.fail,
+            driver.fail,
             RoundFailed(f"no sum after {limit_ns / 1e9:g} s, the sum of the phase deadlines"),
         )
         try:
             self._publish(context, published)
-            revealed = await conversation.run(self.protocol.receiver(context))
+            revealed = await driver.run(self.protocol.receiver(context))
             revealed = replace(revealed, dropped={**away, **revealed.dropped})
             return revealed, self._decode(revealed)
         except RoundFailed as failure:
             failure.exposed |= not isinstance(failure, Ended)  # that nobody has uploaded is for the lead to say
             failure.dropped = {**away, **failure.dropped}
-            self.note(label, conversation.phase, "abort", "", failure.reason)
+            self.note(label, driver.phase, "abort", "", failure.reason)
             raise
         finally:
             timer.cancel()

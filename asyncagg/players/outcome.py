@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncagg.protocols.revealing import Revealed
-from asyncagg.protocols.terms import Label, Phase, Player
+from asyncagg.protocols.names import Label, Phase, Player
+from asyncagg.protocols.steps.reveal import Revealed
 
 Status = Literal["ok", "failed", "skipped"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from asyncagg.learning.owners import Arrays
-from asyncagg.protocols.ledger import Ledger, Rules
+from asyncagg.protocols.ledger.account import Ledger, Rules
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 
 

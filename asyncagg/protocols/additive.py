@@ -23,20 +23,19 @@ from asyncagg.crypto.sealing import open_box, seal
 from asyncagg.crypto.signing import verify
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
-from asyncagg.protocols.disclosing import before_upload
-from asyncagg.protocols.effects import Cost, Rejected, Role, Send, collect, compute
-from asyncagg.protocols.effects import Phase as Enter
-from asyncagg.protocols.leading import Lead
-from asyncagg.protocols.revealing import Revealed, receive_shares, send_sum
-from asyncagg.protocols.session import shared
-from asyncagg.protocols.terms import LEAD, Player
-from asyncagg.protocols.uploading import Holder, SliceHolder, join, pack_cost, pack_slice, permission
-from asyncagg.vectors.ring import Words
+from asyncagg.protocols.effects import Cost, Enter, Rejected, Role, Send, collect, compute
+from asyncagg.protocols.names import LEAD, Player
+from asyncagg.protocols.secagg.session import shared
+from asyncagg.protocols.steps.lead import Lead
+from asyncagg.protocols.steps.ledger import before_upload
+from asyncagg.protocols.steps.reveal import Revealed, receive_shares, send_sum
+from asyncagg.protocols.steps.upload import Holder, SliceHolder, join, pack_cost, pack_slice, permission
+from asyncagg.vectors.ring import RingVector
 
 SEED_BYTES = 16
 
 
-def owner(context: Context, words: Words) -> Role[None]:
+def owner(context: Context, words: RingVector) -> Role[None]:
     yield from join(context)
     yield Enter("upload")
     others = context.terms.nodes[1:]
@@ -59,7 +58,7 @@ def owner(context: Context, words: Words) -> Role[None]:
         yield Send(each, sealed)
 
 
-def _share(context: Context, words: Words, keys: dict[Player, bytes]) -> dict[Player, m.SealedSeed]:
+def _share(context: Context, words: RingVector, keys: dict[Player, bytes]) -> dict[Player, m.SealedSeed]:
     """Subtract one share for every other node from `words`, in place, and seal its seed to that node."""
     pair = KeyPair.generate(context.randomness)
     masks, sealed = [], {}

@@ -16,20 +16,11 @@ from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.kdf import encode_fields
 from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity, verify
-from asyncagg.protocols.ledger import Ledger
+from asyncagg.protocols.ledger.account import Ledger
 from asyncagg.protocols.messages import from_bitmap, to_bitmap
-from asyncagg.protocols.parameters import Auto, GraphParameters, GraphProtocol, choose
-from asyncagg.protocols.population import Population
-from asyncagg.protocols.terms import (
-    MODEL_OWNER,
-    Label,
-    Player,
-    Reveal,
-    Threat,
-    index_of,
-    node_name,
-    owner_name,
-)
+from asyncagg.protocols.names import MODEL_OWNER, Label, Player, Reveal, Threat, index_of, node_name, owner_name
+from asyncagg.protocols.parameters.choose import Auto, GraphParameters, GraphProtocol, choose
+from asyncagg.protocols.parameters.population import Population
 from asyncagg.vectors.packing import packed_size
 from asyncagg.vectors.ring import Ring
 from asyncagg.vectors.slices import SlicePlan

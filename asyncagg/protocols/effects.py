@@ -2,7 +2,7 @@
 
 A role is a generator. It yields effects and is sent events; it touches no socket, clock or random source of its own.
 
-    Phase(name)             the role enters a phase (trace); at the lead the phase's deadline starts
+    Enter(phase)            the role enters a phase (trace); at the lead the phase's deadline starts
     Permitted(owner)        at the lead: this owner's permit starts; `Expired(owner)` when it has lasted too long
     Send(to, message)       never waits
     Receive(kinds, peers)   waits → Got(peer, message) | Gone(peer, reason) | Expired(key)
@@ -23,8 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from asyncagg.protocols.messages import Buffer, Message
-from asyncagg.protocols.terms import Phase as PhaseName
-from asyncagg.protocols.terms import Player
+from asyncagg.protocols.names import Phase, Player
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -51,8 +50,8 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
-    name: PhaseName
+class Enter:
+    phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +103,13 @@ class Refuse:
 @dataclass(frozen=True, slots=True)
 class Abort:
     reason: str
-    dropped: dict[Player, PhaseName] = field(default_factory=dict)
+    dropped: dict[Player, Phase] = field(default_factory=dict)
     """Owners that the lead dropped before, and when."""
     exposed: bool = False
     """Whether uploads had begun, so that a sum may still come to be known (pairwise)."""
 
 
-Effect = Phase | Permitted | Send | Receive | Compute | Persist | Release | Drop | Refuse | Abort
+Effect = Enter | Permitted | Send | Receive | Compute | Persist | Release | Drop | Refuse | Abort
 
 
 @dataclass(frozen=True, slots=True)

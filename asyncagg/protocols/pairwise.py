@@ -17,19 +17,18 @@ from asyncagg.crypto.kdf import derive
 from asyncagg.crypto.keystream import add_masks
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
-from asyncagg.protocols.disclosing import before_upload
-from asyncagg.protocols.effects import Cost, Rejected, Role, Send, compute, receive
-from asyncagg.protocols.effects import Phase as Enter
-from asyncagg.protocols.leading import Lead
-from asyncagg.protocols.revealing import Revealed, receive_slices, send_sum
-from asyncagg.protocols.roster import Gate, Member, member_of, read_roster, root_of, signed
-from asyncagg.protocols.session import shared
-from asyncagg.protocols.terms import LEAD, Player, index_of
-from asyncagg.protocols.uploading import SliceHolder, join, upload
-from asyncagg.vectors.ring import Words
+from asyncagg.protocols.effects import Cost, Enter, Rejected, Role, Send, compute, receive
+from asyncagg.protocols.names import LEAD, Player, index_of
+from asyncagg.protocols.secagg.session import shared
+from asyncagg.protocols.steps.lead import Lead
+from asyncagg.protocols.steps.ledger import before_upload
+from asyncagg.protocols.steps.reveal import Revealed, receive_slices, send_sum
+from asyncagg.protocols.steps.roster import Gate, Member, member_of, read_roster, root_of, signed
+from asyncagg.protocols.steps.upload import SliceHolder, join, upload
+from asyncagg.vectors.ring import RingVector
 
 
-def owner(context: Context, words: Words) -> Role[None]:
+def owner(context: Context, words: RingVector) -> Role[None]:
     yield from join(context)
     yield Enter("advertise")
     pair = yield from compute(Cost(key_pairs=1), lambda: KeyPair.generate(context.randomness))
@@ -47,7 +46,7 @@ def owner(context: Context, words: Words) -> Role[None]:
     yield from upload(context, words, m.MaskedSlice)
 
 
-def _mask(context: Context, words: Words, pair: KeyPair, members: dict[Player, Member]) -> None:
+def _mask(context: Context, words: RingVector, pair: KeyPair, members: dict[Player, Member]) -> None:
     """Add the mask of every pair to `words`, in place: plus for a lower partner, minus for a higher one."""
     session, me = context.session_id(root_of(members.values())), index_of(context.me)
     masks = []

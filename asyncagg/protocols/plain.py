@@ -11,13 +11,13 @@ from __future__ import annotations
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Role
-from asyncagg.protocols.leading import Lead
-from asyncagg.protocols.revealing import Revealed, receive_slices, send_sum
-from asyncagg.protocols.uploading import SliceHolder, join, upload
-from asyncagg.vectors.ring import Words
+from asyncagg.protocols.steps.lead import Lead
+from asyncagg.protocols.steps.reveal import Revealed, receive_slices, send_sum
+from asyncagg.protocols.steps.upload import SliceHolder, join, upload
+from asyncagg.vectors.ring import RingVector
 
 
-def owner(context: Context, words: Words) -> Role[None]:
+def owner(context: Context, words: RingVector) -> Role[None]:
     yield from join(context)
     yield from upload(context, words, m.ClearSlice)
 

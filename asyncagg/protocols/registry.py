@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from asyncagg.protocols import additive, pairwise, plain, secagg
+from asyncagg.protocols import additive, pairwise, plain
 from asyncagg.protocols.context import Context, Terms
 from asyncagg.protocols.effects import Role
-from asyncagg.protocols.revealing import Revealed
-from asyncagg.protocols.terms import Phase
-from asyncagg.vectors.ring import Words
+from asyncagg.protocols.names import Phase
+from asyncagg.protocols.secagg import roles
+from asyncagg.protocols.steps.reveal import Revealed
+from asyncagg.vectors.ring import RingVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Protocol:
 
     name: str
     phases: tuple[Phase, ...]
-    owner: Callable[[Context, Words], Role[None]]
+    owner: Callable[[Context, RingVector], Role[None]]
     """The second argument is the extended vector, which the role masks in place."""
     lead: Callable[[Context], Role[None]]
     node: Callable[[Context], Role[None]]
@@ -57,10 +58,10 @@ PROTOCOLS: dict[str, Protocol] = {
             Protocol(
                 name,
                 ("publish", "advertise", "share", "upload", "certify", "unmask", "reveal"),
-                secagg.owner,
-                secagg.lead,
-                secagg.node,
-                secagg.receiver,
+                roles.owner,
+                roles.lead,
+                roles.node,
+                roles.receiver,
             )
             for name in ("secagg", "secagg+")
         ),

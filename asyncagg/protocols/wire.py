@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_ori
 
 import msgpack
 
-from asyncagg.protocols.terms import PHASES, Exposure, Label, Phase
+from asyncagg.protocols.names import PHASES, Exposure, Label, Phase
 
 RoleName = Literal["owner", "lead", "node", "receiver"]
 Buffer = bytes | bytearray | memoryview

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from asyncagg.scenario.availability import Availability
-from asyncagg.scenario.errors import KeyPath, Mistake, one_of, show, suggestion
-from asyncagg.scenario.faults import ALL_ROUNDS, ByCount, Choice, Drop, Event, Fault, Restart, Slow
-from asyncagg.scenario.schema import Scenario
-from asyncagg.scenario.workload import Digits, Python, Synthetic, Vectors
-from net.link_presets import PRESETS
+from asyncagg.net.links.presets import PRESETS
+from asyncagg.scenario.reading.errors import KeyPath, Mistake, one_of, show, suggestion
+from asyncagg.scenario.schema.availability import Availability
+from asyncagg.scenario.schema.faults import ALL_ROUNDS, ByCount, Choice, Drop, Event, Fault, Restart, Slow
+from asyncagg.scenario.schema.scenario import Scenario
+from asyncagg.scenario.schema.workload import Digits, Python, Synthetic, Vectors
 
 WORD_BITS = 64
 """Widest ring there is."""

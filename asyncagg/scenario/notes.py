@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from asyncagg.scenario.faults import Drop, Event
-from asyncagg.scenario.phases import PHASES
-from asyncagg.scenario.schema import Scenario
+from asyncagg.scenario.schema.faults import Drop, Event
+from asyncagg.scenario.schema.phases import PHASES
+from asyncagg.scenario.schema.scenario import Scenario
 
 _SPEAKING_LAST = {"plain": "upload", "pairwise": "upload", "additive": "upload"}
 """The last phase in which owners have something to say, where they have nothing to say in `unmask`."""

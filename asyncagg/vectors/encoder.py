@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncagg.vectors.ring import Ring, Words, smallest_ring
+from asyncagg.vectors.ring import Ring, RingVector, smallest_ring
 
 Rounding = Literal["stochastic", "nearest"]
 Reals = NDArray[np.floating[Any]]
@@ -46,7 +46,7 @@ class DecodingError(ValueError):
 class Encoded(NamedTuple):
     """One owner's contribution: words (d,) holding w·u, and how many values were clipped."""
 
-    words: Words
+    words: RingVector
     clipped: int
 
 
@@ -141,7 +141,7 @@ class Encoder:
                 np.multiply(out, out.dtype.type(weight), out=out)
         return Encoded(words, clipped)
 
-    def decode(self, total: Words, total_weight: int) -> NDArray[np.float64]:
+    def decode(self, total: RingVector, total_weight: int) -> NDArray[np.float64]:
         """The mean from the sum of encoded vectors: (z/q − W·clip)/W, float64 (d,).
 
         The offset is subtracted in integers, so that wide sums lose nothing to cancellation. Bits above
@@ -178,13 +178,13 @@ class Encoder:
             raise EncodingError(f"weight must be 1 to {self.max_weight}, the published bound")
 
     def _round_stochastically(
-        self, values: Reals, draws: NDArray[np.uint16], scratch: NDArray[np.float64], out: Words
+        self, values: Reals, draws: NDArray[np.uint16], scratch: NDArray[np.float64], out: RingVector
     ) -> None:
         """`out` receives (F + r) >> 16."""
         np.multiply(values, self.scale * (1 << FRACTION_BITS), out=scratch, dtype=np.float64)
         np.add(scratch, _INTEGER_FROM + (self.levels << (FRACTION_BITS - 1)), out=scratch)
         significand = scratch.view(np.uint64)
-        fixed: Words
+        fixed: RingVector
         if self.bits + FRACTION_BITS <= 32:
             fixed = significand.astype(np.uint32)  # the low half: exactly F
         else:
@@ -192,7 +192,7 @@ class Encoder:
         np.add(fixed, draws, out=fixed)
         np.right_shift(fixed, FRACTION_BITS, out=out, casting="same_kind")
 
-    def _round_to_nearest(self, values: Reals, scratch: NDArray[np.float64], out: Words) -> None:
+    def _round_to_nearest(self, values: Reals, scratch: NDArray[np.float64], out: RingVector) -> None:
         """`out` receives u rounded, halves to even."""
         np.multiply(values, self.scale, out=scratch, dtype=np.float64)
         np.add(scratch, self.levels / 2, out=scratch)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncagg.vectors.ring import MAX_BITS, MIN_BITS, Ring, RingError, Words
+from asyncagg.vectors.ring import MAX_BITS, MIN_BITS, Ring, RingError, RingVector
 
 BLOCK = 1 << 18  # elements: small enough for the outer caches, large enough to hide numpy's cost of a call
 SMALL = 1 << 12
@@ -46,7 +46,7 @@ def packed_size(count: int, bits: int) -> int:
     return (count - last) // 8 * bits + _block_size(last, bits)
 
 
-def pack(words: Words, bits: int, out: bytearray | None = None) -> bytearray:
+def pack(words: RingVector, bits: int, out: bytearray | None = None) -> bytearray:
     """Pack the low `bits` bits of every word; what lies above is cut.
 
     Args:
@@ -66,7 +66,7 @@ def pack(words: Words, bits: int, out: bytearray | None = None) -> bytearray:
     return packed
 
 
-def unpack(buffer: Buffer, count: int, bits: int, out: Words | None = None) -> Words:
+def unpack(buffer: Buffer, count: int, bits: int, out: RingVector | None = None) -> RingVector:
     """The `count` words that were packed; every buffer of the right size is a valid vector.
 
     Args:
@@ -88,7 +88,7 @@ def unpack(buffer: Buffer, count: int, bits: int, out: Words | None = None) -> W
     return words
 
 
-def add_packed(accumulator: Words, buffer: Buffer, bits: int) -> None:
+def add_packed(accumulator: RingVector, buffer: Buffer, bits: int) -> None:
     """Add a packed vector to `accumulator` (d,) in place, one cache-sized block after the other. Wraps.
 
     Raises:
@@ -101,7 +101,7 @@ def add_packed(accumulator: Words, buffer: Buffer, bits: int) -> None:
         _unpack_block(_place(octets, block, bits), accumulator[block], bits, scratch, _add)
 
 
-Take = Callable[[Words, Plane, int, "_Scratch"], None]
+Take = Callable[[RingVector, Plane, int, "_Scratch"], None]
 
 
 class _Scratch:
@@ -109,12 +109,12 @@ class _Scratch:
 
     def __init__(self, count: int, bits: int) -> None:
         block = min(BLOCK, count)
-        self.words: Words = np.empty(block, Ring(bits).dtype)
+        self.words: RingVector = np.empty(block, Ring(bits).dtype)
         self.octets: Octets = np.empty(block + 8, np.uint8)  # a narrow plane is filled up by at most 7
         self.lanes: Octets = np.empty(block + 8, np.uint8)
 
 
-def _check_words(words: Words, bits: int) -> None:
+def _check_words(words: RingVector, bits: int) -> None:
     if words.dtype != Ring(bits).dtype or words.ndim != 1:
         raise RingError(
             f"elements of {bits} bits are flat {Ring(bits).dtype} words, not {words.dtype} of shape {words.shape}"
@@ -162,7 +162,7 @@ def _whole(bits: int) -> list[int]:
     return [64] if bits == 64 else [width for width in (32, 16, 8) if bits & width]
 
 
-def _pack_block(words: Words, out: Octets, bits: int, scratch: _Scratch) -> None:
+def _pack_block(words: RingVector, out: Octets, bits: int, scratch: _Scratch) -> None:
     shift = place = 0
     for width in _whole(bits):
         size = words.size * width // 8
@@ -192,7 +192,7 @@ def _pack_narrow(octets: Octets, count: int, out: Octets, bits: int, scratch: _S
         shift, place = shift + width, place + size
 
 
-def _unpack_block(packed: Octets, words: Words, bits: int, scratch: _Scratch, take: Take) -> None:
+def _unpack_block(packed: Octets, words: RingVector, bits: int, scratch: _Scratch, take: Take) -> None:
     shift = place = 0
     for width in _whole(bits):
         size = words.size * width // 8
@@ -247,13 +247,13 @@ def _every_byte(width: int, lane: np.dtype[Any]) -> Any:
     return lane.type(((1 << width) - 1) * (0x0101010101010101 if lane.itemsize == 8 else 1))
 
 
-def _shifted(words: Words, shift: int, scratch: _Scratch) -> Words:
+def _shifted(words: RingVector, shift: int, scratch: _Scratch) -> RingVector:
     if shift == 0:
         return words
     return np.right_shift(words, words.dtype.type(shift), out=scratch.words[: words.size])
 
 
-def _set(words: Words, plane: Plane, shift: int, scratch: _Scratch) -> None:
+def _set(words: RingVector, plane: Plane, shift: int, scratch: _Scratch) -> None:
     """Set bits `shift` and up from a plane; the lowest plane comes first and overwrites."""
     if shift == 0:
         np.copyto(words, plane)
@@ -261,12 +261,12 @@ def _set(words: Words, plane: Plane, shift: int, scratch: _Scratch) -> None:
         np.bitwise_or(words, _widened(plane, shift, scratch), out=words)
 
 
-def _add(words: Words, plane: Plane, shift: int, scratch: _Scratch) -> None:
+def _add(words: RingVector, plane: Plane, shift: int, scratch: _Scratch) -> None:
     """Add a plane as bits `shift` and up: planes share no bits, so all of them add the element."""
     np.add(words, _widened(plane, shift, scratch), out=words)
 
 
-def _widened(plane: Plane, shift: int, scratch: _Scratch) -> Words:
+def _widened(plane: Plane, shift: int, scratch: _Scratch) -> RingVector:
     wide = scratch.words[: plane.size]
     np.copyto(wide, plane)
     return np.left_shift(wide, wide.dtype.type(shift), out=wide) if shift else wide

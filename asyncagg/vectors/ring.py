@@ -15,7 +15,7 @@ MIN_BITS = 8
 MAX_BITS = 64
 
 type_of_words = np.unsignedinteger[Any]
-Words = NDArray[type_of_words]
+RingVector = NDArray[type_of_words]
 """A vector of ring elements, dtype '<u4' or '<u8' as `Ring.dtype` says."""
 
 
@@ -59,11 +59,11 @@ class Ring:
         """The largest element; `word & mask` cuts a word to the ring."""
         return self.modulus - 1
 
-    def zeros(self, count: int) -> Words:
+    def zeros(self, count: int) -> RingVector:
         """`count` zero elements."""
         return np.zeros(count, self.dtype)
 
-    def cut(self, words: Words) -> Words:
+    def cut(self, words: RingVector) -> RingVector:
         """Cut every word to the ring, in place; returns the same array."""
         return np.bitwise_and(words, words.dtype.type(self.mask), out=words)
 
@@ -95,7 +95,7 @@ def smallest_ring(population: int, max_weight: int, bits: int) -> Ring:
     return Ring(max(needed, MIN_BITS))
 
 
-def add_into(accumulator: Words, words: Words) -> None:
+def add_into(accumulator: RingVector, words: RingVector) -> None:
     """Add `words` to `accumulator` in place; both (d,) and of one word type. Wraps.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asyncagg.vectors.ring import Ring, Words
+from asyncagg.vectors.ring import Ring, RingVector
 
 
 class SliceError(ValueError):
@@ -23,7 +23,7 @@ class SliceError(ValueError):
 class Collected(NamedTuple):
     """The parts of a summed extended vector: coordinates (d,), total weight, one count a slice."""
 
-    words: Words
+    words: RingVector
     weight: int
     counts: tuple[int, ...]
 
@@ -70,7 +70,7 @@ class SlicePlan:
         start, stop = self.coordinates(node)
         return start + node, stop + node + 1 + (node == self.nodes - 1)
 
-    def extend(self, words: Words, weight: int, ring: Ring) -> Words:
+    def extend(self, words: RingVector, weight: int, ring: Ring) -> RingVector:
         """The extended vector of one owner: a new array of `length` words.
 
         Args:
@@ -92,7 +92,7 @@ class SlicePlan:
         extended[-2] = weight
         return extended
 
-    def collect(self, slices: Sequence[Words], ring: Ring) -> Collected:
+    def collect(self, slices: Sequence[RingVector], ring: Ring) -> Collected:
         """Take the sums of all slices apart; every element is cut to the ring.
 
         Args:
@@ -114,7 +114,7 @@ class SlicePlan:
         return Collected(words, int(slices[-1][-2]) & ring.mask, counts)
 
     @staticmethod
-    def _check(words: Words, length: int, what: str, ring: Ring) -> None:
+    def _check(words: RingVector, length: int, what: str, ring: Ring) -> None:
         if words.shape != (length,) or words.dtype != ring.dtype:
             raise SliceError(
                 f"{what} must be {length} words of type {ring.dtype}, not {words.dtype} of shape {words.shape}"

@@ -9,13 +9,13 @@ import pytest
 
 import asyncagg
 from asyncagg.engines.experiment import prepare
-from asyncagg.engines.finished import Finished
 from asyncagg.engines.launch import begin, play
+from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.players.ledger_store import LedgerStore, StoreError
-from asyncagg.protocols.ledger import Rules
+from asyncagg.protocols.ledger.account import Rules
 from asyncagg.protocols.messages import to_bitmap
-from asyncagg.protocols.terms import Label
-from asyncagg.scenario.load import parse
+from asyncagg.protocols.names import Label
+from asyncagg.scenario.reading.load import parse
 
 OWNERS = 6
 RULES = Rules(owners=OWNERS, minimum_cohort=2, strict=True, weights=False)
@@ -90,7 +90,7 @@ def test_the_ledger_is_on_disk_before_the_upload_and_survives_a_restart(tmp_path
 @pytest.mark.parametrize("engine", ["tcp"])
 def test_every_owner_of_a_tcp_run_leaves_its_ledger_beside_it(tmp_path: Path, engine: str) -> None:
     ready = parse(scenario(tmp_path) | {"engine": engine, "rounds": 1})
-    finished: Finished = begin(ready)
+    finished: RunRecord = begin(ready)
     finished.folder = tmp_path
     play(prepare(ready), finished, lambda _: None)
     assert finished.result.status == "ok"
@@ -99,10 +99,10 @@ def test_every_owner_of_a_tcp_run_leaves_its_ledger_beside_it(tmp_path: Path, en
         assert [entry["state"] for entry in entries] == ["known"]
 
 
-def played(values: dict[str, Any], folder: Path) -> Finished:
+def played(values: dict[str, Any], folder: Path) -> RunRecord:
     """A run whose owners keep their ledgers in this folder."""
     ready = parse(values)
-    finished: Finished = begin(ready)
+    finished: RunRecord = begin(ready)
     finished.folder = folder
     play(prepare(ready), finished, lambda _: None)
     return finished

@@ -12,9 +12,9 @@ from asyncagg.crypto.randomness import InsecureSeededRandomness
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, check_published
 from asyncagg.protocols.effects import Effect, Rejected, Send
-from asyncagg.protocols.owner_secrets import OwnerSecrets
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, owner_name
-from asyncagg.protocols.unmasking import Recovered
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, owner_name
+from asyncagg.protocols.secagg.owner_secrets import OwnerSecrets
+from asyncagg.protocols.secagg.unmasking import Recovered
 
 BAD = owner_name(2)
 

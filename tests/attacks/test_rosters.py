@@ -11,14 +11,14 @@ from asyncagg.crypto.signing import Identity
 from asyncagg.engines.experiment import prepare
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, GraphPolicy
-from asyncagg.protocols.effects import Effect, Phase, Rejected, Send
-from asyncagg.protocols.graph import masking_graph
-from asyncagg.protocols.population import Population, exact
-from asyncagg.protocols.roster import Member, advert_text
-from asyncagg.protocols.secagg_owner import check_sharers
-from asyncagg.protocols.session import Session
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, owner_name
-from asyncagg.scenario.load import parse
+from asyncagg.protocols.effects import Effect, Enter, Rejected, Send
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, owner_name
+from asyncagg.protocols.parameters.population import Population, exact
+from asyncagg.protocols.secagg.graph import masking_graph
+from asyncagg.protocols.secagg.owner import check_sharers
+from asyncagg.protocols.secagg.session import Session
+from asyncagg.protocols.steps.roster import Member, advert_text
+from asyncagg.scenario.reading.load import parse
 
 PROTOCOLS = ("pairwise", "secagg")
 BAD = owner_name(2)
@@ -364,7 +364,7 @@ def test_a_phase_is_not_entered_twice() -> None:
 
     def note(context: Context, effect: Effect) -> Iterable[Effect]:
         match effect:
-            case Phase(name):
+            case Enter(name):
                 phases.append(name)
         return (effect,)
 

@@ -12,10 +12,10 @@ from asyncagg.crypto import checksum, shamir
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Effect, Send
-from asyncagg.protocols.owner_secrets import OwnerSecrets
-from asyncagg.protocols.revealing import SUM_SENDER
-from asyncagg.protocols.session import Session
-from asyncagg.protocols.terms import Player, index_of, node_name, owner_name
+from asyncagg.protocols.names import Player, index_of, node_name, owner_name
+from asyncagg.protocols.secagg.owner_secrets import OwnerSecrets
+from asyncagg.protocols.secagg.session import Session
+from asyncagg.protocols.steps.reveal import SUM_SENDER
 from asyncagg.vectors.packing import pack, unpack
 
 BAD = owner_name(2)

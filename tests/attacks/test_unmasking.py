@@ -6,12 +6,11 @@ import pytest
 from support.attack_driver import Coalition, changed, lead_said, owners, play, scenario, sending
 
 from asyncagg.protocols import messages as m
-from asyncagg.protocols import secagg
 from asyncagg.protocols.context import Context
-from asyncagg.protocols.effects import Effect, Role, Send, receive
-from asyncagg.protocols.effects import Phase as Enter
-from asyncagg.protocols.leading import Lead
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Player, index_of, owner_name
+from asyncagg.protocols.effects import Effect, Enter, Role, Send, receive
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of, owner_name
+from asyncagg.protocols.secagg import roles
+from asyncagg.protocols.steps.lead import Lead
 
 VICTIM = owner_name(3)
 THREATS = ("curious", "lying")
@@ -79,7 +78,7 @@ def two_faced(context: Context) -> Role[None]:
     """
     lead = Lead(context)
     yield from lead.gather("publish", m.Joined, lead.same_parameters)
-    yield from secagg._roster(lead)
+    yield from roles._roster(lead)
     lead.alive.update(dict.fromkeys(lead.alive))
     shared = yield from lead.gather("share", m.SealedShares, lambda player, message: None)
     yield from relay(lead, shared)
@@ -107,7 +106,7 @@ def two_faced(context: Context) -> Role[None]:
 
 def relay(lead: Lead, shared: dict[Player, m.SealedShares]) -> Role[None]:
     """Every box to whom it is for, on the complete graph."""
-    size = secagg.BOX_BYTES
+    size = roles.BOX_BYTES
     names = list(shared)
     for receiver in names:
         boxes = b""
@@ -140,7 +139,7 @@ def test_two_sets_of_survivors_cannot_both_be_certified(count: int) -> None:
 @pytest.mark.parametrize("count", range(3, 30))
 def test_at_the_exact_bound_two_halves_and_all_the_corrupt_fall_one_short(count: int, corrupt: float) -> None:
     from asyncagg.protocols.context import GraphPolicy
-    from asyncagg.protocols.population import Population, exact
+    from asyncagg.protocols.parameters.population import Population, exact
 
     population = Population(count, exact(corrupt), exact(0), "lying")
     quorum = GraphPolicy("secagg", population).quorum(count)

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 from support.cli import SCENARIOS, SMALL, invoke, lines, scenario_file, strict_json
 
-from asyncagg.scenario.load import load
+from asyncagg.scenario.reading.load import load
 
 
 def test_the_text_is_the_scenario_itself_with_every_default(tmp_path):

@@ -18,13 +18,13 @@ from asyncagg.cli.demo.board import PHASES, Board
 from asyncagg.cli.demo.scenario import OWNER_PROCESSES, demo_scenario, introduction
 from asyncagg.cli.demo.show import LineShow, LiveShow
 from asyncagg.cli.demo.view import View
-from asyncagg.cli.progress import Steady
-from asyncagg.engines.checking import Outlook
+from asyncagg.cli.output.progress import Steady
 from asyncagg.engines.experiment import prepare
-from asyncagg.engines.processes.parent import Onlooker
-from asyncagg.protocols.terms import Label
+from asyncagg.engines.outlook import Outlook
+from asyncagg.engines.processes.parent import ProgressListener
+from asyncagg.protocols.names import Label
 from asyncagg.runs.result import RoundResult, Traffic
-from asyncagg.scenario import choice
+from asyncagg.scenario import draws
 
 
 class Clock:
@@ -84,7 +84,7 @@ def test_every_number_of_owners_makes_a_safe_scenario_in_few_processes(owners, d
     assert sum(process.role == "data-owner" for process in board.processes.values()) == min(
         -(-owners // scenario.owners.per_process), OWNER_PROCESSES
     )
-    silent = [choice.dropped(scenario, index) for index in range(20)]
+    silent = [draws.dropped(scenario, index) for index in range(20)]
     assert any(silent) == dropouts
     outlook = Outlook(prepare(scenario))
     assert max(len([phase for phase in each.values() if phase == "upload"]) for each in silent) <= (
@@ -94,8 +94,8 @@ def test_every_number_of_owners_makes_a_safe_scenario_in_few_processes(owners, d
 
 
 def test_a_single_round_has_its_dropouts_as_well():
-    assert choice.dropped(demo_scenario(5, 1, True), 0)
-    assert [choice.dropped(demo_scenario(5, 2, True), index) != {} for index in (0, 1)] == [False, True]
+    assert draws.dropped(demo_scenario(5, 1, True), 0)
+    assert [draws.dropped(demo_scenario(5, 2, True), index) != {} for index in (0, 1)] == [False, True]
 
 
 def test_the_introduction_says_what_happens_to_whom():
@@ -112,8 +112,8 @@ def test_the_introduction_says_what_happens_to_whom():
 
 def test_both_shows_are_what_the_engine_tells():
     board, _ = board_of()
-    assert isinstance(LiveShow(board, Console(file=StringIO())), Onlooker)
-    assert isinstance(LineShow(board, Steady(file=StringIO())), Onlooker)
+    assert isinstance(LiveShow(board, Console(file=StringIO())), ProgressListener)
+    assert isinstance(LineShow(board, Steady(file=StringIO())), ProgressListener)
 
 
 def test_a_row_for_each_process():
@@ -156,7 +156,7 @@ def test_phases_as_they_happen():
 def test_the_end_of_a_round_says_who_knows_what():
     board, _ = board_of(owners=5, dropouts=True)
     everyone_ready(board, board)
-    (silent,) = choice.dropped(board.scenario, 1)
+    (silent,) = draws.dropped(board.scenario, 1)
     gone = f"data-owner-{silent}"
     others = [f"data-owner-{index}" for index in range(5) if index != silent]
     for phase in ("publish", "advertise", "share", "upload"):
@@ -179,7 +179,7 @@ def test_fleets_are_counted():
     everyone_ready(board, board)
     for phase in PHASES[:4]:
         board.phase(Label(1, 0), phase)
-    silent = choice.dropped(board.scenario, 1)
+    silent = draws.dropped(board.scenario, 1)
     fleet = next(process for process in board.processes.values() if f"data-owner-{min(silent)}" in process.players)
     here = sum(f"data-owner-{index}" in fleet.players for index in silent)
     assert f"{here} of 7 silent, as asked" in row(picture(board), fleet.name)

@@ -11,7 +11,7 @@ from support.cli import invoke, lines
 
 from asyncagg.crypto.certificates import Certificate
 from asyncagg.runs.key_files import load_keys
-from asyncagg.scenario.hosts import load_config
+from asyncagg.scenario.hosts_config import load_config
 
 ENTRIES = {"model-owner": "10.0.0.1:4440", "server0": "10.0.0.1:4441", "train-data-owner-0..2": "10.0.0.2:0"}
 

@@ -6,8 +6,8 @@ import pytest
 from support.cli import SMALL, invoke, lines, scenario_file, strict_json
 from support.known_answers import vectors
 
-from asyncagg.protocols.parameters import choose
-from asyncagg.protocols.population import Infeasible, Population, exact
+from asyncagg.protocols.parameters.choose import choose
+from asyncagg.protocols.parameters.population import Infeasible, Population, exact
 
 KEYS = ["neighbours", "threshold", "privacy_bits", "correctness_bits", "ring_bits", "owner_bytes", "expansion"]
 

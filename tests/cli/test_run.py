@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.cli import SMALL, invoke, lines, scenario_file, start, strict_json
 
-from asyncagg.cli.summary import summary
+from asyncagg.cli.output.summary import summary
 from asyncagg.runs.result import RunResult
 
 FILES = ["means.npz", "model.npz", "result.json", "scenario.toml", "trace.jsonl"]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from asyncagg.engines.watch.exposition import Exposition, Page
+from asyncagg.engines.watch.http_pages import Page, PageServer
+from asyncagg.engines.watch.interface import View
 from asyncagg.engines.watch.metrics import Metrics
-from asyncagg.engines.watch.observer import View
 from asyncagg.runs.result import RoundResult
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +121,7 @@ async def test_the_health_check_asks_where_the_image_answers(status, healthy):
     port = entry[entry.index("--metrics") + 1]
     *program, code = health_check()
     assert f"http://127.0.0.1:{port}/health" in code
-    exposition = Exposition("127.0.0.1", 0, {"/health": lambda: Page("application/json", b"{}\n", status)})
+    exposition = PageServer("127.0.0.1", 0, {"/health": lambda: Page("application/json", b"{}\n", status)})
     exposition.start()
     here = code.replace(f"127.0.0.1:{port}", exposition.where)
     done = await asyncio.to_thread(subprocess.run, [*program, here], capture_output=True, timeout=60)

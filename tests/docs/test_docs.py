@@ -24,8 +24,8 @@ import pytest
 from asyncagg.cli.app import app
 from asyncagg.protocols.messages import KINDS
 from asyncagg.protocols.registry import PROTOCOLS
-from asyncagg.scenario.load import load
-from asyncagg.scenario.schema import json_schema
+from asyncagg.scenario.reading.load import load
+from asyncagg.scenario.schema.scenario import json_schema
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

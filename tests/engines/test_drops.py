@@ -4,7 +4,7 @@ import pytest
 from support.runs import run
 from support.tap import Tap
 
-from net.frames import Frame
+from asyncagg.net.frames import Frame
 
 SHORT = {"deadline": "300 ms"}
 PHASES = dict.fromkeys(("publish", "advertise", "share", "upload", "certify", "unmask"), SHORT)

@@ -9,18 +9,18 @@ import socket
 import pytest
 from support.observed import Watched, samples
 
-from asyncagg.engines.watch.exposition import Bounds, Exposition, Page, parse_address
 from asyncagg.engines.watch.health import health
-from asyncagg.engines.watch.observation import observe
-from asyncagg.engines.watch.observer import View
-from net.errors import ListenFailed
+from asyncagg.engines.watch.http_pages import Bounds, Page, PageServer, parse_address
+from asyncagg.engines.watch.interface import View
+from asyncagg.engines.watch.observers import observe
+from asyncagg.net.errors import ListenFailed
 
 real = pytest.mark.asyncio(loop_factories=["real", "uvloop"])
 PAGES = {"/metrics": lambda: Page("text/plain", b"page\n"), "/health": lambda: Page("application/json", b"{}\n", 503)}
 QUICK = Bounds(connections=3, request_bytes=256, seconds=5, pause=0)
 
 
-async def say(exposition: Exposition, request: bytes) -> bytes:
+async def say(exposition: PageServer, request: bytes) -> bytes:
     """Everything that comes back."""
     host, _, port = exposition.where.rpartition(":")
     reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
@@ -34,13 +34,13 @@ async def say(exposition: Exposition, request: bytes) -> bytes:
         writer.close()
 
 
-async def status(exposition: Exposition, request: bytes) -> int:
+async def status(exposition: PageServer, request: bytes) -> int:
     return int((await say(exposition, request)).split()[1])
 
 
 @pytest.fixture
 async def exposition():
-    made = Exposition("127.0.0.1", 0, PAGES, QUICK)
+    made = PageServer("127.0.0.1", 0, PAGES, QUICK)
     made.start()
     yield made
     await made.close()
@@ -100,7 +100,7 @@ async def test_a_page_that_fails_is_told_there_in_a_word_and_here_once(method):
 
     told = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
-    exposition = Exposition("127.0.0.1", 0, PAGES | {"/broken": page}, QUICK)
+    exposition = PageServer("127.0.0.1", 0, PAGES | {"/broken": page}, QUICK)
     exposition.start()
     for _ in range(3):
         answer = await say(exposition, method + b" /broken HTTP/1.1\r\n\r\n")
@@ -130,7 +130,7 @@ async def test_idle_connections_are_cut_and_nobody_else_waits_for_them(expositio
 
 @real
 async def test_who_says_nothing_is_cut_when_its_time_is_up():
-    exposition = Exposition("127.0.0.1", 0, PAGES, Bounds(seconds=0.01))
+    exposition = PageServer("127.0.0.1", 0, PAGES, Bounds(seconds=0.01))
     exposition.start()
     assert await say(exposition, b"") == b""
     await exposition.close()
@@ -139,7 +139,7 @@ async def test_who_says_nothing_is_cut_when_its_time_is_up():
 @real
 async def test_who_does_not_read_is_cut_when_its_time_is_up():
     big = {"/big": lambda: Page("text/plain", bytes(50_000_000))}
-    exposition = Exposition("127.0.0.1", 0, big, Bounds(seconds=0.05))
+    exposition = PageServer("127.0.0.1", 0, big, Bounds(seconds=0.05))
     exposition.start()
     port = int(exposition.where.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as slow:
@@ -162,7 +162,7 @@ async def test_so_many_a_second_are_looked_at_and_no_more():
         asked += 1
         return Page("text/plain", b"")
 
-    exposition = Exposition("127.0.0.1", 0, {"/": page}, Bounds(pause=0.02))
+    exposition = PageServer("127.0.0.1", 0, {"/": page}, Bounds(pause=0.02))
     exposition.start()
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -174,14 +174,14 @@ async def test_so_many_a_second_are_looked_at_and_no_more():
 
 @real
 async def test_the_address_is_held_from_the_start_and_given_back_at_the_end():
-    first = Exposition("127.0.0.1", 0, PAGES)
+    first = PageServer("127.0.0.1", 0, PAGES)
     port = int(first.where.rpartition(":")[2])
     with pytest.raises(
         ListenFailed, match=rf"^the metrics endpoint cannot listen on 127.0.0.1:{port}: address already in use$"
     ):
-        Exposition("127.0.0.1", port, PAGES)
+        PageServer("127.0.0.1", port, PAGES)
     await first.close()
-    second = Exposition("127.0.0.1", port, PAGES)
+    second = PageServer("127.0.0.1", port, PAGES)
     second.start()
     assert await status(second, b"GET /metrics HTTP/1.1\r\n\r\n") == 200
     await second.close()
@@ -190,7 +190,7 @@ async def test_the_address_is_held_from_the_start_and_given_back_at_the_end():
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_an_address_of_nobody_here_is_refused_by_name(host):
     with pytest.raises(ListenFailed, match=rf"^the metrics endpoint cannot listen on {host}:1: "):
-        Exposition(host, 1, PAGES)
+        PageServer(host, 1, PAGES)
 
 
 def test_addresses():

@@ -9,10 +9,10 @@ import pytest
 from support.runs import DIMENSION, Arrays, Nothing, Vector, scenario
 
 import asyncagg
-from asyncagg.engines.harness import Portion, judge
+from asyncagg.engines.record.oracle import ExpectedSum, compare
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.protocols.revealing import Revealed
-from asyncagg.protocols.terms import owner_name
+from asyncagg.protocols.names import owner_name
+from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.vectors.encoder import Encoder
 
 VECTORS = np.linspace(-1, 1, 3 * DIMENSION).reshape(3, DIMENSION)
@@ -44,8 +44,8 @@ def test_a_mean_that_is_not_of_the_revealed_sum_is_not_exact() -> None:
     survivors = tuple(owner_name(index) for index in range(3))
     mean = encoder.decode(words, 3)
     outcome = RoundOutcome(0, revealed=Revealed(words, 3, survivors, {}, {}), mean=mean)
-    put_in = Portion(3, words.copy(), VECTORS.sum(axis=0), 3, 0)
-    assert judge(outcome, put_in, encoder).exact is True
+    put_in = ExpectedSum(3, words.copy(), VECTORS.sum(axis=0), 3, 0)
+    assert compare(outcome, put_in, encoder).exact is True
     other = mean.copy()
     other[7] = np.nextafter(other[7], 9)
-    assert judge(replace(outcome, mean=other), put_in, encoder).exact is False
+    assert compare(replace(outcome, mean=other), put_in, encoder).exact is False

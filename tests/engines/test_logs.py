@@ -12,12 +12,12 @@ import pytest
 from support.observed import Watched, noted
 from support.tap import Tap
 
-from asyncagg.engines.swarm.watch import Watch
 from asyncagg.engines.watch.health import health
+from asyncagg.engines.watch.interface import View
 from asyncagg.engines.watch.logs import COMINGS, LONG_WINDOW, LONGEST, PAIRS, REFUSALS, WINDOW, Log, _Limit
-from asyncagg.engines.watch.observation import Observation
-from asyncagg.engines.watch.observer import View
+from asyncagg.engines.watch.observers import Observers
 from asyncagg.runs.result import RoundResult
+from asyncagg.studies.swarm.watch import Watch
 
 DROP = [{"kind": "drop", "phase": "upload", "players": ["data-owner-1"]}]
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -219,7 +219,7 @@ def test_what_is_said_is_for_people_as_it_is_and_for_machines_an_event(form, end
 
 def test_nobody_is_told_of_those_who_leave_once_the_run_is_over():
     stream, view = io.StringIO(), View("model-owner")
-    observation = Observation(view, [view, Log(stream, "text", "model-owner")], None)
+    observation = Observers(view, [view, Log(stream, "text", "model-owner")], None)
     observation.gone("model-owner", "data-owner-0", "connection lost")
     view.over = True
     observation.gone("model-owner", "data-owner-1", "closed: the network is closed")

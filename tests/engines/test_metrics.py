@@ -8,11 +8,11 @@ import sys
 import pytest
 from support.observed import Watched, noted, samples
 
+from asyncagg.engines.watch.interface import View
 from asyncagg.engines.watch.metrics import BUCKETS, CONTENT_TYPE, Durations, Metrics, PhaseClock
-from asyncagg.engines.watch.observation import ObservingError, observe
-from asyncagg.engines.watch.observer import View
+from asyncagg.engines.watch.observers import ObservingError, observe
+from asyncagg.net.errors import Refusal
 from asyncagg.runs.result import RoundResult
-from net.errors import Refusal
 
 DROP = [{"kind": "drop", "phase": "upload", "players": ["data-owner-1"]}]
 

@@ -11,9 +11,9 @@ pytest.register_assert_rewrite("support.channel_suite")
 from support.channel_suite import ChannelSuite  # noqa: E402
 from support.channels import World, memory_world, tcp_world  # noqa: E402
 
-from asyncagg.engines.watch.observer import Observer  # noqa: E402
+from asyncagg.engines.watch.interface import Observer  # noqa: E402
 from asyncagg.engines.watch.presence import PresenceNetwork  # noqa: E402
-from net.errors import ConnectFailed  # noqa: E402
+from asyncagg.net.errors import ConnectFailed  # noqa: E402
 
 
 class Seen(Observer):

@@ -11,9 +11,9 @@ from support.runs import scenario
 from support.tap import Tap
 
 from asyncagg.api import Result, run_async
-from net.errors import Refusal
-from net.frames import MAGIC, PREFIX, Frame, pack_frame
-from net.hello import HELLO, VERSION
+from asyncagg.net.errors import Refusal
+from asyncagg.net.frames import MAGIC, PREFIX, Frame, pack_frame
+from asyncagg.net.tcp.hello import HELLO, VERSION
 
 
 def hello(to: str, **changes: object) -> bytes:

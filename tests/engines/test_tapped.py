@@ -9,13 +9,13 @@ from support.tap import Tap
 
 from asyncagg.crypto.keystream import Uniforms
 from asyncagg.engines.experiment import prepare
-from asyncagg.protocols.terms import Label
-from asyncagg.scenario.load import parse
+from asyncagg.net.frames import Frame
+from asyncagg.protocols.names import Label
+from asyncagg.scenario.reading.load import parse
 from asyncagg.vectors.encoder import Encoder
 from asyncagg.vectors.packing import pack, unpack
 from asyncagg.vectors.ring import Ring
 from asyncagg.vectors.slices import SlicePlan
-from net.frames import Frame
 
 MASKED = ["pairwise", "additive", "secagg", "secagg+"]
 WEIGHTS = [3, 50, 611, 1000]

@@ -15,8 +15,8 @@ from support.cli import ROOT
 from support.runs import DIMENSION, Nothing, Vector, scenario
 
 import asyncagg
-from asyncagg.engines import workbench
-from asyncagg.engines.workbench import ThreadBench
+from asyncagg.engines.runtime import executors
+from asyncagg.engines.runtime.executors import ThreadExecutor
 from asyncagg.protocols.effects import Cost
 
 GRADIENT, MASK = Cost(gradients=1), Cost(keystream_bytes=1 << 30)
@@ -50,14 +50,14 @@ class Gate:
 
 HANGS = """
 import asyncio, threading
-from asyncagg.engines.workbench import ThreadBench
+from asyncagg.engines.runtime.executors import ThreadExecutor
 from asyncagg.protocols.effects import Cost
 
 async def main():
-    bench, began = ThreadBench(), threading.Event()
-    hung = asyncio.create_task(bench.run(Cost(gradients=1), lambda: (began.set(), threading.Event().wait())))
+    executor, began = ThreadExecutor(), threading.Event()
+    hung = asyncio.create_task(executor.run(Cost(gradients=1), lambda: (began.set(), threading.Event().wait())))
     await asyncio.to_thread(began.wait)
-    bench.close()
+    executor.close()
     await asyncio.gather(hung, return_exceptions=True)
     print("over", flush=True)
 
@@ -73,8 +73,8 @@ def gate() -> Iterator[Gate]:
 
 
 @pytest.fixture
-def bench() -> Iterator[ThreadBench]:
-    made = ThreadBench()
+def executor() -> Iterator[ThreadExecutor]:
+    made = ThreadExecutor()
     yield made
     made.close()
 
@@ -87,34 +87,34 @@ async def begun(gate: Gate, calls: int) -> None:
 
 @real
 async def test_gradients_that_hang_keep_neither_the_protocol_nor_other_gradients_waiting(
-    bench: ThreadBench, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    executor: ThreadExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbench, "PATIENCE_NS", 1_000_000)
-    hung = [asyncio.create_task(bench.run(GRADIENT, gate.work)) for _ in range(5)]
+    monkeypatch.setattr(executors, "PATIENCE_NS", 1_000_000)
+    hung = [asyncio.create_task(executor.run(GRADIENT, gate.work)) for _ in range(5)]
     await begun(gate, 5)
     async with asyncio.timeout(LIMIT_S):
-        assert await bench.run(MASK, lambda: "mask") == "mask"
-        assert await bench.run(GRADIENT, lambda: "gradient") == "gradient"
+        assert await executor.run(MASK, lambda: "mask") == "mask"
+        assert await executor.run(GRADIENT, lambda: "gradient") == "gradient"
     gate.let_go()
     assert await asyncio.gather(*hung) == [5] * 5
 
 
 @real
 async def test_gradients_take_turns_while_none_takes_long(
-    bench: ThreadBench, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    executor: ThreadExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbench, "PATIENCE_NS", 3600 * 10**9)
-    every = [asyncio.create_task(bench.run(GRADIENT, gate.work)) for _ in range(7)]
-    await begun(gate, workbench.THREADS)
+    monkeypatch.setattr(executors, "PATIENCE_NS", 3600 * 10**9)
+    every = [asyncio.create_task(executor.run(GRADIENT, gate.work)) for _ in range(7)]
+    await begun(gate, executors.THREADS)
     gate.let_go()
     await asyncio.gather(*every)
-    assert (gate.calls, gate.most) == (7, workbench.THREADS)
+    assert (gate.calls, gate.most) == (7, executors.THREADS)
 
 
 @real
-async def test_an_owners_gradients_never_run_twice_at_once(bench: ThreadBench, gate: Gate) -> None:
+async def test_an_owners_gradients_never_run_twice_at_once(executor: ThreadExecutor, gate: Gate) -> None:
     """A retry begins once the former attempt's call has returned; one that was given up meanwhile never does."""
-    mine, other = bench.of_one(), bench.of_one()
+    mine, other = executor.of_one(), executor.of_one()
     first = asyncio.create_task(mine.run(GRADIENT, gate.work))
     await begun(gate, 1)
     first.cancel()
@@ -134,9 +134,9 @@ async def test_an_owners_gradients_never_run_twice_at_once(bench: ThreadBench, g
 
 
 @real
-async def test_what_a_gradient_raises_reaches_who_waits_for_it_and_ends_its_turn(bench: ThreadBench) -> None:
-    mine = bench.of_one()
-    for _ in range(2 * workbench.THREADS):
+async def test_what_a_gradient_raises_reaches_who_waits_for_it_and_ends_its_turn(executor: ThreadExecutor) -> None:
+    mine = executor.of_one()
+    for _ in range(2 * executors.THREADS):
         with pytest.raises(ZeroDivisionError):
             await mine.run(GRADIENT, lambda: 1 // 0)
     abandoned = asyncio.create_task(mine.run(GRADIENT, lambda: 1 // 0))
@@ -147,29 +147,29 @@ async def test_what_a_gradient_raises_reaches_who_waits_for_it_and_ends_its_turn
 
 @real
 async def test_a_closed_bench_waits_for_nobody(gate: Gate) -> None:
-    bench = ThreadBench()
-    running = [asyncio.create_task(bench.run(GRADIENT, gate.work)) for _ in range(workbench.THREADS + 1)]
-    await begun(gate, workbench.THREADS)
-    bench.close()
+    executor = ThreadExecutor()
+    running = [asyncio.create_task(executor.run(GRADIENT, gate.work)) for _ in range(executors.THREADS + 1)]
+    await begun(gate, executors.THREADS)
+    executor.close()
     running.pop().cancel()
     told = await asyncio.gather(*running, return_exceptions=True)
-    assert [type(each) for each in told] == [asyncio.CancelledError] * workbench.THREADS
-    assert gate.calls == workbench.THREADS
+    assert [type(each) for each in told] == [asyncio.CancelledError] * executors.THREADS
+    assert gate.calls == executors.THREADS
 
 
 @real
 async def test_there_is_room_for_so_many_that_hang_and_no_more(
-    bench: ThreadBench, gate: Gate, monkeypatch: pytest.MonkeyPatch
+    executor: ThreadExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbench, "PATIENCE_NS", 1_000_000)
-    every = [asyncio.create_task(bench.run(GRADIENT, gate.work)) for _ in range(workbench.MOST_GRADIENTS + 3)]
-    await begun(gate, workbench.MOST_GRADIENTS)
+    monkeypatch.setattr(executors, "PATIENCE_NS", 1_000_000)
+    every = [asyncio.create_task(executor.run(GRADIENT, gate.work)) for _ in range(executors.MOST_GRADIENTS + 3)]
+    await begun(gate, executors.MOST_GRADIENTS)
     every.pop().cancel()
     await asyncio.sleep(0.1)
-    assert gate.calls == workbench.MOST_GRADIENTS
+    assert gate.calls == executors.MOST_GRADIENTS
     gate.let_go()
     await asyncio.gather(*every)
-    assert (gate.calls, gate.most) == (workbench.MOST_GRADIENTS + 2, workbench.MOST_GRADIENTS)
+    assert (gate.calls, gate.most) == (executors.MOST_GRADIENTS + 2, executors.MOST_GRADIENTS)
 
 
 def test_a_process_ends_although_a_gradient_hangs() -> None:

@@ -14,11 +14,11 @@ import pytest
 from support.hosts import NODES, OWNERS, SECOND, Place, Process, entries, small
 
 import asyncagg
-from asyncagg.engines.hosts import facts as known
-from asyncagg.engines.hosts import following
+from asyncagg.engines.hosts import compatibility as known
+from asyncagg.engines.hosts import follower
+from asyncagg.net.errors import ListenFailed
 from asyncagg.players.ledger_store import StoreError
-from asyncagg.scenario.hosts import load_config
-from net.errors import ListenFailed
+from asyncagg.scenario.hosts_config import load_config
 
 pytestmark = [pytest.mark.asyncio(loop_factories=["real"]), pytest.mark.timeout(60)]
 
@@ -28,7 +28,7 @@ SHORT = 0.6
 
 @pytest.fixture(autouse=True)
 def _short_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "PARTING_NS", SECOND // 5)
+    monkeypatch.setattr(follower, "PARTING_NS", SECOND // 5)
 
 
 async def play(leader: Process, *others: Process) -> tuple[Any, list[str | None]]:
@@ -75,7 +75,7 @@ async def test_owners_of_one_process_share_a_connection_to_each_peer(
     counts: dict[str, int] = {}
 
     def count(each: Process) -> None:
-        counts[each.observation.view.name] = sum(len(network._hub.sessions) for network in each.site._plain)
+        counts[each.observation.view.name] = sum(len(network._state.sessions) for network in each.site._plain)
 
     monkeypatch.setattr(leader.observation, "round_ended", lambda result: [count(each) for each in (leader, *others)])
     finished, _ = await play(leader, *others)

@@ -14,8 +14,8 @@ import pytest
 import asyncagg
 from asyncagg.crypto.keystream import Uniforms
 from asyncagg.engines.experiment import Experiment, prepare
-from asyncagg.protocols.terms import Label
-from asyncagg.scenario.load import parse
+from asyncagg.protocols.names import Label
+from asyncagg.scenario.reading.load import parse
 from asyncagg.vectors.packing import pack
 from benchmarks.testbed import Capture, Link, Testbed, hosts, obstacle
 from benchmarks.testbed.hosts import one_each, play
@@ -29,7 +29,7 @@ PIECE = 24
 WITNESS = """
 import json
 from asyncagg.cli.main import main
-from net.session import TcpChannel
+from asyncagg.net.tcp.session import TcpChannel
 
 send = TcpChannel.send
 

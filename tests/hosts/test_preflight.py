@@ -8,15 +8,15 @@ import pytest
 from support.hosts import SECOND, small
 
 from asyncagg.engines.experiment import prepare
-from asyncagg.engines.hosts.facts import facts, objection, parting
+from asyncagg.engines.hosts.compatibility import facts, objection, parting
+from asyncagg.engines.hosts.join_tracker import JoinTracker, diallers, peers, role_table
 from asyncagg.engines.hosts.preflight import Preflight
-from asyncagg.engines.hosts.roll import Roll, diallers, peers, role_table
-from asyncagg.protocols.terms import Player
+from asyncagg.net.clock import now_ns
+from asyncagg.net.virtual.loop import VirtualLoop
+from asyncagg.protocols.names import Player
 from asyncagg.runs.trace import Record
-from asyncagg.scenario.hosts import Entry
-from asyncagg.scenario.load import parse
-from net.clock import now_ns
-from net.virtual import VirtualLoop
+from asyncagg.scenario.hosts_config import Entry
+from asyncagg.scenario.reading.load import parse
 
 LEADER = Entry("model-owner", ("model-owner",), "10.0.0.1", 4440)
 NODES = [Entry(f"compute-node-{n}", (f"compute-node-{n}",), f"10.0.0.{n + 1}", 4441) for n in range(3)]
@@ -154,22 +154,22 @@ async def test_who_gave_up_may_come_back_before_the_deadline() -> None:
 
 
 async def test_nobody_is_waited_for_once_a_round_has_begun() -> None:
-    roll = Roll([Player("compute-node-0")], [LEADER, FLEET])
-    task = asyncio.create_task(roll.complete(now_ns() + 60 * SECOND))
+    tracker = JoinTracker([Player("compute-node-0")], [LEADER, FLEET])
+    task = asyncio.create_task(tracker.complete(now_ns() + 60 * SECOND))
     await asyncio.sleep(3)
-    roll.record(Record(0, 0, 1, "publish", "phase", "compute-node-0", "", "", 0, "", ""))
+    tracker.record(Record(0, 0, 1, "publish", "phase", "compute-node-0", "", "", 0, "", ""))
     assert await task
     assert asyncio.get_running_loop().time() == 3
 
 
 async def test_every_pair_of_players_must_meet() -> None:
-    roll = Roll([Player(player) for player in FLEET.players], [LEADER, NODES[0]])
+    tracker = JoinTracker([Player(player) for player in FLEET.players], [LEADER, NODES[0]])
     for player in FLEET.players:
-        roll.joined(player, "model-owner")
-    roll.joined("data-owner-0", "compute-node-0")
-    assert names(roll.missing()) == ["compute-node-0"]
+        tracker.joined(player, "model-owner")
+    tracker.joined("data-owner-0", "compute-node-0")
+    assert names(tracker.missing()) == ["compute-node-0"]
     assert isinstance(asyncio.get_running_loop(), VirtualLoop)
-    assert not await roll.complete(now_ns() + SECOND)
+    assert not await tracker.complete(now_ns() + SECOND)
 
 
 # -- what processes must have in common --------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from support.runs import Result, run, scenario
 
-from asyncagg.engines.attendance import Attendance, timetable
-from asyncagg.engines.faults import Director
-from asyncagg.protocols.terms import Player, owner_name
+from asyncagg.engines.runtime.availability import AvailabilitySchedule, timetable
+from asyncagg.engines.runtime.faults import FaultInjector
+from asyncagg.net.clock import call_at_ns, now_ns
+from asyncagg.net.virtual.loop import run_virtual
+from asyncagg.protocols.names import Player, owner_name
 from asyncagg.runs.trace import Trace
-from asyncagg.scenario.load import parse
-from net.clock import call_at_ns, now_ns
-from net.virtual import run_virtual
+from asyncagg.scenario.reading.load import parse
 
 S = 1_000_000_000
 BOTH = pytest.mark.parametrize("engine", ["sim", "tcp"])
@@ -48,18 +48,18 @@ class Stage:
         return possible
 
 
-def acted(*faults: dict[str, Any], stage: Stage | None = None, until: int = 100) -> list[tuple[float, str, str]]:
+def acted(*faults: dict[str, Any], target: Stage | None = None, until: int = 100) -> list[tuple[float, str, str]]:
     """What a director does to the owners up to this second."""
-    stage = stage or Stage()
+    target = target or Stage()
 
     async def play() -> None:
-        director = Director(parse(scenario("plain", 12, faults=list(faults))), stage, None, Trace())
-        director.begin(now_ns())
+        injector = FaultInjector(parse(scenario("plain", 12, faults=list(faults))), target, None, Trace())
+        injector.begin(now_ns())
         await _at(until * S)
-        director.end()
+        injector.end()
 
     run_virtual(play())
-    return stage.done
+    return target.done
 
 
 async def _at(when_ns: int) -> None:
@@ -111,7 +111,7 @@ def test_times_that_have_passed_at_the_start_are_not_acted_out_one_by_one() -> N
     async def play() -> None:
         await _at(50 * S)
         owners = {owner_name(1): (0, 5 * S, 7 * S, 90 * S), owner_name(2): (0, 40 * S)}
-        attendance = Attendance(
+        attendance = AvailabilitySchedule(
             owners, lambda owner: seen.append((owner, "goes")), lambda owner: seen.append((owner, ""))
         )
         attendance.begin(0)
@@ -133,10 +133,10 @@ def test_ten_thousand_owners_have_one_timer(monkeypatch: pytest.MonkeyPatch) -> 
         return call_at_ns(when_ns, look)
 
     async def play() -> None:
-        Attendance(owners, turns.append, turns.append).begin(0)
+        AvailabilitySchedule(owners, turns.append, turns.append).begin(0)
         await _at(60 * S)
 
-    monkeypatch.setattr("asyncagg.engines.attendance.call_at_ns", armed)
+    monkeypatch.setattr("asyncagg.engines.runtime.availability.call_at_ns", armed)
     run_virtual(play())
     assert len(turns) == 50_000
     assert timers == [10, 20, 30, 40, 50]

@@ -5,7 +5,7 @@ from typing import Any
 from support.runs import scenario
 
 from asyncagg.scenario import Scenario, parse
-from asyncagg.scenario.choice import cohort, dropped, struck
+from asyncagg.scenario.draws import cohort, dropped, struck
 
 
 def crashing(players: Any, owners: int = 12, **tables: Any) -> Scenario:

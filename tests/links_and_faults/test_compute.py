@@ -5,15 +5,16 @@ import asyncio
 import pytest
 from support.runs import run, scenario
 
-from asyncagg.engines.calibrate import calibrate
-from asyncagg.engines.costs import player_prices, price_ns
 from asyncagg.engines.experiment import prepare
-from asyncagg.engines.workbench import InlineBench, SlowedBench, ThreadBench
+from asyncagg.engines.runtime.executors import InlineExecutor, SlowedExecutor, ThreadExecutor
+from asyncagg.engines.runtime.prices import player_prices, price_ns
+from asyncagg.net.clock import now_ns
 from asyncagg.protocols.effects import Cost
-from asyncagg.scenario import load, parse
-from asyncagg.scenario.compute import Compute, device
-from asyncagg.scenario.toml import to_toml
-from net.clock import now_ns
+from asyncagg.scenario import parse
+from asyncagg.scenario.reading import load
+from asyncagg.scenario.schema.compute import Compute, device
+from asyncagg.scenario.values.toml import to_toml
+from asyncagg.studies.calibrate import calibrate
 
 MS = 1_000_000
 
@@ -53,11 +54,11 @@ def test_every_player_pays_the_prices_of_its_device() -> None:
 
 
 async def test_a_player_has_one_processor_and_work_takes_turns() -> None:
-    bench = InlineBench(prices(share="1 ms"), lambda: 2.0)
+    executor = InlineExecutor(prices(share="1 ms"), lambda: 2.0)
     ended: list[tuple[str, int]] = []
 
     async def work(name: str, shares: int) -> None:
-        assert await bench.run(Cost(shares=shares), lambda: name) == name
+        assert await executor.run(Cost(shares=shares), lambda: name) == name
         ended.append((name, now_ns()))
 
     await asyncio.gather(work("first", 3), work("second", 1), work("free", 0))
@@ -65,15 +66,15 @@ async def test_a_player_has_one_processor_and_work_takes_turns() -> None:
 
 
 async def test_work_that_fails_has_cost_its_price() -> None:
-    bench = InlineBench(prices(share="1 ms"), lambda: 1.0)
+    executor = InlineExecutor(prices(share="1 ms"), lambda: 1.0)
     with pytest.raises(ZeroDivisionError):
-        await bench.run(Cost(shares=5), lambda: 1 // 0)
+        await executor.run(Cost(shares=5), lambda: 1 // 0)
     assert now_ns() == 5 * MS
 
 
 @pytest.mark.asyncio(loop_factories=["virtual"])
 async def test_a_slow_player_of_a_real_engine_waits_for_what_its_work_would_take() -> None:
-    threads = ThreadBench()
+    threads = ThreadExecutor()
 
     class Worker:
         """Takes 3 ms of the loop's time."""
@@ -82,8 +83,8 @@ async def test_a_slow_player_of_a_real_engine_waits_for_what_its_work_would_take
             await asyncio.sleep(0.003)
             return "done"
 
-    slowed = SlowedBench(threads, lambda: 4.0)
-    slowed._bench = Worker()  # type: ignore[assignment]
+    slowed = SlowedExecutor(threads, lambda: 4.0)
+    slowed._executor = Worker()  # type: ignore[assignment]
     assert await slowed.run(Cost(), lambda: None) == "done"
     assert now_ns() == 12 * MS
     threads.close()

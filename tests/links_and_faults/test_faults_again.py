@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from support.runs import scenario
 
-from asyncagg.engines.faults import Director, channel_faults
-from asyncagg.protocols.terms import Player
+from asyncagg.engines.runtime.faults import FaultInjector, channel_faults
+from asyncagg.net.clock import now_ns
+from asyncagg.net.virtual.loop import run_virtual
+from asyncagg.net.waiters import sleep_until
+from asyncagg.protocols.names import Player
 from asyncagg.runs.trace import Trace
-from asyncagg.scenario.load import parse
-from net.clock import now_ns
-from net.virtual import run_virtual
-from net.waiters import sleep_until
+from asyncagg.scenario.reading.load import parse
 
 S = 1_000_000_000
 OWNER = ["data-owner-1"]
@@ -40,10 +40,10 @@ def told(*faults: dict[str, Any]) -> list[tuple[float, str]]:
 
     async def play() -> None:
         values = parse(scenario("plain", faults=list(faults)))
-        director = Director(values, Stage(), channel_faults(values), trace)
-        director.begin(now_ns())
+        injector = FaultInjector(values, Stage(), channel_faults(values), trace)
+        injector.begin(now_ns())
         await sleep_until(now_ns() + 100 * S)
-        director.end()
+        injector.end()
 
     run_virtual(play())
     return [(record.t / S, record.detail.partition(":")[0]) for record in trace.records]

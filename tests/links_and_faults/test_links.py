@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from support.runs import run, scenario
 
-from asyncagg.engines.links import player_links
-from asyncagg.scenario import ScenarioError, load, parse
-from net.latency import Constant, Empirical, Lognormal
-from net.link_presets import PRESETS
-from net.links import Link
+from asyncagg.engines.runtime.links import player_links
+from asyncagg.net.links.latency import Constant, Empirical, Lognormal
+from asyncagg.net.links.model import Link
+from asyncagg.net.links.presets import PRESETS
+from asyncagg.scenario import ScenarioError, parse
+from asyncagg.scenario.reading import load
 
 MS = 1_000_000
 PROTOCOLS = ["plain", "pairwise", "additive", "secagg", "secagg+"]

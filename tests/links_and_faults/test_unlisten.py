@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from support.channels import Recorder, memory_world, tcp_world
 
-from net.errors import ConnectFailed
+from asyncagg.net.errors import ConnectFailed
 
 real = pytest.mark.asyncio(loop_factories=["real"])
 WORLDS = pytest.mark.parametrize("make", [memory_world, tcp_world])

@@ -14,9 +14,9 @@ from support.runs import scenario
 
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin, play
-from asyncagg.engines.verify import verify
 from asyncagg.runs.directory import DirectoryError, RunDirectory
 from asyncagg.scenario import parse
+from asyncagg.studies.verify import verify
 
 BUSY: dict[str, Any] = {
     "rounds": 2,

@@ -7,9 +7,9 @@ import socket
 import pytest
 from support.channels import LIMITS, RUN, SECOND, Listener, Recorder
 
-from net.clock import now_ns
-from net.errors import ListenFailed
-from net.tcp import TcpNetwork
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import ListenFailed
+from asyncagg.net.tcp.network import TcpNetwork
 
 HERE = "127.0.0.1"
 

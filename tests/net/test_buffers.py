@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from net.buffers import BufferPool, release
+from asyncagg.net.tcp.buffers import BufferPool, release
 
 
 def address(view: memoryview) -> int:

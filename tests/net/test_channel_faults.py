@@ -9,12 +9,12 @@ import pytest
 from support.channels import tcp_world
 from support.linked import End, LinkedWorld
 
-from net.channel_faults import RESET, ChannelFaults
-from net.clock import now_ns
-from net.errors import ConnectFailed, PeerError
-from net.latency import Constant
-from net.linked_channel import QUEUE_FULL
-from net.links import Link
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import ConnectFailed, PeerError
+from asyncagg.net.links.channel import QUEUE_FULL
+from asyncagg.net.links.faults import RESET, ChannelFaults
+from asyncagg.net.links.latency import Constant
+from asyncagg.net.links.model import Link
 
 MS = 1_000_000
 MBIT = 1_000_000

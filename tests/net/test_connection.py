@@ -11,15 +11,15 @@ import pytest
 from support.channels import LIMITS, RUN, SECOND, Listener
 from support.raw_peer import raw_peer
 
-from net.buffers import BufferPool
-from net.clock import now_ns
-from net.connection import Connection
-from net.errors import FrameError
-from net.frames import Frame, Gate
-from net.hello import PING
-from net.options import TcpOptions
-from net.session import TcpChannel
-from net.tcp import Addresses, TcpNetwork
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import FrameError
+from asyncagg.net.frames import Frame, Gate
+from asyncagg.net.options import TcpOptions
+from asyncagg.net.tcp.buffers import BufferPool
+from asyncagg.net.tcp.connection import Connection
+from asyncagg.net.tcp.hello import PING
+from asyncagg.net.tcp.network import Addresses, TcpNetwork
+from asyncagg.net.tcp.session import TcpChannel
 
 
 class Slow(asyncio.Transport):
@@ -68,7 +68,7 @@ class Bare(Connection):
 
     def control(self, kind: str, body: bytes = b"") -> None:
         assert kind == PING
-        self.outbox.put(b"ping")
+        self.send_queue.put(b"ping")
 
     def ended(self, reason: str) -> None: ...
 
@@ -84,7 +84,7 @@ def connected() -> tuple[Bare, Slow]:
 async def test_a_peer_that_lives_and_takes_a_byte_now_and_then_is_not_waited_for(lingers: bool) -> None:
     connection, transport = connected()
     connection.lingers = lingers
-    connection.outbox.put(bytes(1000), bytes(1 << 20))
+    connection.send_queue.put(bytes(1000), bytes(1 << 20))
     connection.finish("closed")
     for _ in range(100):
         await asyncio.sleep(1)

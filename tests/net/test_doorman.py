@@ -11,12 +11,12 @@ import pytest
 from support.channels import LIMITS, RUN, SECOND, Listener, Recorder
 from support.raw_peer import raw_peer
 
-from net.clock import now_ns
-from net.errors import NANOSECONDS, ConnectFailed, Refusal, Refused, Untrusted
-from net.hello import Facts, Hello
-from net.options import TcpOptions
-from net.sources import Sources
-from net.tcp import Addresses, TcpNetwork
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import NANOSECONDS, ConnectFailed, Refusal, Refused, Untrusted
+from asyncagg.net.options import TcpOptions
+from asyncagg.net.rate_limit import RateLimiter
+from asyncagg.net.tcp.hello import Facts, Hello
+from asyncagg.net.tcp.network import Addresses, TcpNetwork
 
 on_both_loops = pytest.mark.asyncio(loop_factories=["real", "uvloop"])
 pytestmark = pytest.mark.timeout(20)
@@ -63,7 +63,7 @@ async def test_small_frames_wait_for_no_acknowledgement_on_either_side() -> None
 
 
 def test_a_source_has_its_burst_and_then_its_rate() -> None:
-    sources = Sources(burst=3, per_second=2)
+    sources = RateLimiter(burst=3, per_second=2)
     assert [sources.take("10.0.0.1", 0) for _ in range(5)] == [True, True, True, False, False]
     assert sources.take("10.0.0.2", 0)
     half = NANOSECONDS // 2
@@ -72,14 +72,14 @@ def test_a_source_has_its_burst_and_then_its_rate() -> None:
 
 
 def test_an_ipv6_network_is_one_source() -> None:
-    sources = Sources(burst=1, per_second=1)
+    sources = RateLimiter(burst=1, per_second=1)
     assert sources.take("2001:db8:0:1::1", 0)
     assert not sources.take("2001:db8:0:1:ffff::2%eth0", 0)
     assert sources.take("2001:db8:0:2::1", 0)
 
 
 def test_sources_are_forgotten() -> None:
-    sources = Sources(burst=2, per_second=1)
+    sources = RateLimiter(burst=2, per_second=1)
     for number in range(20_000):
         assert sources.take(f"10.0.{number >> 8}.{number & 255}", number)
         assert len(sources) <= 4096
@@ -137,7 +137,7 @@ async def test_who_waits_makes_room_for_others_when_all_is_full() -> None:
 @on_both_loops
 async def test_a_system_without_sockets_is_given_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     network, addresses, _ = await listen()
-    monkeypatch.setattr("net.doorman._REST", 0.05)
+    monkeypatch.setattr("asyncagg.net.tcp.listener._REST", 0.05)
     accept, failures = socket.socket.accept, [errno.EMFILE, errno.EMFILE, errno.EPERM]
 
     def failing(self: socket.socket) -> Any:

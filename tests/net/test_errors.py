@@ -8,8 +8,8 @@ import ssl
 
 import pytest
 
-from net.errors import ConnectFailed, describe_os_error, host_port, printable, seconds
-from net.options import TcpOptions
+from asyncagg.net.errors import ConnectFailed, describe_os_error, host_port, printable, seconds
+from asyncagg.net.options import TcpOptions
 
 
 @pytest.mark.parametrize(

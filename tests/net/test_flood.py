@@ -14,13 +14,13 @@ import pytest
 from support.authority import Authority
 from support.channels import LIMITS, MIB, RUN, SECOND, Recorder
 
+from asyncagg.net.channel import Channel
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import Refusal
+from asyncagg.net.frames import Frame
+from asyncagg.net.tcp.buffers import release
+from asyncagg.net.tcp.network import Addresses, TcpNetwork
 from benchmarks.strangers import STRANGERS
-from net.buffers import release
-from net.channel import Channel
-from net.clock import now_ns
-from net.errors import Refusal
-from net.frames import Frame
-from net.tcp import Addresses, TcpNetwork
 
 pytestmark = [
     pytest.mark.asyncio(loop_factories=["real", "uvloop"]),

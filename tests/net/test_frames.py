@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from net.decoder import SCRATCH, Decoder
-from net.errors import FrameError, Refusal
-from net.frames import (
+from asyncagg.net.errors import FrameError, Refusal
+from asyncagg.net.frames import (
     MAGIC,
     MAX_HEADER,
     Everyone,
@@ -25,7 +24,8 @@ from net.frames import (
     pack_header,
     pack_stem,
 )
-from net.hello import pack_reason
+from asyncagg.net.tcp.decoder import SCRATCH, Decoder
+from asyncagg.net.tcp.hello import pack_reason
 
 LIMITS = Limits({"note": (2000, 0), "vector": (100, 1 << 20), "roster": (200_000, 70_000)})
 GATE = Gate(LIMITS, ("owner-0", "owner-1"), ("node-0",))

@@ -6,7 +6,7 @@ from statistics import NormalDist, fmean, median
 
 import pytest
 
-from net.latency import (
+from asyncagg.net.links.latency import (
     MAX_NS,
     Constant,
     Cubic,

@@ -9,17 +9,17 @@ import pytest
 from support.channels import LIMITS
 from support.linked import End, LinkedWorld, transmission_ns
 
-from net.channel_faults import ChannelFaults
-from net.clock import now_ns
-from net.errors import FrameError, PeerError
-from net.frames import Frame
-from net.latency import Constant, Uniform
-from net.linked import LinkedNetwork
-from net.linked_channel import QUEUE_FULL
-from net.links import Link
-from net.memory import MemoryNetwork
-from net.tcp import TcpNetwork
-from net.virtual import Deadlock, run_virtual
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import FrameError, PeerError
+from asyncagg.net.frames import Frame
+from asyncagg.net.links.channel import QUEUE_FULL
+from asyncagg.net.links.faults import ChannelFaults
+from asyncagg.net.links.latency import Constant, Uniform
+from asyncagg.net.links.model import Link
+from asyncagg.net.links.network import LinkedNetwork
+from asyncagg.net.memory import MemoryNetwork
+from asyncagg.net.tcp.network import TcpNetwork
+from asyncagg.net.virtual.loop import Deadlock, run_virtual
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -11,11 +11,11 @@ pytest.register_assert_rewrite("support.channel_suite")
 from support.channel_suite import ChannelSuite  # noqa: E402
 from support.channels import LIMITS, World, memory_world, tcp_world  # noqa: E402
 
-from net.channel import Network  # noqa: E402
-from net.channel_faults import ChannelFaults  # noqa: E402
-from net.latency import Exponential, Uniform  # noqa: E402
-from net.linked import LinkedNetwork  # noqa: E402
-from net.links import Link  # noqa: E402
+from asyncagg.net.channel import Network  # noqa: E402
+from asyncagg.net.links.faults import ChannelFaults  # noqa: E402
+from asyncagg.net.links.latency import Exponential, Uniform  # noqa: E402
+from asyncagg.net.links.model import Link  # noqa: E402
+from asyncagg.net.links.network import LinkedNetwork  # noqa: E402
 
 GBIT = 1_000_000_000
 MS = 1_000_000

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.linked import LinkedWorld, transmission_ns
 
-from net.clock import now_ns
-from net.latency import Constant, Cubic, Lognormal, Uniform
-from net.link_presets import PRESETS
-from net.links import MAX_RTO_NS, SEGMENT, HostQueue, Link, Path, losses_in_a_row, retransmission_ns
-from net.virtual import run_virtual
+from asyncagg.net.clock import now_ns
+from asyncagg.net.links.latency import Constant, Cubic, Lognormal, Uniform
+from asyncagg.net.links.model import MAX_RTO_NS, SEGMENT, HostQueue, Link, Path, losses_in_a_row, retransmission_ns
+from asyncagg.net.links.presets import PRESETS
+from asyncagg.net.virtual.loop import run_virtual
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from support.authority import Authority
 
-from net.tls import Tls
+from asyncagg.net.tls.context import Tls
 
 OURS = Authority()
 CERTIFICATE, KEY = OURS.issue("node-0")

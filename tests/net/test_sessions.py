@@ -16,22 +16,22 @@ import pytest
 from support.channels import LIMITS, MIB, RUN, SECOND, Listener, Recorder, tcp_world
 from support.raw_peer import RawPeer, raw_peer
 
-from asyncagg.engines.watch.observer import Observer
+from asyncagg.engines.watch.interface import Observer
 from asyncagg.engines.watch.presence import PresenceNetwork
-from net.channel import Channel, Network
-from net.clock import now_ns
-from net.decoder import Decoder
-from net.dialler import Dialler
-from net.errors import ConnectFailed, NetError, Refusal, Refused
-from net.frames import Everyone, Frame, Gate, pack_frame
-from net.hello import BYE, HELLO, OPEN, OPENED, REFUSE, VERSION, WELCOME, pack
-from net.latency import Constant
-from net.linked import LinkedNetwork
-from net.links import Link
-from net.options import TcpOptions
-from net.outbound import Failure, Occupied
-from net.session import Hub
-from net.tcp import Addresses, TcpNetwork
+from asyncagg.net.channel import Channel, Network
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import ConnectFailed, NetError, Refusal, Refused
+from asyncagg.net.frames import Everyone, Frame, Gate, pack_frame
+from asyncagg.net.links.latency import Constant
+from asyncagg.net.links.model import Link
+from asyncagg.net.links.network import LinkedNetwork
+from asyncagg.net.options import TcpOptions
+from asyncagg.net.tcp.decoder import Decoder
+from asyncagg.net.tcp.dialler import Dialler
+from asyncagg.net.tcp.hello import BYE, HELLO, OPEN, OPENED, REFUSE, VERSION, WELCOME, pack
+from asyncagg.net.tcp.network import Addresses, TcpNetwork
+from asyncagg.net.tcp.outbound import Failure, Occupied
+from asyncagg.net.tcp.session import NetworkState
 
 on_both_loops = pytest.mark.asyncio(loop_factories=["real", "uvloop"])
 pytestmark = pytest.mark.timeout(20)
@@ -148,7 +148,9 @@ async def test_a_large_frame_on_its_way_to_a_channel_that_was_closed_takes_no_me
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[int] = []
-    monkeypatch.setattr("net.buffers.BufferPool.take", lambda pool, size: taken.append(size) or bytearray(size))
+    monkeypatch.setattr(
+        "asyncagg.net.tcp.buffers.BufferPool.take", lambda pool, size: taken.append(size) or bytearray(size)
+    )
     async with node() as (network, addresses, listener), raw_peer(addresses["node-0"]) as peer:
         await peer.join()
         listener.channels["owner-0"].close("enough")
@@ -319,7 +321,7 @@ async def test_the_second_of_a_name_is_refused_when_the_first_has_had_time_to_be
 
 async def test_another_trouble_in_between_gives_a_lost_connection_new_time_to_be_missed() -> None:
     """In virtual time: 3 s of patience with "already connected", spent once, then a host that is away for a minute."""
-    hub = Hub(("owner-0",), RUN, LIMITS, TcpOptions(keepalive_ns=SECOND))
+    state = NetworkState(("owner-0",), RUN, LIMITS, TcpOptions(keepalive_ns=SECOND))
     began_ns = now_ns()
 
     async def attempt() -> Failure | None:
@@ -328,7 +330,7 @@ async def test_another_trouble_in_between_gives_a_lost_connection_new_time_to_be
             return Occupied("node-0", "owner-0 is already connected")
         return "connection refused" if passed_ns <= 62 * SECOND else None
 
-    await Dialler(hub, {}, None)._insist("node-0", attempt, None)
+    await Dialler(state, {}, None)._insist("node-0", attempt, None)
     assert 64 * SECOND <= now_ns() - began_ns < 66 * SECOND
 
 
@@ -483,7 +485,7 @@ async def test_a_name_whose_first_address_is_silent_is_reached_at_its_second(mon
         assert host == "node.example"
         return ["127.0.0.1", "127.0.0.2"]
 
-    monkeypatch.setattr("net.dialler._resolve", resolve)
+    monkeypatch.setattr("asyncagg.net.tcp.dialler._resolve", resolve)
     addresses: Addresses = {"node-0": ("127.0.0.2", 0)}
     listening = TcpNetwork(["node-0"], RUN, LIMITS, addresses)
     listener = Listener()

@@ -17,14 +17,14 @@ import pytest
 from support.channels import LIMITS, MIB, RUN, SECOND, Listener, Recorder, tcp_world
 from support.raw_peer import RawPeer, raw_peer
 
-from net.buffers import release
-from net.channel import Channel, Network
-from net.clock import now_ns
-from net.errors import ConnectFailed, ListenFailed, NetError, PeerError, Refused
-from net.frames import Frame, pack_frame
-from net.hello import BYE, OPEN, OPENED, PING, REFUSE, WELCOME, Hello, pack_reason
-from net.options import TcpOptions
-from net.tcp import Addresses, TcpNetwork
+from asyncagg.net.channel import Channel, Network
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import ConnectFailed, ListenFailed, NetError, PeerError, Refused
+from asyncagg.net.frames import Frame, pack_frame
+from asyncagg.net.options import TcpOptions
+from asyncagg.net.tcp.buffers import release
+from asyncagg.net.tcp.hello import BYE, OPEN, OPENED, PING, REFUSE, WELCOME, Hello, pack_reason
+from asyncagg.net.tcp.network import Addresses, TcpNetwork
 
 pytestmark = [pytest.mark.asyncio(loop_factories=["real", "uvloop"]), pytest.mark.timeout(20)]
 

@@ -13,11 +13,11 @@ import pytest
 from support.channels import LIMITS, MIB, RUN, SECOND, Listener, Recorder
 from support.raw_peer import raw_peer
 
-from net.errors import Refusal
-from net.frames import MAGIC, Frame, pack_frame
-from net.hello import BYE, HELLO, OPEN, OPENED, PING, REFUSE, WELCOME, Hello
-from net.options import TcpOptions
-from net.tcp import Addresses, TcpNetwork
+from asyncagg.net.errors import Refusal
+from asyncagg.net.frames import MAGIC, Frame, pack_frame
+from asyncagg.net.options import TcpOptions
+from asyncagg.net.tcp.hello import BYE, HELLO, OPEN, OPENED, PING, REFUSE, WELCOME, Hello
+from asyncagg.net.tcp.network import Addresses, TcpNetwork
 
 pytestmark = [pytest.mark.asyncio(loop_factories=["real", "uvloop"]), pytest.mark.timeout(20)]
 
@@ -320,7 +320,7 @@ async def test_a_peer_that_goes_on_after_its_refusal_is_not_heard(node: Node) ->
 
 
 async def test_a_peer_that_floods_after_its_refusal_is_cut(monkeypatch: Any) -> None:
-    monkeypatch.setattr("net.connection._DISCARD_AT_MOST", MIB)
+    monkeypatch.setattr("asyncagg.net.tcp.connection._DISCARD_AT_MOST", MIB)
     node, _ = await start(linger_ns=3600 * SECOND)
     async with raw_peer(node.address) as peer:
         await peer.join()
@@ -409,7 +409,7 @@ async def test_a_living_channel_is_not_replaced(node: Node) -> None:
 async def test_a_channel_that_missed_its_keepalive_is_replaced(node: Node, monkeypatch: Any) -> None:
     async with raw_peer(node.address) as first, raw_peer(node.address) as second:
         await first.join()
-        monkeypatch.setattr("net.connection.Connection.is_doubtful", lambda connection: True)
+        monkeypatch.setattr("asyncagg.net.tcp.connection.Connection.is_doubtful", lambda connection: True)
         await second.join()
         await node.listener.recorder.has(ends=1)
         assert node.listener.recorder.ends == [("owner-0", "replaced by a newer connection")]

@@ -16,12 +16,12 @@ from support.authority import DAY, Authority
 from support.channels import LIMITS, RUN, SECOND, Listener, Recorder
 from support.raw_peer import raw_peer
 
-from net.channel import Channel
-from net.clock import now_ns
-from net.errors import ConnectFailed, Refused, Untrusted
-from net.options import TcpOptions
-from net.tcp import Addresses, TcpNetwork
-from net.tls import Tls
+from asyncagg.net.channel import Channel
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import ConnectFailed, Refused, Untrusted
+from asyncagg.net.options import TcpOptions
+from asyncagg.net.tcp.network import Addresses, TcpNetwork
+from asyncagg.net.tls.context import Tls
 
 pytestmark = [pytest.mark.asyncio(loop_factories=["real", "uvloop"]), pytest.mark.timeout(20)]
 

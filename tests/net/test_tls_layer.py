@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from support.authority import Authority
 
-from net.tls_layer import TlsLayer
+from asyncagg.net.tls.transport import TlsLayer
 
 OURS = Authority("ours")
 HIGH = 64 * 1024

@@ -20,8 +20,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from net.clock import call_at_ns, now_ns
-from net.virtual import Deadlock, FenceError, Livelock, Unhandled, VirtualLoop, VirtualLoopError, run_virtual
+from asyncagg.net.clock import call_at_ns, now_ns
+from asyncagg.net.virtual.loop import (
+    Deadlock,
+    FenceError,
+    Livelock,
+    Unhandled,
+    VirtualLoop,
+    VirtualLoopError,
+    run_virtual,
+)
 
 SECOND = 1_000_000_000
 DAYS_26 = 1 << 51

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from asyncagg.players.conversation import Conversation, Ended, RoundFailed
-from asyncagg.players.desk import STASHED_PER_OWNER, Desk, Setting
+from asyncagg.net.frames import Frame, Limits
+from asyncagg.net.memory import MemoryNetwork
+from asyncagg.players.base import STASHED_PER_OWNER, BasePlayer, PlayerEnvironment
+from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, PHASES, Label, Player, node_name, owner_name
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, PHASES, Label, Player, node_name, owner_name
 from asyncagg.runs.trace import Trace
-from net.frames import Frame, Limits
-from net.memory import MemoryNetwork
 
 O1, O2 = owner_name(1), owner_name(2)
 N1 = node_name(1)
@@ -24,15 +24,15 @@ DIGEST = bytes(32)
 SECOND = 1_000_000_000
 
 
-class Bench:
+class Inline:
     """Works at once."""
 
     async def run(self, cost: e.Cost, work: Callable[[], Any]) -> Any:
         return work()
 
 
-class Plain(Desk):
-    """A desk whose player does nothing of its own."""
+class Plain(BasePlayer):
+    """A player that does nothing of its own."""
 
     roles = ("node", "lead")
 
@@ -43,17 +43,17 @@ class Plain(Desk):
         return peer == MODEL_OWNER
 
 
-def desk() -> Plain:
-    setting = Setting(
+def make_player() -> Plain:
+    environment = PlayerEnvironment(
         network=MemoryNetwork(Limits(m.limits(4, 4, 64, 64))),
-        workbench=Bench(),
+        executor=Inline(),
         trace=Trace(),
         deadlines=dict.fromkeys(PHASES, SECOND),
         permit_limit_ns=SECOND // 10,
         start_ns=0,
         population=4,
     )
-    return Plain(LEAD, setting)
+    return Plain(LEAD, environment)
 
 
 def frame(sender: str, label: Label, message: m.Message) -> Frame:
@@ -61,7 +61,7 @@ def frame(sender: str, label: Label, message: m.Message) -> Frame:
     return Frame(sender, LEAD, kind, body, bytes(payload))
 
 
-async def hear(conversation: Conversation, *kinds: type[m.Message], peers: tuple[str, ...] = ()) -> e.Event:
+async def hear(driver: RoleDriver, *kinds: type[m.Message], peers: tuple[str, ...] = ()) -> e.Event:
     """What a role that waits for these is told."""
 
     def role() -> e.Role[e.Event]:
@@ -69,18 +69,18 @@ async def hear(conversation: Conversation, *kinds: type[m.Message], peers: tuple
         return event
 
     async with asyncio.timeout(5):
-        return await conversation.run(role())
+        return await driver.run(role())
 
 
-def refusals(desk: Desk) -> list[tuple[str, str]]:
-    return [(record.receiver, record.detail) for record in desk.setting.trace.records if record.event == "refuse"]
+def refusals(player: BasePlayer) -> list[tuple[str, str]]:
+    return [(record.receiver, record.detail) for record in player.environment.trace.records if record.event == "refuse"]
 
 
 # -- labels ----------------------------------------------------------------------------------------------------------
 
 
 async def test_what_belongs_to_the_attempt_reaches_its_role() -> None:
-    player = desk()
+    player = make_player()
     lead, node = player.open(NOW, "lead", "node")
     player.deliver(frame(O1, NOW, m.Joined(DIGEST)))
     player.deliver(frame(O1, NOW, m.ClearSlice(b"1234", DIGEST, bytes(16))))
@@ -89,7 +89,7 @@ async def test_what_belongs_to_the_attempt_reaches_its_role() -> None:
 
 
 async def test_late_labels_are_dropped_without_a_word() -> None:
-    player = desk()
+    player = make_player()
     (lead,) = player.open(NOW, "lead")
     player.deliver(frame(O1, EARLIER, m.Joined(DIGEST)))
     player.deliver(frame(O2, NOW, m.Joined(DIGEST)))
@@ -98,7 +98,7 @@ async def test_late_labels_are_dropped_without_a_word() -> None:
 
 
 async def test_early_labels_wait_until_the_player_is_told_of_them() -> None:
-    player = desk()
+    player = make_player()
     player.open(NOW, "lead")
     player.deliver(frame(O1, LATER, m.Joined(DIGEST)))
     (lead,) = player.open(LATER, "lead")
@@ -106,7 +106,7 @@ async def test_early_labels_wait_until_the_player_is_told_of_them() -> None:
 
 
 async def test_what_waits_is_bounded_for_each_peer_and_dropped_when_it_leaves() -> None:
-    player = desk()
+    player = make_player()
     for _ in range(100):
         player.deliver(frame(O1, LATER, m.Joined(DIGEST)))
     assert len(player._stash[O1]) == 1
@@ -121,18 +121,18 @@ async def test_what_waits_is_bounded_for_each_peer_and_dropped_when_it_leaves() 
 
 
 async def test_labels_that_a_peer_makes_up_take_no_memory() -> None:
-    player = desk()
+    player = make_player()
     player.open(NOW, "lead")
     for number in range(1000):
         player.deliver(frame(O1, Label(10 + number, 1), m.Joined(DIGEST)))
-    assert len(player.account.rounds) <= 2
+    assert len(player.usage.rounds) <= 2
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------
 
 
 async def test_the_second_of_a_kind_ends_its_senders_part_and_nobody_elses() -> None:
-    player = desk()
+    player = make_player()
     (lead,) = player.open(NOW, "lead")
     for sender in (O1, O1, O2):
         player.deliver(frame(sender, NOW, m.Joined(DIGEST)))
@@ -144,7 +144,7 @@ async def test_the_second_of_a_kind_ends_its_senders_part_and_nobody_elses() -> 
 
 
 async def test_kinds_that_may_come_often_are_bounded_too() -> None:
-    player = desk()
+    player = make_player()
     player.open(NOW, "lead")
     for _ in range(4 * 4 + 16):
         player.deliver(frame(N1, NOW, m.Held(1)))
@@ -164,7 +164,7 @@ async def test_kinds_that_may_come_often_are_bounded_too() -> None:
     ],
 )
 async def test_what_is_no_message_for_this_player_is_refused_by_name(bad: Frame, reason: str) -> None:
-    player = desk()
+    player = make_player()
     (lead,) = player.open(NOW, "lead")
     player.deliver(bad)
     ((peer, said),) = refusals(player)
@@ -178,7 +178,7 @@ async def test_what_is_no_message_for_this_player_is_refused_by_name(bad: Frame,
 
 
 async def test_a_node_tells_the_lead_whom_it_refuses() -> None:
-    player = desk()
+    player = make_player()
     lead, node = player.open(NOW, "lead", "node")
     for _ in range(2):
         player.deliver(frame(O1, NOW, m.ClearSlice(b"1234", DIGEST, bytes(16))))
@@ -191,7 +191,7 @@ async def test_a_node_tells_the_lead_whom_it_refuses() -> None:
 
 
 async def test_failed_ends_the_attempt_only_from_who_may() -> None:
-    player = desk()
+    player = make_player()
     (lead,) = player.open(NOW, "lead")
     player.deliver(frame(O1, NOW, m.Failed("I am out", (), False)))
     assert await hear(lead, m.Joined, peers=(O1,)) == e.Gone(O1, "I am out")
@@ -203,7 +203,7 @@ async def test_failed_ends_the_attempt_only_from_who_may() -> None:
 
 
 async def test_a_failure_that_came_early_ends_the_attempt_it_is_about() -> None:
-    player = desk()
+    player = make_player()
     player.open(NOW, "lead")
     player.deliver(frame(MODEL_OWNER, LATER, m.Failed("over", (), False)))
     (lead,) = player.open(LATER, "lead")
@@ -212,21 +212,21 @@ async def test_a_failure_that_came_early_ends_the_attempt_it_is_about() -> None:
 
 
 async def test_who_left_before_the_attempt_is_gone_in_it() -> None:
-    player = desk()
+    player = make_player()
     player.gone(O1, "connection lost")
     (lead,) = player.open(NOW, "lead")
     assert await hear(lead, m.Joined, peers=(O1, O2)) == e.Gone(O1, "connection lost")
 
 
 async def test_what_a_peer_said_comes_before_its_departure_and_departures_come_before_deadlines() -> None:
-    player = desk()
+    player = make_player()
     (lead,) = player.open(NOW, "lead")
     player.deliver(frame(O1, NOW, m.Joined(DIGEST)))
     player.gone(O1, "connection lost")
     events: list[e.Event] = []
 
     def role() -> e.Role[None]:
-        yield e.Phase("publish")
+        yield e.Enter("publish")
         yield e.Permitted(O2)
         for _ in range(4):
             events.append((yield e.Receive((m.Joined,), (O1,))))
@@ -238,13 +238,13 @@ async def test_what_a_peer_said_comes_before_its_departure_and_departures_come_b
 
 
 async def test_a_new_phase_forgets_the_permits_and_the_deadline_of_the_last() -> None:
-    player = desk()
+    player = make_player()
     (lead,) = player.open(NOW, "lead")
 
     def role() -> e.Role[e.Event]:
-        yield e.Phase("upload")
+        yield e.Enter("upload")
         yield e.Permitted(O2)
-        yield e.Phase("unmask")
+        yield e.Enter("unmask")
         event: e.Event = yield e.Receive((m.Joined,))
         return event
 
@@ -255,10 +255,10 @@ async def test_a_new_phase_forgets_the_permits_and_the_deadline_of_the_last() ->
 @pytest.mark.parametrize("error", [e.Rejected("not with me"), m.MessageError("not a bitmap"), e.PeerGone(N1, "lost")])
 async def test_peer_errors_end_the_attempt_in_words_and_others_are_raised(error: Exception) -> None:
     def role(raised: Exception) -> e.Role[None]:
-        yield e.Phase("upload")
+        yield e.Enter("upload")
         raise raised
 
-    player = desk()
+    player = make_player()
     with pytest.raises(RoundFailed, match=r"\(in upload\)"):
         await player.open(NOW, "node")[0].run(role(error))
     with pytest.raises(ZeroDivisionError):
@@ -276,5 +276,5 @@ async def test_what_heavy_work_rejects_is_the_roles_to_catch() -> None:
             return str(error)
         return "missed"
 
-    (node,) = desk().open(NOW, "node")
+    (node,) = make_player().open(NOW, "node")
     assert await node.run(role()) == "a wrong box"

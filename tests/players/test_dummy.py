@@ -6,8 +6,8 @@ from support.runs import run, scenario
 
 import asyncagg
 from asyncagg.api import Result
+from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.registry import PROTOCOLS
-from asyncagg.protocols.terms import owner_name
 
 
 def play(monkeypatch: pytest.MonkeyPatch, failures: Failures, engine: str = "sim", **tables: object) -> Result:

@@ -12,23 +12,23 @@ import pytest
 from support.dummy import Failures, dummy
 from support.runs import Nothing, Vector, scenario
 
-from asyncagg.engines import together
-from asyncagg.engines.cast import Cast, Course
+from asyncagg.engines import one_process
 from asyncagg.engines.experiment import prepare
-from asyncagg.engines.finished import Finished
 from asyncagg.engines.launch import begin, play
+from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.runtime.players import LocalPlayers, RunHooks
 from asyncagg.learning import workload
+from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.players.model_steps import kept_state
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.start import Start
-from asyncagg.protocols.ledger import Ledger, Rules
+from asyncagg.protocols.ledger.account import Ledger, Rules
+from asyncagg.protocols.names import MODEL_OWNER, Label
 from asyncagg.protocols.registry import PROTOCOLS
-from asyncagg.protocols.terms import MODEL_OWNER, Label
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 from asyncagg.runs.result import RoundResult
-from asyncagg.scenario.load import parse
-from net.clock import call_at_ns, now_ns
+from asyncagg.scenario.reading.load import parse
 
 OWNERS = [Vector(np.linspace(-0.3, 0.7, 60) * factor, weight) for factor, weight in ((1, 3), (0.5, 1), (-1, 7), (2, 2))]
 
@@ -71,26 +71,26 @@ class Run:
         self.player: ModelOwnerPlayer
         self._patch = patch
 
-    def play(self) -> Finished:
+    def play(self) -> RunRecord:
         run = self
 
-        class Watched(Cast):
+        class Watched(LocalPlayers):
             def __init__(self, *arguments: Any, **keys: Any) -> None:
                 super().__init__(*arguments, **keys)
                 assert self.model_owner is not None
                 run.player = self.model_owner
 
-        def course(observe: Callable[[RoundOutcome], Awaitable[None]], *_: Any, **__: Any) -> Course:
+        def course(observe: Callable[[RoundOutcome], Awaitable[None]], *_: Any, **__: Any) -> RunHooks:
             async def observed(outcome: RoundOutcome) -> None:
                 await observe(outcome)
                 run.outcomes.append(outcome)
                 if run.when_observed is not None:
                     await run.when_observed(outcome)
 
-            return Course(observed, run._begins, run.start)
+            return RunHooks(observed, run._begins, run.start)
 
-        self._patch.setattr(together, "Cast", Watched)
-        self._patch.setattr(together, "Course", course)
+        self._patch.setattr(one_process, "LocalPlayers", Watched)
+        self._patch.setattr(one_process, "RunHooks", course)
         finished = begin(self.scenario)
         play(self.experiment, finished, lambda each: None)
         return finished
@@ -248,7 +248,7 @@ def test_an_attempt_is_kept_before_anyone_hears_of_it(make: Make, failing: Calla
     heard: list[list[Label]] = []
 
     def begun(label: Label) -> None:
-        records = run.player.setting.trace.records
+        records = run.player.environment.trace.records
         heard.append([Label(record.round, record.attempt) for record in records if record.sender == MODEL_OWNER])
 
     run.when_begun = begun

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.runs import Nothing, Vector
 
-from asyncagg.engines.processes import notes
+from asyncagg.engines.processes import codec
 from asyncagg.learning import workload
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.players.model_steps import learn
@@ -38,8 +38,8 @@ def test_metrics_are_numbers_of_any_kind_and_become_floats(value: Any) -> None:
     (figure,) = learnt[2].values()
     assert type(figure) is float
     assert figure == float(value) or np.isnan(value)
-    told = msgpack.packb(notes.outcome(RoundOutcome(0, metrics=learnt[2])))
-    assert str(notes.to_outcome(msgpack.unpackb(told)).metrics) == str({"loss": figure})
+    told = msgpack.packb(codec.outcome(RoundOutcome(0, metrics=learnt[2])))
+    assert str(codec.to_outcome(msgpack.unpackb(told)).metrics) == str({"loss": figure})
 
 
 @pytest.mark.parametrize(

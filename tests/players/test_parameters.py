@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asyncagg.crypto.digest import parameter_digest
-from asyncagg.players.parameters import ParametersError, as_published, pack_parameters, unpack_parameters
+from asyncagg.players.published import ParametersError, as_published, pack_parameters, unpack_parameters
 from asyncagg.protocols import messages as m
 
 KINDS = {

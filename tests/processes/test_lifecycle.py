@@ -16,7 +16,7 @@ from support.cli import IN_TIME, invoke
 from support.spans import Run, means, model, processes_here, right_mean, scenario, until
 
 import asyncagg
-from asyncagg.engines.processes import offspring, parent
+from asyncagg.engines.processes import child_handle, parent
 
 PLACES = ["compute-node-0", "compute-node-1", "data-owner-0..2", "data-owner-3..5", "model-owner"]
 LEARNING = 'kind = "synthetic"\ndimension = 40'
@@ -275,8 +275,8 @@ class InThisProcess:
 def test_a_process_that_stands_still_does_not_hold_up_the_run_for_ever(
     place: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(offspring, "PAUSE_NS", 200_000_000)
-    monkeypatch.setattr(offspring, "SILENCE_NS", 1_000_000_000)
+    monkeypatch.setattr(child_handle, "PAUSE_NS", 200_000_000)
+    monkeypatch.setattr(child_handle, "SILENCE_NS", 1_000_000_000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     run = InThisProcess(rounds=20)
     lead = until(lambda: next(iter(tmp_path.glob("asyncagg-*/logs/compute-node-0.log")), None))

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from asyncagg.engines.processes.offspring import Offspring
+from asyncagg.engines.processes.child_handle import ChildHandle
 
 REAL_TIME = signal.SIGRTMIN + 1
 
@@ -28,7 +28,7 @@ def ended(last_deed: str) -> subprocess.Popen[bytes]:
     ],
 )
 async def test_every_end_of_a_process_has_words(tmp_path, last_deed, words):
-    offspring = Offspring(["data-owner-0"], tmp_path)
+    offspring = ChildHandle(["data-owner-0"], tmp_path)
     (tmp_path / "data-owner-0.log").write_text("the last word\n")
     offspring._process = ended(last_deed)
     assert (await offspring._reap()).startswith(words)

@@ -19,7 +19,7 @@ from support.spans import Run, means, model, scenario, until
 
 from asyncagg.runs.checkpoint import Checkpoint
 from asyncagg.runs.directory import RunDirectory
-from asyncagg.scenario.load import load
+from asyncagg.scenario.reading.load import load
 
 ROUNDS = 5
 SAME = ("round", "status", "survivors", "dropped", "silent_after", "total_weight", "exact", "error_max", "metrics")

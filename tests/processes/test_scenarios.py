@@ -9,9 +9,9 @@ import pytest
 from support.cli import SCENARIOS, invoke, strict_json
 from support.spans import environment, means
 
-from asyncagg.scenario.faults import Availability, Drop
-from asyncagg.scenario.load import load
-from asyncagg.scenario.schema import Scenario
+from asyncagg.scenario.reading.load import load
+from asyncagg.scenario.schema.faults import Availability, Drop
+from asyncagg.scenario.schema.scenario import Scenario
 
 QUICK = ("weighted",)
 

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from asyncagg.protocols.coalitions import Situation, honest_inputs, opens_an_input
-from asyncagg.protocols.parameters import choose
-from asyncagg.protocols.planning import smallest_cohort
-from asyncagg.protocols.population import Population, exact
+from asyncagg.protocols.forecast.coalitions import Situation, honest_inputs, opens_an_input
+from asyncagg.protocols.forecast.planning import smallest_cohort
+from asyncagg.protocols.parameters.choose import choose
+from asyncagg.protocols.parameters.population import Population, exact
 
 
 def sentences(protocol, owners=10, corrupt="0.1", dropout="0.3", threat="curious", minimum_cohort=2, **given):

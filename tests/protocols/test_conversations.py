@@ -11,8 +11,8 @@ import pytest
 from support.hand import LABEL, Faults, Hand, flipped
 
 from asyncagg.protocols import messages as m
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, node_name, owner_name
 from asyncagg.protocols.registry import PROTOCOLS
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, node_name, owner_name
 from asyncagg.vectors.packing import unpack
 
 NAMES = list(PROTOCOLS)

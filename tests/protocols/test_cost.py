@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.known_answers import vectors
 
+from asyncagg.net.frames import header_size
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.cost import Work, cost, expansion, unmask_expansions
-from asyncagg.protocols.graph import masking_graph
-from asyncagg.protocols.terms import Label
-from asyncagg.protocols.traffic import SIZES, Flow, Setting
+from asyncagg.protocols.forecast.traffic import SIZES, Flow, Setting
+from asyncagg.protocols.forecast.work import Work, cost, expansion, unmask_expansions
+from asyncagg.protocols.names import Label
+from asyncagg.protocols.secagg.graph import masking_graph
 from asyncagg.vectors.packing import packed_size
-from net.frames import header_size
 
 BITS, DIMENSION = 16, 100_000
 

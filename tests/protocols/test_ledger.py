@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncagg.protocols.disclosure import Entry, bits, condensed, smallest_difference
-from asyncagg.protocols.ledger import Ledger, Rules
+from asyncagg.protocols.ledger.account import Ledger, Rules
+from asyncagg.protocols.ledger.disclosure import Entry, bits, condensed, smallest_difference
+from asyncagg.protocols.ledger.span import EXACT_UP_TO, PRIME, Span
 from asyncagg.protocols.messages import to_bitmap
-from asyncagg.protocols.span import EXACT_UP_TO, PRIME, Span
-from asyncagg.protocols.terms import Label
+from asyncagg.protocols.names import Label
 
 A, B = bytes(32), bytes([1]) * 32
 N = 12

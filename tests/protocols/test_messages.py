@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.terms import Label
+from asyncagg.protocols.names import Label
 
 LABEL = Label(3, 2)
 H32, H64, TAG = b"h" * 32, b"s" * 64, b"t" * 16

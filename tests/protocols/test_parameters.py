@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.known_answers import vectors
 
-from asyncagg.protocols import degree
-from asyncagg.protocols.degree import Bounds, Instance
-from asyncagg.protocols.hypergeometric import Hypergeometric
-from asyncagg.protocols.parameters import (
+from asyncagg.protocols.forecast.planning import plan, smallest_cohort
+from asyncagg.protocols.parameters import degree
+from asyncagg.protocols.parameters.choose import (
     GraphParameters,
     check_minimum_cohort,
     choose,
     complete_thresholds,
     searched,
 )
-from asyncagg.protocols.planning import plan, smallest_cohort
-from asyncagg.protocols.population import Infeasible, Population, exact
+from asyncagg.protocols.parameters.degree import Bounds, Instance
+from asyncagg.protocols.parameters.hypergeometric import Hypergeometric
+from asyncagg.protocols.parameters.population import Infeasible, Population, exact
 
 THREATS = ("curious", "lying")
 

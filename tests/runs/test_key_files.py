@@ -15,7 +15,7 @@ import pytest
 from asyncagg.crypto.signing import verify
 from asyncagg.runs import key_files, roster_file
 from asyncagg.runs.key_files import KeyFilesError, Keys, load_keys, write_keys
-from asyncagg.scenario.hosts import Entry
+from asyncagg.scenario.hosts_config import Entry
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 NODE = Entry("compute-node-0", ("compute-node-0",), "10.0.0.1", 4440)

@@ -9,7 +9,7 @@ from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin, play
 from asyncagg.runs import roster_file
 from asyncagg.runs.roster_file import RosterError
-from asyncagg.scenario.load import parse
+from asyncagg.scenario.reading.load import parse
 
 GOOD = {"data-owner-0": "00" * 32, "model-owner": "ab" * 32}
 

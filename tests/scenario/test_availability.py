@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncagg.scenario import Scenario, ScenarioError, load, parse
-from asyncagg.scenario.availability import Availability, seconds, written
+from asyncagg.scenario import Scenario, ScenarioError, parse
+from asyncagg.scenario.reading import load
+from asyncagg.scenario.schema.availability import Availability, seconds, written
 
 TIME = "seconds since the start of the run, such as 7200 or 0.5"
 LINE = "an owner, and from and to in seconds: data-owner-3,0,7200"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncagg.scenario import Scenario, parse
-from asyncagg.scenario.choice import cohort, dropped, stream
+from asyncagg.scenario.draws import cohort, dropped, stream
 
 
 def scenario(count: int, *faults: dict[str, Any], seed: int = 0, per_round: int | None = None) -> Scenario:

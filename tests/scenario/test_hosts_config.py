@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncagg.scenario import ScenarioError, load, parse
-from asyncagg.scenario.hosts import Entry, HostsConfig, load_config
-from asyncagg.scenario.players import Span, without
+from asyncagg.scenario import ScenarioError, parse
+from asyncagg.scenario.hosts_config import Entry, HostsConfig, load_config
+from asyncagg.scenario.reading import load
+from asyncagg.scenario.values.players import Span, without
 
 ORIGINS = {
     "model-owner": "127.0.0.1:4440",

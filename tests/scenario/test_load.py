@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from asyncagg.scenario import Scenario, load, parse
-from asyncagg.scenario.faults import ByFraction, Drop
-from asyncagg.scenario.workload import Digits, Python, Synthetic, Vectors
+from asyncagg.scenario import Scenario, parse
+from asyncagg.scenario.reading import load
+from asyncagg.scenario.schema.faults import ByFraction, Drop
+from asyncagg.scenario.schema.workload import Digits, Python, Synthetic, Vectors
 
 
 @pytest.fixture(autouse=True)

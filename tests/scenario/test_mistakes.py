@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from asyncagg.scenario import ScenarioError, load, parse
+from asyncagg.scenario import ScenarioError, parse
+from asyncagg.scenario.reading import load
 
 
 @pytest.fixture(autouse=True)

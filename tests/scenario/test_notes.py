@@ -6,7 +6,7 @@ import pytest
 
 from asyncagg.scenario import parse
 from asyncagg.scenario.notes import notes
-from asyncagg.scenario.phases import PHASES
+from asyncagg.scenario.schema.phases import PHASES
 
 
 def said(rounds: int, protocol: str = "secagg+", engine: str = "sim", **values: Any) -> tuple[str, ...]:

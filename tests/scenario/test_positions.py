@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncagg.scenario.positions import RepeatedKey, json_lines, toml_lines
-from asyncagg.scenario.toml import to_toml
+from asyncagg.scenario.reading.positions import RepeatedKey, json_lines, toml_lines
+from asyncagg.scenario.values.toml import to_toml
 
 TOML = '''\
 # a comment with [brackets] and = signs

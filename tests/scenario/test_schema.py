@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from asyncagg.scenario import Scenario, ScenarioError, json_schema, load, parse
-from asyncagg.scenario.phases import PHASES
-from asyncagg.scenario.units import BANDWIDTH, DURATION, SIZE
+from asyncagg.scenario import Scenario, ScenarioError, json_schema, parse
+from asyncagg.scenario.reading import load
+from asyncagg.scenario.schema.phases import PHASES
+from asyncagg.scenario.values.units import BANDWIDTH, DURATION, SIZE
 
 DEFAULTS = """\
 name = "x"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncagg.scenario.units import BANDWIDTH, DURATION, RATE, SIZE, Quantity
+from asyncagg.scenario.values.units import BANDWIDTH, DURATION, RATE, SIZE, Quantity
 
 
 @pytest.mark.parametrize(

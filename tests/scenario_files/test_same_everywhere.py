@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from support.cli import ROOT, SCENARIOS, invoke, start, strict_json
 
-from asyncagg.scenario.faults import Availability, Drop
-from asyncagg.scenario.load import load
+from asyncagg.scenario.reading.load import load
+from asyncagg.scenario.schema.faults import Availability, Drop
 
 NAMES = sorted(path.stem for path in SCENARIOS.glob("*.toml"))
 RACING = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.cli import SCENARIOS, invoke, strict_json
 
-from asyncagg.scenario.load import load
+from asyncagg.scenario.reading.load import load
 
 NAMES = sorted(path.stem for path in SCENARIOS.glob("*.toml"))
 OVER_SOCKETS = ("digits", "pairwise", "additive", "weighted", "drop-and-retry", "drop-in-upload", "exactly-threshold")

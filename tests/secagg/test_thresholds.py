@@ -11,7 +11,7 @@ import asyncagg
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Effect
-from asyncagg.protocols.terms import owner_name
+from asyncagg.protocols.names import owner_name
 
 REVEALS = ("compute-nodes", "model-owner")
 

@@ -19,22 +19,22 @@ from asyncagg.crypto import shamir
 from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.keystream import add_masks
 from asyncagg.crypto.sealing import open_box
-from asyncagg.engines import sim, together
-from asyncagg.engines.cast import Cast
+from asyncagg.engines import one_process, sim
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin
+from asyncagg.engines.runtime.players import LocalPlayers
 from asyncagg.protocols import messages as m
-from asyncagg.protocols import secagg_owner
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Effect, Rejected, Role, Send
-from asyncagg.protocols.owner_secrets import ANSWER_LABEL, OwnerSecrets, commitment, survivors_digest
-from asyncagg.protocols.session import Session
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Player, index_of, owner_name
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Player, index_of, owner_name
+from asyncagg.protocols.secagg import owner
+from asyncagg.protocols.secagg.owner_secrets import ANSWER_LABEL, OwnerSecrets, commitment, survivors_digest
+from asyncagg.protocols.secagg.session import Session
 from asyncagg.runs.result import RoundResult, RunResult
 from asyncagg.runs.trace import Record
-from asyncagg.scenario.load import parse
+from asyncagg.scenario.reading.load import parse
 from asyncagg.vectors.packing import unpack
-from asyncagg.vectors.ring import Words
+from asyncagg.vectors.ring import RingVector
 
 Twist = Callable[[Context, Effect], Iterable[Effect]]
 
@@ -97,9 +97,9 @@ class Played:
     trace: list[Record]
     troubles: dict[Player, str]
     """Owner → why it left its last attempt, in its own words."""
-    cast: Cast = field(init=False, repr=False)
+    local_players: LocalPlayers = field(init=False, repr=False)
     said: list[Said] = field(default_factory=list)
-    inputs: dict[tuple[Label, Player], Words] = field(default_factory=dict)
+    inputs: dict[tuple[Label, Player], RingVector] = field(default_factory=dict)
     """The extended vector that each owner put in."""
     kept: dict[tuple[Label, Player], Kept] = field(default_factory=dict)
     sealing_pairs: dict[Label, KeyPair] = field(default_factory=dict)
@@ -194,7 +194,7 @@ def play(
     twists = twists or {}
 
     def wrapped(role: str, make: Callable[..., Role[Any]]) -> Callable[..., Role[Any]]:
-        def play_role(context: Context, *words: Words) -> Role[Any]:
+        def play_role(context: Context, *words: RingVector) -> Role[Any]:
             if words:
                 played.inputs[context.label, context.me] = words[0].copy()
             if context.sealing_pair is not None:
@@ -215,21 +215,22 @@ def play(
         ),
     )
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(secagg_owner, "OwnerSecrets", _watched(secrets, played)))
-        casts = stack.enter_context(mock.patch.object(together, "Cast", side_effect=_remembered(played)))
+        stack.enter_context(mock.patch.object(owner, "OwnerSecrets", _watched(secrets, played)))
+        remembered = _remembered(played)
+        local_players = stack.enter_context(mock.patch.object(one_process, "LocalPlayers", side_effect=remembered))
         sim.run(experiment, finished, lambda each: None)
-    assert casts.call_count == 1
+    assert local_players.call_count == 1
     played.trace += finished.trace.records
-    played.troubles = {owner.me: owner.trouble for owner in played.cast.owners if owner.trouble is not None}
+    played.troubles = {owner.me: owner.trouble for owner in played.local_players.owners if owner.trouble is not None}
     return played
 
 
-def _remembered(played: Played) -> Callable[..., Cast]:
-    def cast(*arguments: Any) -> Cast:
-        played.cast = Cast(*arguments)
-        return played.cast
+def _remembered(played: Played) -> Callable[..., LocalPlayers]:
+    def local_players(*arguments: Any) -> LocalPlayers:
+        played.local_players = LocalPlayers(*arguments)
+        return played.local_players
 
-    return cast
+    return local_players
 
 
 def _note(played: Played, role: str, context: Context, effect: Effect) -> None:
@@ -329,7 +330,7 @@ class Coalition:
         )
         return secret if right else None
 
-    def uploads(self) -> dict[Player, Words]:
+    def uploads(self) -> dict[Player, RingVector]:
         """Honest owner → its whole masked vector, of those that the nodes were sent."""
         slices: dict[Player, dict[int, bytes]] = {}
         for each in self._said(m.MaskedSlice):
@@ -383,7 +384,7 @@ class Coalition:
         """Honest owners whose input the coalition can compute."""
         return [next(iter(each)) for each in self.sums() if len(each) == 1]
 
-    def compute_input(self, player: Player) -> Words:
+    def compute_input(self, player: Player) -> RingVector:
         """The input of one of `inputs`, in fact: its upload without all its masks."""
         kept, words = self.kept[player], self.uploads()[player].astype(np.uint64)
         session, ring = kept.session, kept.session.context.terms.ring

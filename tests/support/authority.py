@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
-from net.tls import Tls
+from asyncagg.net.tls.context import Tls
 
 DAY = datetime.timedelta(days=1)
 

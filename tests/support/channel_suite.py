@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from support.channels import MIB, Recorder, World
 
-from net.channel import Channel
-from net.errors import ConnectFailed, FrameError, PeerError, Refusal, Refused
-from net.frames import Frame, pack_frame
+from asyncagg.net.channel import Channel
+from asyncagg.net.errors import ConnectFailed, FrameError, PeerError, Refusal, Refused
+from asyncagg.net.frames import Frame, pack_frame
 
 SIZES = [0, 1, 31, 127, 128, 255, 256, 32768, 32769, 65535, 65536, 65537, MIB, 8 * MIB - 1, 8 * MIB]
 

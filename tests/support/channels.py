@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from net.channel import Channel, Network
-from net.clock import now_ns
-from net.frames import Frame, Limits
-from net.memory import MemoryNetwork
-from net.options import TcpOptions
-from net.tcp import Addresses, TcpNetwork
-from net.tls import Tls
+from asyncagg.net.channel import Channel, Network
+from asyncagg.net.clock import now_ns
+from asyncagg.net.frames import Frame, Limits
+from asyncagg.net.memory import MemoryNetwork
+from asyncagg.net.options import TcpOptions
+from asyncagg.net.tcp.network import Addresses, TcpNetwork
+from asyncagg.net.tls.context import Tls
 
 SECOND = 1_000_000_000
 MIB = 1 << 20

@@ -9,11 +9,11 @@ import numpy as np
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
-from asyncagg.protocols.leading import Lead, from_phase_pairs
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of, owner_name
 from asyncagg.protocols.registry import Protocol
-from asyncagg.protocols.revealing import Revealed
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Player, index_of, owner_name
-from asyncagg.vectors.ring import Words
+from asyncagg.protocols.steps.lead import Lead, from_phase_pairs
+from asyncagg.protocols.steps.reveal import Revealed
+from asyncagg.vectors.ring import RingVector
 
 TAG = bytes(16)
 
@@ -37,8 +37,8 @@ def dummy(failures: Failures) -> Protocol:
         if failures.bugs.get(role) == context.label.attempt:
             raise ZeroDivisionError(f"a mistake in {role}")
 
-    def owner(context: Context, words: Words) -> e.Role[None]:
-        yield e.Phase("publish")
+    def owner(context: Context, words: RingVector) -> e.Role[None]:
+        yield e.Enter("publish")
         bug("owner", context)
         yield e.Send(LEAD, m.Joined(context.digest))
         if failures.owners_reject.get(context.me) == context.label.attempt:

@@ -21,11 +21,11 @@ from asyncagg.crypto.signing import Identity
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, GraphPolicy, Terms
-from asyncagg.protocols.population import Population, exact
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Player, index_of, node_name, owner_name
+from asyncagg.protocols.parameters.population import Population, exact
 from asyncagg.protocols.registry import PROTOCOLS, Protocol
-from asyncagg.protocols.revealing import Revealed
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, Player, index_of, node_name, owner_name
-from asyncagg.vectors.ring import Words, smallest_ring
+from asyncagg.protocols.steps.reveal import Revealed
+from asyncagg.vectors.ring import RingVector, smallest_ring
 from asyncagg.vectors.slices import SlicePlan
 
 LABEL = Label(0, 1)
@@ -135,7 +135,7 @@ class Hand:
         self.permitted: list[Player] = []
         self.dropped: dict[Player, str] = {}
         self.failed: str | None = None
-        self.inputs: dict[Player, tuple[Words, int]] = {}
+        self.inputs: dict[Player, tuple[RingVector, int]] = {}
         self.actors: dict[Player, dict[str, Actor]] = {}
         self._people(seed)
 
@@ -261,7 +261,7 @@ class Hand:
                     return work()
                 except e.Rejected as error:  # the role may have something to add to it
                     return error
-            case e.Phase(name):
+            case e.Enter(name):
                 actor.phase = name
                 actor.expired.clear()
             case e.Permitted(owner):

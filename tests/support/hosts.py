@@ -17,19 +17,19 @@ from support.cli import start
 from support.runs import scenario
 
 from asyncagg.engines.experiment import prepare
-from asyncagg.engines.finished import Finished
-from asyncagg.engines.hosts.following import follow
-from asyncagg.engines.hosts.hosting import host, nonce
-from asyncagg.engines.hosts.post import HostSite, Post
+from asyncagg.engines.hosts.follower import follow
+from asyncagg.engines.hosts.host import host, nonce
+from asyncagg.engines.hosts.process_spec import HostRuntime, ProcessSpec
 from asyncagg.engines.launch import begin
+from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.watch.interface import View
 from asyncagg.engines.watch.logs import Log
-from asyncagg.engines.watch.observation import Observation
-from asyncagg.engines.watch.observer import View
+from asyncagg.engines.watch.observers import Observers
+from asyncagg.net.errors import NetError
+from asyncagg.net.tls.context import Tls
 from asyncagg.runs.key_files import load_keys, write_keys
-from asyncagg.scenario.hosts import HostsConfig, load_config
-from asyncagg.scenario.load import parse
-from net.errors import NetError
-from net.tls import Tls
+from asyncagg.scenario.hosts_config import HostsConfig, load_config
+from asyncagg.scenario.reading.load import parse
 
 OWNERS = ("data-owner-0", "data-owner-1", "data-owner-2")
 NODES = ("compute-node-0", "compute-node-1", "compute-node-2")
@@ -81,7 +81,7 @@ class Process:
     ) -> None:
         self.stream = io.StringIO()
         view = View(name)
-        self.observation = Observation(view, [view, Log(self.stream, "text", name)], None)
+        self.observation = Observers(view, [view, Log(self.stream, "text", name)], None)
         self.loaded = parse(dict(values or small()))
         entry = place.config.entry_of(name)
         tls: dict[str, Tls] = {}
@@ -89,7 +89,7 @@ class Process:
             keys = load_keys(place.config.keys, entry, datetime.now(UTC))
             tls = {entry.name: Tls.from_pem(keys.authority_pem, keys.certificate_pem, keys.key_pem)}
         self.folder = place.folder / name
-        self.post = Post(
+        self.post = ProcessSpec(
             **{
                 "experiment": prepare(self.loaded),
                 "entries": place.config.entries,
@@ -102,7 +102,7 @@ class Process:
             }
         )
         self.run = nonce(None)
-        self.site = HostSite(self.post, self.run if name == "model-owner" else None)
+        self.site = HostRuntime(self.post, self.run if name == "model-owner" else None)
 
     async def serve(self) -> str | None:
         """To the end: None where all went well, else what a user would read."""
@@ -111,7 +111,7 @@ class Process:
         except NetError as error:
             return str(error)
 
-    async def lead(self) -> Finished:
+    async def lead(self) -> RunRecord:
         """The model owner's, to the end."""
         finished = begin(self.loaded)
         finished.folder = self.folder

@@ -9,13 +9,13 @@ from fractions import Fraction
 
 from support.channels import LIMITS, SECOND, Recorder
 
-from net.channel import Channel, Network, Sink
-from net.channel_faults import ChannelFaults
-from net.clock import call_at_ns, now_ns
-from net.frames import Frame
-from net.linked import LinkedNetwork
-from net.links import Link
-from net.memory import MemoryNetwork
+from asyncagg.net.channel import Channel, Network, Sink
+from asyncagg.net.clock import call_at_ns, now_ns
+from asyncagg.net.frames import Frame
+from asyncagg.net.links.faults import ChannelFaults
+from asyncagg.net.links.model import Link
+from asyncagg.net.links.network import LinkedNetwork
+from asyncagg.net.memory import MemoryNetwork
 
 
 def transmission_ns(size: int, bandwidth: int) -> int:

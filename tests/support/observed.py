@@ -10,17 +10,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.runs import scenario
 
-from asyncagg.engines import together
-from asyncagg.engines.cast import Cast, World
+from asyncagg.engines import one_process
 from asyncagg.engines.experiment import Experiment, prepare
 from asyncagg.engines.launch import begin, play
+from asyncagg.engines.runtime.players import Environment, LocalPlayers
+from asyncagg.engines.watch.interface import View
 from asyncagg.engines.watch.logs import Log, LogForm
 from asyncagg.engines.watch.metrics import Metrics
-from asyncagg.engines.watch.observation import Observation
-from asyncagg.engines.watch.observer import View
+from asyncagg.engines.watch.observers import Observers
 from asyncagg.runs.result import RunResult
 from asyncagg.runs.trace import Record, Trace
-from asyncagg.scenario.load import parse
+from asyncagg.scenario.reading.load import parse
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -33,21 +33,21 @@ class Watched:
         self.stream = io.StringIO()
         self.view = View(name)
         self.metrics = Metrics(self.view, clock=lambda: 1_700_000_000.0)
-        self.observation = Observation(self.view, [self.view, Log(self.stream, form, name), self.metrics], None)
+        self.observation = Observers(self.view, [self.view, Log(self.stream, form, name), self.metrics], None)
 
     def run(self, monkeypatch: pytest.MonkeyPatch, protocol: str, owners: int = 4, **tables: Any) -> RunResult:
         """A whole run in `sim`, everyone in it watched; how it ended."""
         observation, name, alone = self.observation, self.view.name, self.alone
 
-        class WatchedCast(Cast):
-            def __init__(self, experiment: Experiment, world: World, trace: Trace, *rest: Any) -> None:
+        class WatchedCast(LocalPlayers):
+            def __init__(self, experiment: Experiment, world: Environment, trace: Trace, *rest: Any) -> None:
                 network = world.network
                 seen = replace(world, network=lambda player: observation.around(network(player)))
                 super().__init__(experiment, seen, Trace(observation.record), *rest)
                 shown = [player for player in self.players if not alone or player.me == name]
                 observation.view.players = lambda: shown
 
-        monkeypatch.setattr(together, "Cast", WatchedCast)
+        monkeypatch.setattr(one_process, "LocalPlayers", WatchedCast)
         loaded = parse(scenario(protocol, owners, **tables))
         finished = begin(loaded)
         play(prepare(loaded), finished, observation.round_ended)

@@ -10,8 +10,8 @@ from typing import Any
 import msgpack
 from support.channels import RUN
 
-from net.frames import PREFIX, Frame, pack_frame, parse_header
-from net.hello import HELLO, OPEN, OPENED, VERSION, WELCOME
+from asyncagg.net.frames import PREFIX, Frame, pack_frame, parse_header
+from asyncagg.net.tcp.hello import HELLO, OPEN, OPENED, VERSION, WELCOME
 
 
 class RawPeer:

@@ -16,8 +16,8 @@ from typing import Any
 
 from support.attack_driver import scenario
 
-from asyncagg.protocols.parameters import choose
-from asyncagg.protocols.population import Infeasible, Population, exact
+from asyncagg.protocols.parameters.choose import choose
+from asyncagg.protocols.parameters.population import Infeasible, Population, exact
 
 PHASES = ("publish", "advertise", "share", "upload", "certify", "unmask")
 Neighbours = Callable[[int], list[int]]

@@ -16,8 +16,8 @@ from support.cli import ROOT, strict_json
 
 from asyncagg.crypto.keystream import Uniforms
 from asyncagg.engines.experiment import prepare
-from asyncagg.protocols.terms import Label, index_of
-from asyncagg.scenario.load import load
+from asyncagg.protocols.names import Label, index_of
+from asyncagg.scenario.reading.load import load
 
 PATIENCE = 60.0
 """Seconds that something may take on a machine with other things to do."""

@@ -12,10 +12,10 @@ import pytest
 
 from asyncagg.crypto.randomness import InsecureSeededRandomness
 from asyncagg.engines import sim, tcp
-from net.channel import Accept, Buffer, Channel, Network, Sink
-from net.frames import Frame
-from net.memory import MemoryNetwork
-from net.tcp import TcpNetwork
+from asyncagg.net.channel import Accept, Buffer, Channel, Network, Sink
+from asyncagg.net.frames import Frame
+from asyncagg.net.memory import MemoryNetwork
+from asyncagg.net.tcp.network import TcpNetwork
 
 Meddle = Callable[[Frame], Iterable[Frame]]
 

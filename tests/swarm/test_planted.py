@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from asyncagg.engines.swarm.play import examine, scenario_of
-from asyncagg.players.conversation import Conversation
-from asyncagg.protocols import certificate
+from asyncagg.players.driver import RoleDriver
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import owners_in
 from asyncagg.protocols.effects import Rejected, Role, Send
-from asyncagg.protocols.leading import Lead, _Uploads
-from asyncagg.protocols.owner_secrets import OwnerSecrets
-from asyncagg.protocols.session import Session
-from asyncagg.protocols.terms import Player, index_of
-from asyncagg.protocols.uploading import Holder
+from asyncagg.protocols.names import Player, index_of
+from asyncagg.protocols.secagg import certificate
+from asyncagg.protocols.secagg.owner_secrets import OwnerSecrets
+from asyncagg.protocols.secagg.session import Session
+from asyncagg.protocols.steps.lead import Lead, _Uploads
+from asyncagg.protocols.steps.upload import Holder
+from asyncagg.studies.swarm.play import examine, scenario_of
 
 SEEDS = range(200)
 
@@ -44,7 +44,7 @@ def test_a_flipped_mask_sign(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_lost_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Conversation, "_start_timer", lambda conversation, key, limit_ns: None)
+    monkeypatch.setattr(RoleDriver, "_start_timer", lambda driver, key, limit_ns: None)
     assert first_caught()[0].startswith("deadline: the lead was ")
 
 

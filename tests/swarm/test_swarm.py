@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from support.cli import invoke, lines
 
-from asyncagg.engines.swarm import shrink as swarm_shrink
-from asyncagg.engines.swarm.play import examine, scenario_of
-from asyncagg.engines.swarm.shrink import shrink, write
 from asyncagg.scenario import parse
+from asyncagg.studies.swarm import shrink as swarm_shrink
+from asyncagg.studies.swarm.play import examine, scenario_of
+from asyncagg.studies.swarm.shrink import shrink, write
 
 SEEDS = 60
 SLICES = 6

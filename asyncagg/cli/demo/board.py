@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from asyncagg.engines import identities
-from asyncagg.engines.processes.offspring import place_name, places
-from asyncagg.protocols.terms import Label, Phase, Player, index_of, role_of
+from asyncagg.engines.processes.child_handle import place_name, places
+from asyncagg.engines.runtime import identities
+from asyncagg.protocols.names import Label, Phase, Player, index_of, role_of
 from asyncagg.runs.result import RoundResult
-from asyncagg.scenario import choice
-from asyncagg.scenario.schema import Scenario
+from asyncagg.scenario import draws
+from asyncagg.scenario.schema.scenario import Scenario
 
 _REGULAR = ("", "starts", "ready", "starts again", "ready again", "ended")
 PHASES: tuple[Phase, ...] = ("publish", "advertise", "share", "upload", "unmask", "reveal")
@@ -126,7 +126,7 @@ class Board:
         """How many of these owners are silent by now in the round that goes on, as the scenario has it."""
         if self.label is None or self.current is None:
             return 0
-        dropped = choice.dropped(self.scenario, self.label.round)
+        dropped = draws.dropped(self.scenario, self.label.round)
         past = PHASES[: PHASES.index(self.current) + 1]
         return sum(dropped.get(index_of(player)) in past for player in players)
 

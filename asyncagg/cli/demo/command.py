@@ -11,15 +11,15 @@ from pathlib import Path
 
 import typer
 
+from asyncagg.cli.commands.recording import OK, Recording
 from asyncagg.cli.demo import scenario as script
 from asyncagg.cli.demo.board import Board
 from asyncagg.cli.demo.show import show
-from asyncagg.cli.plain import answer, refusing
-from asyncagg.cli.recording import OK, Recording
+from asyncagg.cli.output.plain import answer, refusing
 from asyncagg.engines.experiment import prepare
-from asyncagg.engines.finished import Finished
 from asyncagg.engines.launch import play
-from asyncagg.scenario.schema import Scenario
+from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.scenario.schema.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ def _scenario(request: Request) -> Scenario:
     return script.demo_scenario(owners, request.rounds, request.drop)
 
 
-def _watched(scenario: Scenario, finished: Finished) -> None:
+def _watched(scenario: Scenario, finished: RunRecord) -> None:
     experiment = prepare(scenario)
-    with show(Board(scenario, time.monotonic), script.introduction(scenario)) as onlooker:
-        play(experiment, finished, onlooker)
+    with show(Board(scenario, time.monotonic), script.introduction(scenario)) as listener:
+        play(experiment, finished, listener)
 
 
-def _epilogue(finished: Finished, dropped: bool) -> Iterator[str]:
+def _epilogue(finished: RunRecord, dropped: bool) -> Iterator[str]:
     """What was to be seen, who saw what, and what to try next."""
     result, folder = finished.result, finished.folder
     sent = Counter(record.exposure for record in finished.trace.records if record.event == "message")

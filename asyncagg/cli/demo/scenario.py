@@ -6,11 +6,11 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from asyncagg.engines import identities
-from asyncagg.engines.processes.offspring import places
-from asyncagg.scenario import choice
-from asyncagg.scenario.load import parse
-from asyncagg.scenario.schema import Scenario
+from asyncagg.engines.processes.child_handle import places
+from asyncagg.engines.runtime import identities
+from asyncagg.scenario import draws
+from asyncagg.scenario.reading.load import parse
+from asyncagg.scenario.schema.scenario import Scenario
 
 OWNERS = 3
 """As many as in the smallest example: with three compute nodes and the model owner, seven processes."""
@@ -54,9 +54,9 @@ def introduction(scenario: Scenario) -> Iterator[str]:
         f"({scenario.aggregation.protocol})."
     )
     for phase, what in _TOLD.items():
-        rounds = [each for each in range(scenario.rounds) if phase in choice.dropped(scenario, each).values()]
+        rounds = [each for each in range(scenario.rounds) if phase in draws.dropped(scenario, each).values()]
         if rounds:
-            silent = len(choice.dropped(scenario, rounds[0]))
+            silent = len(draws.dropped(scenario, rounds[0]))
             who = f"{silent} of the {count} owners {'falls' if silent == 1 else 'fall'} silent"
             yield from wrapped(f"- {_named(rounds)}: {who} {what}.")
 

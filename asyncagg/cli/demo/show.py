@@ -16,8 +16,8 @@ from rich.segment import Segment
 from asyncagg.cli.demo.board import Board
 from asyncagg.cli.demo.view import View
 from asyncagg.cli.demo.words import remarks
-from asyncagg.cli.progress import Progress, Steady
-from asyncagg.protocols.terms import Label
+from asyncagg.cli.output.progress import Progress, Steady
+from asyncagg.protocols.names import Label
 from asyncagg.runs.result import RoundResult
 
 FRAMES = 10

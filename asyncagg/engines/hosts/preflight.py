@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from asyncagg.engines.hosts.roll import Roll, place
-from asyncagg.protocols.terms import MODEL_OWNER
-from asyncagg.scenario.hosts import Entry
-from net.clock import now_ns
-from net.errors import printable
+from asyncagg.engines.hosts.join_tracker import JoinTracker, place
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import printable
+from asyncagg.protocols.names import MODEL_OWNER
+from asyncagg.scenario.hosts_config import Entry
 
 
-class Preflight(Roll):
+class Preflight(JoinTracker):
     """Waits for everyone until the deadline: a process that gave up or was refused may be started again, put right."""
 
     def __init__(self, entries: Sequence[Entry], say: Callable[[str], None], objections: Mapping[str, str]) -> None:

@@ -10,24 +10,24 @@ import signal
 import socket
 import sys
 
-from asyncagg.engines.processes import lifeline
+from asyncagg.engines.processes import die_with_parent
 
 
 def main() -> None:
     """The process. It is not for Ctrl-C: its parent is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    lifeline.hold(sys.stdin.fileno())
+    die_with_parent.hold(sys.stdin.fileno())
     name, line = sys.argv[1], int(sys.argv[2])
 
     import asyncio
 
     import threadpoolctl
 
-    from asyncagg.engines import loops
-    from asyncagg.engines.processes.life import Child
+    from asyncagg.engines.processes.child_run import ChildRun
+    from asyncagg.engines.runtime import event_loops
 
-    with threadpoolctl.threadpool_limits(1), asyncio.Runner(loop_factory=loops.factory()) as runner:
-        runner.run(Child(name).live(socket.socket(fileno=line)))
+    with threadpoolctl.threadpool_limits(1), asyncio.Runner(loop_factory=event_loops.factory()) as runner:
+        runner.run(ChildRun(name).live(socket.socket(fileno=line)))
 
 
 if __name__ == "__main__":

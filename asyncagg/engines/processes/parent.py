@@ -20,23 +20,23 @@ from typing import Protocol, runtime_checkable
 
 from asyncagg.crypto.certificates import Authority
 from asyncagg.crypto.randomness import SystemRandomness
-from asyncagg.engines import identities
-from asyncagg.engines.cast import REUNION_NS
-from asyncagg.engines.chronicle import Chronicle
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
-from asyncagg.engines.faults import follows_phases
-from asyncagg.engines.finished import Finished
-from asyncagg.engines.processes import notes
+from asyncagg.engines.processes import codec
+from asyncagg.engines.processes.child_handle import READY_NS, ChildHandle, places
+from asyncagg.engines.processes.children_probe import ChildrenProbe
 from asyncagg.engines.processes.control import Fields
-from asyncagg.engines.processes.inquiry import Inquiry
-from asyncagg.engines.processes.offspring import READY_NS, Offspring, places
+from asyncagg.engines.record.recorder import ResultRecorder
+from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.runtime import identities
+from asyncagg.engines.runtime.faults import follows_phases
+from asyncagg.engines.runtime.players import REUNION_NS
 from asyncagg.learning.errors import WorkloadError
-from asyncagg.protocols.terms import MODEL_OWNER, Label, role_of
+from asyncagg.net.clock import now_ns
+from asyncagg.protocols.names import MODEL_OWNER, Label, role_of
 from asyncagg.runs import checkpoint
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Record
-from net.clock import now_ns
 
 LOOPBACK = "127.0.0.1"
 DEATHS = 3
@@ -50,7 +50,7 @@ FAREWELL_NS = 8 * _SECOND
 
 
 @runtime_checkable
-class Onlooker(Protocol):
+class ProgressListener(Protocol):
     """Whoever watches a run go on beside its rounds: the demo."""
 
     def process(self, name: str, pid: int | None, state: str) -> None:
@@ -64,7 +64,7 @@ class RunFailed(Exception):
     """The run cannot go on; the text says why."""
 
 
-def run(experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None]) -> None:
+def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
     """Play the experiment to its end."""
     with contextlib.ExitStack() as stack, asyncio.Runner() as runner:
         folder = finished.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="asyncagg-")))
@@ -72,7 +72,7 @@ def run(experiment: Experiment, finished: Finished, progress: Callable[[RoundRes
 
 
 async def _play(
-    experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None], folder: Path
+    experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None], folder: Path
 ) -> None:
     await Parent(experiment, finished, progress, folder).play()
 
@@ -81,17 +81,17 @@ class Parent:
     """The parent's side of one run."""
 
     def __init__(
-        self, experiment: Experiment, finished: Finished, progress: Callable[[RoundResult], None], folder: Path
+        self, experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None], folder: Path
     ) -> None:
         self._experiment = experiment
         self._finished = finished
         self._folder = folder
-        self._onlooker = progress if isinstance(progress, Onlooker) else None
+        self._listener = progress if isinstance(progress, ProgressListener) else None
         players = identities.everyone(experiment.scenario)
         logs = folder / "logs"
         logs.mkdir(exist_ok=True)
-        self._children = [Offspring(each, logs) for each in places(players, experiment.scenario.owners.per_process)]
-        self._chronicle = Chronicle(experiment, finished, Inquiry(experiment, self._children), progress)
+        self._children = [ChildHandle(each, logs) for each in places(players, experiment.scenario.owners.per_process)]
+        self._recorder = ResultRecorder(experiment, finished, ChildrenProbe(experiment, self._children), progress)
         self._authority = Authority.create("asyncagg run", datetime.now(UTC), CERTIFICATE_DAYS)
         randomness = SystemRandomness()
         self._nonce = randomness.bytes(RUN_NONCE_BYTES)
@@ -130,12 +130,12 @@ class Parent:
         """None when all rounds are played, else why the run stopped."""
         try:
             reason = await self._outcome()
-            await self._chronicle.close()
+            await self._recorder.close()
         except (RunFailed, CheckpointError) as failure:
-            await self._chronicle.close()
+            await self._recorder.close()
             return str(failure)
         except WorkloadError:
-            await self._chronicle.close()
+            await self._recorder.close()
             raise
         await self._farewell(lives)
         return reason
@@ -158,7 +158,7 @@ class Parent:
 
     # -- children ---------------------------------------------------------------------------------------------------
 
-    async def _keep_alive(self, child: Offspring) -> None:
+    async def _keep_alive(self, child: ChildHandle) -> None:
         """One place: its process, and the next one when that dies."""
         while not self._end.done():
             self._look(child, "starts")
@@ -169,7 +169,7 @@ class Parent:
             if not self._end.done():
                 self._died(child, how)
 
-    def _died(self, child: Offspring, how: str) -> None:
+    def _died(self, child: ChildHandle, how: str) -> None:
         """Note a death that nobody ordered. RunFailed where the run cannot go on without the process."""
         child.deaths += 1
         self._note(child, f"process {how}")
@@ -188,7 +188,7 @@ class Parent:
             self._end.set_exception(error)
             self._end.exception()  # whoever is interrupted will not ask for it
 
-    def _setup(self, child: Offspring) -> Fields:
+    def _setup(self, child: ChildHandle) -> Fields:
         issued = self._authority.issue(child.players, datetime.now(UTC), CERTIFICATE_DAYS)
         mine = [player for player in child.players if player in self._identities]
         return {
@@ -206,7 +206,7 @@ class Parent:
             "listens": [player for player in child.players if role_of(player) != "data-owner"],
         }
 
-    async def _handle(self, child: Offspring, kind: str, fields: Fields) -> Fields | None:
+    async def _handle(self, child: ChildHandle, kind: str, fields: Fields) -> Fields | None:
         """What a child says."""
         match kind:
             case "ready":
@@ -220,12 +220,12 @@ class Parent:
             case "back":
                 await self._redial(child, [fields["node"]])
             case "outcome":
-                each = await self._chronicle.observe(notes.to_outcome(fields))
+                each = await self._recorder.observe(codec.to_outcome(fields))
                 return {"round": each.to_json()}
             case "trace":
                 self._finished.trace.take(Record(*record) for record in fields["records"])
             case "ended" if not self._end.done():
-                self._finished.model = notes.to_arrays(fields["model"])
+                self._finished.model = codec.to_arrays(fields["model"])
                 self._finished.result.ledger = fields["ledger"]
                 self._end.set_result(fields["reason"])
             case "refused" if not self._end.done() and not self._finished.result.rounds:
@@ -233,7 +233,7 @@ class Parent:
                 self._end.exception()  # whoever is interrupted will not ask for it
         return None
 
-    def _go(self, child: Offspring) -> None:
+    def _go(self, child: ChildHandle) -> None:
         """Let the run begin once everyone is ready; who comes later joins it."""
         if self._start_ns is not None:
             child.tell("addresses", of=self._addresses)
@@ -244,7 +244,7 @@ class Parent:
             for each in self._children:
                 each.tell("go", start_ns=self._start_ns, again=False)
 
-    async def _listening(self, child: Offspring, of: dict[str, tuple[str, int]]) -> None:
+    async def _listening(self, child: ChildHandle, of: dict[str, tuple[str, int]]) -> None:
         """Tell everyone where its players listen, and let those who lost one find it again."""
         self._addresses |= {player: (host, port) for player, (host, port) in of.items()}
         for each in self._children:
@@ -254,32 +254,32 @@ class Parent:
             self._reunions[reunion] = None
             reunion.add_done_callback(self._reunions.pop)
 
-    async def _reunite(self, child: Offspring, nodes: list[str]) -> None:
+    async def _reunite(self, child: ChildHandle, nodes: list[str]) -> None:
         """A process that died is back: let those who lost its players dial them, before the next attempt begins."""
         await self._redial(child, nodes)
         child.tell("reunited")
 
-    async def _redial(self, child: Offspring, nodes: list[str]) -> None:
+    async def _redial(self, child: ChildHandle, nodes: list[str]) -> None:
         others = self._others(child)
         await asyncio.gather(*(each.ask("redial", REUNION_NS, node=node) for node in nodes for each in others))
 
-    async def _phase(self, child: Offspring, fields: Fields) -> None:
+    async def _phase(self, child: ChildHandle, fields: Fields) -> None:
         """The lead, which lives in this child, has begun a phase: faults happen, and then it goes on."""
         if follows_phases(self._experiment.scenario):
             await asyncio.gather(*(each.ask("phase", PHASE_NS, **fields) for each in self._others(child)))
-        if self._onlooker is not None:
-            self._onlooker.phase(Label(*fields["label"]), fields["phase"])
+        if self._listener is not None:
+            self._listener.phase(Label(*fields["label"]), fields["phase"])
 
-    def _others(self, child: Offspring) -> list[Offspring]:
+    def _others(self, child: ChildHandle) -> list[ChildHandle]:
         return [each for each in self._children if each is not child]
 
     # -- what is said about it --------------------------------------------------------------------------------------
 
-    def _look(self, child: Offspring, state: str) -> None:
-        if self._onlooker is not None:
-            self._onlooker.process(child.name, child.pid, state)
+    def _look(self, child: ChildHandle, state: str) -> None:
+        if self._listener is not None:
+            self._listener.process(child.name, child.pid, state)
 
-    def _note(self, child: Offspring, what: str) -> None:
+    def _note(self, child: ChildHandle, what: str) -> None:
         at = 0 if self._start_ns is None else now_ns() - self._start_ns
         record = Record(at, 0, 0, "publish", "fault", child.name, child.name, "", 0, "", what)
         self._finished.trace.add(record)

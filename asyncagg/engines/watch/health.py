@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from asyncagg.engines.watch.exposition import Page
-from asyncagg.engines.watch.observer import Status, View
-from asyncagg.protocols.terms import PHASES, Label
+from asyncagg.engines.watch.http_pages import Page
+from asyncagg.engines.watch.interface import Status, View
+from asyncagg.protocols.names import PHASES, Label
 
 _HTTP: dict[Status, int] = {"starting": 503, "ok": 200, "finished": 200, "failed": 503}
 
@@ -18,7 +18,7 @@ def health(view: View) -> Page:
     """
     players = view.players()
     newest = max((player.label for player in players), default=Label(0, 0))
-    talks = [each for player in players if player.label == newest for each in player.conversations.values()]
+    talks = [each for player in players if player.label == newest for each in player.drivers.values()]
     leading = [each for each in talks if each.role == "lead"]  # the one that knows where everybody is
     phases = [PHASES.index(each.phase) for each in leading or talks]
     said = {

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TextIO
 
-from asyncagg.engines.watch.observer import Observer, Status
+from asyncagg.engines.watch.interface import Observer, Status
+from asyncagg.net.errors import printable
 from asyncagg.runs.result import RoundResult, finite
 from asyncagg.runs.trace import Event, Record
-from net.errors import printable
 
 LogForm = Literal["text", "json"]
 Level = Literal["info", "warning", "error"]

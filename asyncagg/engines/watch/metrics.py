@@ -16,12 +16,12 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from asyncagg.engines.watch.observer import STATUSES, Observer, View
-from asyncagg.protocols.terms import LEAD, MODEL_OWNER, Label, role_of
+from asyncagg.engines.watch.interface import STATUSES, Observer, View
+from asyncagg.net.errors import Refusal
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, role_of
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Record
 from asyncagg.version import __version__
-from net.errors import Refusal
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 ROLES: Final = ("model-owner", "compute-node", "data-owner")
@@ -170,7 +170,7 @@ class Metrics(Observer, Collector):
         received: dict[str, int] = {}
         peers, newest = dict.fromkeys(ROLES, 0), Label(0, 0)
         for player in self._view.players():
-            role, rounds = _role(player.me), player.account.rounds.values()
+            role, rounds = _role(player.me), player.usage.rounds.values()
             sent[role] = sent.get(role, 0) + sum(each.sent for each in rounds)
             received[role] = received.get(role, 0) + sum(each.received for each in rounds)
             newest = max(newest, player.label)

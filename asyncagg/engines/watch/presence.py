@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from asyncagg.engines.watch.observer import Observer
-from net.channel import Accept, Channel, Network, Sink
-from net.frames import Frame
+from asyncagg.engines.watch.interface import Observer
+from asyncagg.net.channel import Accept, Channel, Network, Sink
+from asyncagg.net.frames import Frame
 
 
 class PresenceNetwork(Network):

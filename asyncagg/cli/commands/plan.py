@@ -1,0 +1,175 @@
+"""`asyncagg plan`: threshold, neighbours and cost of a population, before there is a scenario."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import typer
+
+from asyncagg.cli.output.parameters import bytes_json, bytes_table, parameter_lines, work_json, work_lines
+from asyncagg.cli.output.plain import answer, complain, interruptible
+from asyncagg.cli.output.words import number, size
+from asyncagg.protocols.forecast.planning import plan
+from asyncagg.protocols.forecast.traffic import Setting
+from asyncagg.protocols.forecast.work import Cost, cost
+from asyncagg.protocols.names import ProtocolName, Reveal, Threat
+from asyncagg.protocols.parameters.choose import GraphParameters
+from asyncagg.protocols.parameters.population import Infeasible, Population, exact
+
+INFEASIBLE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked for on the command line."""
+
+    owners: int
+    corrupt: str
+    dropout: str
+    threat: Threat
+    dimension: int
+    bits: int
+    protocol: ProtocolName
+    reveal: Reveal
+    compute_nodes: int
+    max_weight: int
+    parameter_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What follows from parameters."""
+
+    graph: GraphParameters | None
+    """None for protocols without one."""
+    cost: Cost
+    """Of an attempt in which everyone answers."""
+    most_dropped: int
+    """⌊δN⌋."""
+    worst: Cost
+    """Of an attempt in which so many fall silent at upload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What follows from the question."""
+
+    reported: Figures
+    """For secagg+ those of the k-regular search's row."""
+    run: Figures | None
+    """Those of a run; None if it would be refused, as the notes say."""
+    notes: tuple[str, ...]
+
+
+def plan_round(question: Question, as_json: bool) -> int:
+    """Print the plan; the exit status. One that is not possible is refused in a line on stderr."""
+    with interruptible():
+        try:
+            found = _answer(question)
+        except Infeasible as refusal:
+            complain([f"asyncagg plan: {refusal}"])
+            return INFEASIBLE
+        answer(json.dumps(_json(found), indent=1).splitlines() if as_json else _lines(question, found))
+    return 0
+
+
+def _answer(question: Question) -> Answer:
+    corrupt, dropout = _rate("--corrupt", question.corrupt), _rate("--dropout", question.dropout)
+    if question.protocol == "additive" and question.compute_nodes < 2:
+        raise typer.BadParameter(
+            "additive splits every vector among compute nodes (2 or more)", param_hint="--compute-nodes"
+        )
+    population = Population(question.owners, corrupt, dropout, question.threat)
+    dropped = population.lost(question.owners)
+    if question.protocol not in ("secagg", "secagg+"):
+        figures = _figures(question, None, dropped)
+        return Answer(figures, figures, ())
+    found = plan(question.protocol, population)
+    reported = _figures(question, found.reported, dropped)
+    same = found.run is found.reported
+    run = reported if same else None if found.run is None else _figures(question, found.run, dropped)
+    return Answer(reported, run, found.notes)
+
+
+def _figures(question: Question, graph: GraphParameters | None, dropped: int) -> Figures:
+    try:
+        everyone, worst = (cost(_setting(question, graph, gone)) for gone in (0, dropped))
+    except ValueError as error:  # no ring is wide enough, or there are more nodes than coordinates
+        raise typer.BadParameter(str(error)) from None
+    return Figures(graph, everyone, dropped, worst)
+
+
+def _rate(option: str, text: str) -> Decimal:
+    try:
+        rate = exact(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error} (a fraction such as 0.1)", param_hint=option) from None
+    if not 0 <= rate < 1:
+        raise typer.BadParameter(f"{text} is not a fraction (at least 0 and below 1)", param_hint=option)
+    return rate
+
+
+def _setting(question: Question, graph: GraphParameters | None, dropped: int) -> Setting:
+    return Setting(
+        protocol=question.protocol,
+        owners=question.owners,
+        compute_nodes=question.compute_nodes,
+        dimension=question.dimension,
+        bits=question.bits,
+        max_weight=question.max_weight,
+        neighbours=0 if graph is None else graph.neighbours,
+        threat=question.threat,
+        reveal="model-owner" if question.protocol == "additive" else question.reveal,
+        dropped=dropped,
+        parameter_bytes=question.parameter_bytes,
+    )
+
+
+def _json(found: Answer) -> dict[str, Any]:
+    run = None if found.run is None else _figures_json(found.run)
+    return {**_figures_json(found.reported), "notes": list(found.notes), "run": run}
+
+
+def _figures_json(figures: Figures) -> dict[str, Any]:
+    graph = figures.graph
+    names = ("neighbours", "threshold", "privacy_bits", "correctness_bits")
+    return {
+        **{name: None if graph is None else getattr(graph, name) for name in names},
+        "ring_bits": figures.cost.ring_bits,
+        "owner_bytes": bytes_json(figures.cost),
+        "expansion": figures.cost.expansion,
+        **work_json(figures.cost),
+        "with_dropouts": {"dropped": figures.most_dropped, **work_json(figures.worst)},
+    }
+
+
+def _lines(question: Question, found: Answer) -> Iterator[str]:
+    yield (
+        f"{question.protocol} for {number(question.owners, 'owner')} against a {question.threat} lead:"
+        f" corrupt {question.corrupt}, dropout {question.dropout}"
+    )
+    yield from found.notes
+    if found.run is not None:
+        yield ""
+        yield from _block(question, found.run)
+    if found.run is not found.reported:
+        yield ""
+        yield "What the search for a k-regular graph finds, which no run of so few owners uses:"
+        yield ""
+        yield from _block(question, found.reported)
+
+
+def _block(question: Question, figures: Figures) -> Iterator[str]:
+    yield from parameter_lines(figures.graph, figures.cost.ring_bits)
+    yield ""
+    yield f"Bytes of one owner in an attempt, when everyone answers and {size(question.parameter_bytes)} are published"
+    yield from bytes_table(figures.cost)
+    yield ""
+    yield from work_lines(figures.cost)
+    if figures.most_dropped:
+        yield f"when {figures.most_dropped} fall silent at upload:"
+        yield from (f"  {line}" for line in work_lines(figures.worst))

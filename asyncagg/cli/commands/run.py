@@ -1,0 +1,59 @@
+"""`asyncagg run`: a scenario from a file, or the rest of a run that was interrupted."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncagg.cli.commands.recording import Recording
+from asyncagg.cli.output.plain import refusing
+from asyncagg.cli.output.progress import Progress
+from asyncagg.engines.experiment import prepare
+from asyncagg.engines.launch import ENGINES, check_engine, play
+from asyncagg.scenario.reading.errors import ScenarioError, show
+from asyncagg.scenario.reading.load import load
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for on the command line."""
+
+    scenario: str
+    overrides: tuple[str, ...]
+    engine: str | None
+    seed: int | None
+    out: Path | None
+    as_json: bool
+    quiet: bool
+
+
+def run_scenario(request: Request) -> int:
+    """Run it; the exit status. typer.Exit for bad files."""
+    with refusing():
+        _check_engine(request.engine)
+        scenario = load(request.scenario, request.overrides, engine=request.engine, seed=request.seed)
+        check_engine(scenario)
+        return _record(Recording.new(scenario, request.out), request.as_json, request.quiet)
+
+
+def resume_run(path: Path, as_json: bool, quiet: bool) -> int:
+    """Go on with it; the exit status. typer.Exit for a directory that holds no interrupted run."""
+    with refusing():
+        recording = Recording.again(path)
+        check_engine(recording.scenario)
+        return _record(recording, as_json, quiet)
+
+
+def _check_engine(engine: str | None) -> None:
+    if engine is not None and engine not in ENGINES:
+        raise ScenarioError([f"--engine {show(engine)}: is none of this command ({', '.join(ENGINES)})"])
+
+
+def _record(recording: Recording, as_json: bool, quiet: bool) -> int:
+    scenario = recording.scenario
+    printed = redirect_stdout(sys.stderr) if as_json else nullcontext()  # by the user's code
+    with printed:
+        recording.during(lambda: play(prepare(scenario), recording.finished, Progress(scenario, quiet)))
+    return recording.tell(as_json)

@@ -1,0 +1,245 @@
+"""`asyncagg serve`: one process of a run on many hosts, from config.json, keys and a scenario that all hosts share."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from asyncagg.cli import interrupts
+from asyncagg.cli.commands.recording import FAILED, OK, Recording
+from asyncagg.cli.output.plain import BAD_USAGE, complain, refusing
+from asyncagg.engines.experiment import Experiment, prepare
+from asyncagg.engines.hosts.follower import follow
+from asyncagg.engines.hosts.host import host, keep_nonce, nonce
+from asyncagg.engines.hosts.join_tracker import role_table
+from asyncagg.engines.hosts.process_spec import HostRuntime, ProcessSpec
+from asyncagg.engines.launch import told
+from asyncagg.engines.runtime import event_loops
+from asyncagg.engines.watch.observers import Observers, ObservingError, observe
+from asyncagg.learning.errors import WorkloadError
+from asyncagg.net.errors import ListenFailed, NetError
+from asyncagg.net.tls.context import Tls
+from asyncagg.players.ledger_store import StoreError
+from asyncagg.protocols.names import MODEL_OWNER, Player
+from asyncagg.runs.key_files import Keys, load_keys
+from asyncagg.runs.result import INTERRUPTED
+from asyncagg.scenario.hosts_config import Entry, HostsConfig, load_config
+from asyncagg.scenario.reading.errors import ScenarioError, show
+from asyncagg.scenario.reading.load import load
+from asyncagg.scenario.schema.faults import Drop
+from asyncagg.scenario.schema.scenario import Scenario
+from asyncagg.scenario.values.addresses import is_loopback, split
+
+_PORT = re.compile(r":[^:\]]*$")
+TLS, INSECURE = "TLS 1.3", "insecure: plain TCP"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for on the command line."""
+
+    player: str
+    config: str
+    scenario: str
+    overrides: tuple[str, ...]
+    seed: int | None
+    out: Path | None
+    resume: Path | None
+    keys: Path | None
+    insecure: bool
+    wait_seconds: float
+    log: Literal["text", "json"]
+    metrics: str | None
+    listen: str | None
+
+
+def serve(request: Request) -> int:
+    """Serve to the end of the run; the exit status. typer.Exit for bad files."""
+    with refusing():
+        _check_engine(request.overrides)
+        scenario = load(request.scenario, request.overrides, engine="hosts", seed=request.seed)
+        _check_faults(scenario)
+        config = load_config(request.config)
+        mine = config.entry_of(request.player)
+        _check_resume(request, mine)
+        config.check(scenario)
+        if lines := config.unresolvable():
+            raise ScenarioError(lines)
+        entries = [entry for entry in config.entries if set(entry.players) <= set(mine.players)]
+        keys = _keys(request, config, entries)
+        listen = _listen(request, mine)
+        _check_protection(config, scenario, listen, protected=bool(keys) or request.insecure, keys=bool(keys))
+        experiment = prepare(scenario)
+        try:
+            observation = observe(mine.name, log=request.log, metrics=request.metrics)
+            spec = _spec(request, experiment, config, entries, keys, observation, listen)
+            return _lead(request, scenario, spec) if MODEL_OWNER in mine.players else _follow(spec)
+        except ObservingError as error:
+            complain([str(error)])
+            return BAD_USAGE
+        except ListenFailed as error:
+            complain([str(error)])
+            return FAILED
+
+
+def _lead(request: Request, scenario: Scenario, spec: ProcessSpec) -> int:
+    run = nonce(request.resume)
+    runtime = HostRuntime(spec, run)
+    try:
+        recording = _recording(request, scenario)
+        keep_nonce(run, recording.path)
+    except BaseException:
+        runtime.abandon()
+        raise
+    finished = recording.finished
+    finished.result.transport = TLS if spec.tls else INSECURE
+
+    async def work() -> None:
+        async with spec.observation.opened():
+            await host(runtime, run, finished, spec.observation.round_ended)
+
+    def play() -> None:
+        with told(spec.experiment, finished), asyncio.Runner(loop_factory=event_loops.factory()) as runner:
+            runner.run(work())
+
+    _introduce(spec)
+    recording.during(play)
+    people = request.log == "text"  # to whom the summary says why
+    reason = INTERRUPTED if interrupts.noted() else "" if people else finished.result.reason or ""
+    spec.observation.turned("finished" if finished.result.status == "ok" else "failed", reason)
+    return recording.tell(as_json=False, complains=people)
+
+
+def _recording(request: Request, scenario: Scenario) -> Recording:
+    """Of a new run, or the one to go on with."""
+    if request.resume is not None:
+        return Recording.again(request.resume, scenario)
+    return Recording.new(scenario, request.out)
+
+
+def _follow(spec: ProcessSpec) -> int:
+    runtime = HostRuntime(spec, None)
+
+    async def work() -> str | None:
+        async with spec.observation.opened():
+            return await follow(runtime)
+
+    _introduce(spec)
+    try:
+        interrupts.release()
+        with asyncio.Runner(loop_factory=event_loops.factory()) as runner:
+            reason = runner.run(work())
+    except (NetError, StoreError) as error:
+        reason = str(error)
+    except WorkloadError as error:
+        spec.experiment.scenario.refuse(error.key, error.message)
+    except KeyboardInterrupt:
+        interrupts.note()
+        reason = INTERRUPTED
+    finally:
+        interrupts.hold()
+    spec.observation.turned("finished" if reason is None else "failed", reason or "")
+    if interrupts.noted():
+        return interrupts.status()
+    return OK if reason is None else FAILED
+
+
+def _introduce(spec: ProcessSpec) -> None:
+    for line in role_table(spec.entries, [entry.name for entry in spec.mine]):
+        spec.observation.said(line)
+    if not spec.tls:
+        spec.observation.said("connections are not encrypted, and nobody proves who they are")
+
+
+def _spec(
+    request: Request,
+    experiment: Experiment,
+    config: HostsConfig,
+    entries: list[Entry],
+    keys: dict[str, Keys],
+    observation: Observers,
+    listen: tuple[str, int] | None,
+) -> ProcessSpec:
+    identities = {Player(name): each for found in keys.values() for name, each in found.identities.items()}
+    roster = next(iter(keys.values())).roster if keys else {}
+    lying = experiment.scenario.aggregation.threat == "lying"
+    return ProcessSpec(
+        experiment=experiment,
+        entries=config.entries,
+        mine=entries,
+        tls={name: Tls.from_pem(each.authority_pem, each.certificate_pem, each.key_pem) for name, each in keys.items()},
+        wait_ns=int(request.wait_seconds * 1e9),
+        observation=observation,
+        listen=listen,
+        identities=identities if lying else {},
+        roster=roster if lying else {},
+        ledgers=request.out or Path("ledgers"),
+    )
+
+
+def _keys(request: Request, config: HostsConfig, entries: list[Entry]) -> dict[str, Keys]:
+    """Entry → its keys; none where there is no folder of keys, or it is not wanted."""
+    folder = request.keys or config.keys
+    if folder is None or request.insecure:
+        return {}
+    return {entry.name: load_keys(folder, entry, datetime.now(UTC)) for entry in entries}
+
+
+def _listen(request: Request, mine: Entry) -> tuple[str, int] | None:
+    """Where to listen, if not where config.json says: HOST, or HOST:PORT."""
+    text = request.listen
+    if text is None:
+        return None
+    if not mine.listens:
+        raise ScenarioError([f"--listen: {mine.name} listens to nobody (only model owner and compute nodes do)"])
+    try:
+        host, port = split(text if _PORT.search(text) else f"{text}:{mine.port}", listens=False)
+    except ValueError as error:
+        raise ScenarioError([f"--listen {error}"]) from None
+    if not port:
+        raise ScenarioError([f"--listen is {show(text)}: others could not know the port (a number from 1)"])
+    return host, port
+
+
+def _check_engine(overrides: tuple[str, ...]) -> None:
+    for text in overrides:
+        if text.partition("=")[0].strip() == "engine":
+            raise ScenarioError([f"--set {text}: engine: asyncagg serve plays on many hosts alone (asyncagg run)"])
+
+
+def _check_resume(request: Request, mine: Entry) -> None:
+    if request.resume is not None and MODEL_OWNER not in mine.players:
+        raise ScenarioError([f"--resume: {mine.name} has no run to go on with (only the model owner does)"])
+    if request.resume is not None and request.out is not None:
+        raise ScenarioError(["--out: goes with no --resume (the run goes on in its directory)"])
+    if request.resume is not None and not request.resume.is_dir():
+        raise ScenarioError([f"--resume {request.resume}: there is no such folder (of a run that was interrupted)"])
+
+
+def _check_protection(
+    config: HostsConfig, scenario: Scenario, listen: tuple[str, int] | None, *, protected: bool, keys: bool
+) -> None:
+    """Without keys only what stays on this host, or what was asked for by name."""
+    if not keys and scenario.aggregation.threat == "lying":
+        raise ScenarioError(
+            [f'{config.source}: has no keys, and threat "lying" needs identities (asyncagg keys makes them)']
+        )
+    here = all(entry.on_loopback for entry in config.listeners) and (listen is None or is_loopback(listen[0]))
+    if protected or here:
+        return
+    raise ScenarioError(
+        [f"{config.source}: has no keys, and not all players are on loopback (asyncagg keys makes them; or --insecure)"]
+    )
+
+
+def _check_faults(scenario: Scenario) -> None:
+    for number, fault in enumerate(scenario.faults):
+        if not isinstance(fault, Drop):
+            scenario.refuse(
+                f"faults.{number}.kind",
+                f'is "{fault.kind}", which hosts cannot act out ("drop"; or the engine processes)',
+            )

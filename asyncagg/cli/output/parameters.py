@@ -1,0 +1,63 @@
+"""Parameters and cost, as lines and as JSON: what `check` and `plan` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from asyncagg.cli.output.words import size
+from asyncagg.protocols.forecast.work import Cost, Work
+from asyncagg.protocols.parameters.choose import GraphParameters
+
+
+def parameter_lines(graph: GraphParameters | None, ring_bits: int, minimum_cohort: int = 2) -> Iterator[str]:
+    """Threshold, neighbours and ring, in words, when every owner is on the roster."""
+    if graph is None:
+        yield "threshold, neighbours: none in this protocol, nothing is recovered from shares"
+    else:
+        who = "every other owner" if graph.complete else f"{graph.neighbours} of the {graph.members - 1} others"
+        holders = graph.members if graph.complete else graph.neighbours
+        yield f"neighbours: k = {graph.neighbours}, an owner masks with {who}"
+        yield f"threshold: t = {graph.threshold}, of {holders} shares so many open a secret"
+        least = max(graph.survivors_floor, minimum_cohort)
+        yield f"survivors: a round with fewer than {least} fails by name and reveals nothing"
+        yield f"privacy: {graph.privacy_bits:g} bits; correctness: {graph.correctness_bits:g} bits"
+    yield f"ring: {ring_bits} bits a coordinate, so that no sum can wrap"
+
+
+def bytes_table(cost: Cost) -> Iterator[str]:
+    """A line a phase, and the sum."""
+    yield f"{'phase':<10}{'sent':>12}{'received':>12}"
+    for phase, flow in [*cost.phases.items(), ("together", cost.owner_bytes)]:
+        yield f"{phase:<10}{size(flow.sent):>12}{size(flow.received):>12}"
+    yield f"expansion: {cost.expansion:.4f} times the vector in clear, in the accounting of the CCS 2017 paper"
+
+
+def work_lines(cost: Cost) -> Iterator[str]:
+    """Key agreements and mask expansions by role."""
+    yield f"key agreements: {_work(cost.key_agreements)}"
+    yield f"mask expansions: {_work(cost.mask_expansions)}"
+
+
+def bytes_json(cost: Cost) -> dict[str, Any]:
+    """Bytes of one owner: in all, and by phase."""
+    phases = {phase: {"sent": flow.sent, "received": flow.received} for phase, flow in cost.phases.items()}
+    return {"sent": cost.owner_bytes.sent, "received": cost.owner_bytes.received, "phases": phases}
+
+
+def work_json(cost: Cost) -> dict[str, Any]:
+    """Key agreements and mask expansions by role."""
+    return {"key_agreements": _counts(cost.key_agreements), "mask_expansions": _counts(cost.mask_expansions)}
+
+
+def _counts(work: Work) -> dict[str, int]:
+    return {"each_owner": work.each_owner, "compute_nodes": work.compute_nodes, "model_owner": work.model_owner}
+
+
+def _work(work: Work) -> str:
+    parts = [f"{work.each_owner} by each owner"]
+    if work.compute_nodes:
+        parts.append(f"{work.compute_nodes} by the compute nodes together")
+    if work.model_owner:
+        parts.append(f"{work.model_owner} by the model owner")
+    return ", ".join(parts)

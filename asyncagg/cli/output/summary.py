@@ -1,0 +1,72 @@
+"""How a run went, in a few plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from asyncagg.cli.output.words import figures, number, seconds, size
+from asyncagg.runs.result import RoundResult, RunResult
+
+_SHOWN = 3
+"""Of what may be many: failed rounds, warnings."""
+
+
+def summary(result: RunResult, directory: Path) -> Iterator[str]:
+    """The lines, the run directory last."""
+    yield f"{result.name}: {result.status} (engine {result.engine}, protocol {result.protocol}, seed {result.seed})"
+    done = [each for each in result.rounds if each.status == "ok"]
+    yield from _rounds(result, done)
+    if done and done[-1].metrics:
+        yield f"model: {figures(done[-1].metrics)} after round {done[-1].round}"
+    yield from _costs(result)
+    without = [each for each in result.rounds if each.status != "ok"]
+    yield from _first("", [f"round {each.round} {each.status}: {each.reason}" for each in without])
+    warnings = [f"round {each.round}: {text}" for each in result.rounds for text in each.warnings]
+    yield from _first("warning: ", [*warnings, *result.ledger])
+    if result.protocol == "plain":
+        yield "protection: none, plain shows every input to the compute nodes"
+    yield f"run directory: {directory}"
+
+
+def _first(what: str, texts: list[str]) -> Iterator[str]:
+    """The first few of them, and how many more there are."""
+    yield from (f"{what}{text}" for text in texts[:_SHOWN])
+    if len(texts) > _SHOWN:
+        yield f"{what}and {len(texts) - _SHOWN} more in result.json"
+
+
+def _rounds(result: RunResult, done: list[RoundResult]) -> Iterator[str]:
+    if not result.rounds:
+        yield "rounds: none"
+        return
+    text = f"rounds: {len(done)} of {len(result.rounds)} with a mean"
+    if done:
+        counts = sorted({len(each.survivors) for each in done})
+        few, many = counts[0], counts[-1]
+        text += f", {few if few == many else f'{few} to {many}'} of {number(result.owners, 'owner')} in it"
+        text += _checked(done)
+    yield text
+
+
+def _checked(done: list[RoundResult]) -> str:
+    """What the harness found, where it looked."""
+    told = [each for each in done if each.exact is not None]
+    if not told:
+        return ""
+    wrong = sum(not each.exact for each in told)
+    if wrong:
+        return f"; NOT EXACT in {number(wrong, 'round')}"
+    clipped = sum(each.clipped or 0 for each in told)
+    return ", every mean exact" + (f", {number(clipped, 'value')} clipped" if clipped else "")
+
+
+def _costs(result: RunResult) -> Iterator[str]:
+    sent = {role: 0 for each in result.rounds for role in each.traffic}
+    for each in result.rounds:
+        for role, traffic in each.traffic.items():
+            sent[role] += traffic.sent
+    if sent:
+        yield "sent: " + ", ".join(f"{size(count)} by {role}s" for role, count in sent.items())
+    virtual = "" if result.virtual_seconds is None else f"{seconds(result.virtual_seconds)} of virtual time, "
+    yield f"time: {virtual}{seconds(result.wall_seconds)} on the clock, {seconds(result.cpu_seconds)} of computing"

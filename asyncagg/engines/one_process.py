@@ -1,0 +1,72 @@
+"""All players of a run in one process: what the engines `sim` and `tcp` have in common."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Sequence
+
+from asyncagg.engines.experiment import Experiment
+from asyncagg.engines.record.checkpointer import Checkpointer
+from asyncagg.engines.record.oracle import ExpectedSum
+from asyncagg.engines.record.recorder import ResultRecorder
+from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.record.usage import UsageByRole
+from asyncagg.engines.runtime.identities import everyone
+from asyncagg.engines.runtime.players import Environment, LocalPlayers, RunHooks
+from asyncagg.net.clock import now_ns
+from asyncagg.players.outcome import RoundOutcome
+from asyncagg.protocols.ledger.disclosure import condensed
+from asyncagg.protocols.names import Label, Player
+from asyncagg.runs.result import RoundResult
+
+
+class OneProcess:
+    """The one cast of a run, which is its own witness."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        environment: Environment,
+        finished: RunRecord,
+        progress: Callable[[RoundResult], None],
+    ) -> None:
+        self._experiment = experiment
+        self._finished = finished
+        self._recorder = ResultRecorder(experiment, finished, self, progress)
+        checkpointer = None
+        if finished.folder is not None and experiment.scenario.engine != "sim":  # what `sim` played is played again
+            checkpointer = Checkpointer(experiment, finished.folder, finished.resumed, environment.start_ns)
+        hooks = RunHooks(self._observe) if checkpointer is None else checkpointer.hooks(self._recorder.observe)
+        self.local_players = LocalPlayers(experiment, environment, finished.trace, everyone(experiment.scenario), hooks)
+        if checkpointer is not None:
+            checkpointer.model_owner = self.local_players.model_owner
+
+    async def play(self) -> None:
+        """The whole run; `finished` is filled as it goes."""
+        result, local_players = self._finished.result, self.local_players
+        wall, cpu = time.perf_counter(), time.process_time()
+        await local_players.listen()
+        try:
+            result.reason = await local_players.play(now_ns() + self._experiment.deadlines()["publish"])
+            result.status = "ok" if result.reason is None else "failed"
+        finally:
+            result.wall_seconds += time.perf_counter() - wall
+            result.cpu_seconds += time.process_time() - cpu
+            result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            if local_players.model_owner is not None:
+                self._finished.model = local_players.model_owner.parameters
+                if local_players.model_owner.ledger is not None:
+                    result.ledger = list(condensed(local_players.model_owner.ledger.findings))
+            await self._recorder.close()
+
+    async def usage_by_role(self, round_index: int) -> UsageByRole:
+        """See `Witness`."""
+        return self.local_players.usage_by_role(round_index)
+
+    async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
+        """See `Witness`."""
+        return self.local_players.expected_sum(label, survivors)
+
+    async def _observe(self, outcome: RoundOutcome) -> None:
+        await self._recorder.observe(outcome)

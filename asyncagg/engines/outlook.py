@@ -1,0 +1,116 @@
+"""What follows from a scenario before anything runs: parameters, cost, and who must collude to open an input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+from asyncagg.engines.experiment import Experiment
+from asyncagg.protocols.context import Terms
+from asyncagg.protocols.forecast import coalitions, planning
+from asyncagg.protocols.forecast.coalitions import Situation
+from asyncagg.protocols.forecast.traffic import Setting
+from asyncagg.protocols.forecast.work import Cost, cost
+from asyncagg.protocols.names import ProtocolName
+from asyncagg.protocols.parameters.choose import GraphParameters
+from asyncagg.scenario.notes import notes
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """An experiment as it can be judged beforehand, for a round in which everyone takes part."""
+
+    experiment: Experiment
+
+    @cached_property
+    def graph(self) -> GraphParameters | None:
+        """Threshold and neighbours of the full roster; None for protocols without."""
+        policy = self.experiment.graph
+        return None if policy is None else policy.parameters(self.experiment.population.owners)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """`parameters` of `result.json`."""
+        graph, scenario = self.graph, self.experiment.scenario
+        return {
+            "threshold": None if graph is None else graph.threshold,
+            "neighbours": None if graph is None else graph.neighbours,
+            "privacy_bits": None if graph is None else graph.privacy_bits,
+            "correctness_bits": None if graph is None else graph.correctness_bits,
+            "ring_bits": self.experiment.encoder.ring.bits,
+            "clip": scenario.encoding.clip,
+            "bits": scenario.encoding.bits,
+        }
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Bytes and work of one attempt."""
+        terms = self._terms
+        published = self.experiment.workload.model_owner().initial_parameters()
+        return cost(
+            Setting(
+                protocol=self._protocol,
+                owners=self.experiment.population.owners,
+                compute_nodes=terms.compute_nodes,
+                dimension=terms.dimension,
+                bits=terms.bits,
+                max_weight=terms.max_weight,
+                neighbours=0 if self.graph is None else self.graph.neighbours,
+                threat=terms.threat,
+                reveal=terms.reveal,
+                parameter_bytes=sum(array.nbytes for array in published.values()),
+                permits=terms.permits,
+            )
+        )
+
+    @cached_property
+    def opens_an_input(self) -> tuple[str, ...]:
+        """Sentences: which coalitions open an input, who sees the sum, what is assumed."""
+        terms, population = self._terms, self.experiment.population
+        return coalitions.opens_an_input(
+            Situation(
+                protocol=self._protocol,
+                threat=terms.threat,
+                reveal=terms.reveal,
+                corrupt_owners=terms.corrupt,
+                analysed_corrupt=population.instance(population.owners).corrupt,
+                smallest_cohort=self.smallest_cohort,
+                compute_nodes=terms.compute_nodes,
+                corrupt_nodes=terms.corrupt_nodes,
+                parameters=self.graph,
+            )
+        )
+
+    @property
+    def smallest_cohort(self) -> int:
+        """Fewest survivors in a sum that is released."""
+        policy = self.experiment.graph
+        if policy is None:  # the roster is the cohort, or nothing but the cohort is asked for
+            floor = self._terms.roster_floor if self._protocol == "pairwise" else 0
+            return max(self._terms.minimum_cohort, floor)
+        return planning.smallest_cohort(
+            self._protocol,
+            self.experiment.population,
+            self._terms.minimum_cohort,
+            policy.threshold,
+            policy.neighbours,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on rosters that have no safe parameters of their own, and on what is odd about the scenario."""
+        policy, odd = self.experiment.graph, notes(self.experiment.scenario)
+        if policy is None:
+            return odd
+        planned = planning.plan(policy.protocol, policy.population, policy.threshold, policy.neighbours)
+        return (*planned.notes, *odd)
+
+    @property
+    def _protocol(self) -> ProtocolName:
+        return cast("ProtocolName", self.experiment.protocol.name)
+
+    @cached_property
+    def _terms(self) -> Terms:
+        return self.experiment.terms(bytes(16))

@@ -1,0 +1,50 @@
+"""The witness of a run of several processes: asks each what its players said, worked and put in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from asyncagg.engines.experiment import Experiment
+from asyncagg.engines.processes import codec
+from asyncagg.engines.processes.child_handle import ChildHandle
+from asyncagg.engines.record.oracle import ExpectedSum
+from asyncagg.engines.record.usage import UsageByRole, total
+from asyncagg.protocols.names import Label, Player
+
+ANSWER_NS = 120_000_000_000
+"""How long a process may take to say what it did in a round."""
+
+
+class ChildrenProbe:
+    """See `Witness`. It remembers what processes have said that died since."""
+
+    def __init__(self, experiment: Experiment, children: Sequence[ChildHandle]) -> None:
+        self._experiment = experiment
+        self._children = children
+        self._usages: dict[tuple[int, str, int], UsageByRole] = {}
+        """Round, place, and how many processes it had had → the last that the process said."""
+
+    async def usage_by_role(self, round_index: int) -> UsageByRole:
+        """See `Witness`; of a process that died, what it had told."""
+        asked = (child.ask("tally", ANSWER_NS, round=round_index) for child in self._children)
+        for child, told in zip(self._children, await asyncio.gather(*asked), strict=True):
+            if told is not None and "tally" in told:
+                self._usages[round_index, child.name, child.deaths] = codec.to_tally(told["tally"])
+        return total(each for (index, *_), each in self._usages.items() if index == round_index)
+
+    async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
+        """See `Witness`. None where a process that held an input has died since."""
+        put_in = ExpectedSum.none(self._experiment.encoder, self._experiment.workload.dimension)
+        for child in self._children:
+            here = [player for player in child.players if player in survivors]
+            if not here:
+                continue
+            told = await child.ask("portion", ANSWER_NS, label=label, survivors=here)
+            if not told:
+                return None
+            part = codec.to_portion(told["portion"])
+            if child.deaths and part.owners < len(here):
+                return None
+            put_in = put_in.plus(part)
+        return put_in

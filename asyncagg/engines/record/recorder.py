@@ -1,0 +1,121 @@
+"""From what the model owner knows of a round, and what the other players tell, to the result of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from asyncagg.engines.experiment import Experiment
+from asyncagg.engines.record.oracle import ExpectedSum, compare
+from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.record.usage import UsageByRole
+from asyncagg.players.outcome import RoundOutcome
+from asyncagg.players.usage import RoundUsage
+from asyncagg.protocols.names import Label, Player
+from asyncagg.runs import means
+from asyncagg.runs.checkpoint import CheckpointError
+from asyncagg.runs.result import RoundResult, Traffic
+from asyncagg.runs.trace import FILE as TRACE
+
+LEAD_ROLE = "compute-node"
+
+
+class RunProbe(Protocol):
+    """Who knows what the players of a run did: their own process, or a parent that asks theirs."""
+
+    async def usage_by_role(self, round_index: int) -> UsageByRole:
+        """Bytes and work of one round."""
+
+    async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
+        """What the survivors of an attempt put in; None where nobody can tell any more."""
+
+
+class ResultRecorder:
+    """Fills the result of one run, round by round."""
+
+    def __init__(
+        self, experiment: Experiment, finished: RunRecord, probe: RunProbe, progress: Callable[[RoundResult], None]
+    ) -> None:
+        self._experiment = experiment
+        self._finished = finished
+        self._probe = probe
+        self._progress = progress
+        self._resumable = None if experiment.scenario.engine == "sim" else finished.folder
+
+    async def observe(self, outcome: RoundOutcome) -> RoundResult:
+        """A round has ended."""
+        each = RoundResult(
+            outcome.round,
+            outcome.status,
+            reason=outcome.reason if outcome.status != "ok" or outcome.attempts > 1 else None,
+            attempts=outcome.attempts,
+            dropped=dict(_by_index(outcome.dropped)),
+            metrics=outcome.metrics,
+            warnings=outcome.warnings,
+        )
+        await self._sum(outcome, each)
+        counted = await self._probe.usage_by_role(outcome.round)
+        each.seconds = _seconds(outcome, counted.get(LEAD_ROLE, RoundUsage()).phases)
+        self._enter(each, counted)
+        self._finished.result.rounds.append(each)
+        if self._resumable is not None:
+            self._keep_trace(self._resumable / TRACE)
+        self._progress(each)
+        return each
+
+    async def close(self) -> None:
+        """The run is over: count what was still on its way when its round ended."""
+        first = 0 if self._finished.resumed is None else self._finished.resumed.round
+        for each in self._finished.result.rounds[first:]:
+            self._enter(each, await self._probe.usage_by_role(each.round))
+
+    def _keep_trace(self, path: Path) -> None:
+        """What is new in it, for a run that may be cut off; CheckpointError where that cannot be written."""
+        try:
+            self._finished.trace.extend(path)
+        except OSError as error:
+            raise CheckpointError(f"{path}: {error.strerror} (room to write)") from None
+
+    async def _sum(self, outcome: RoundOutcome, each: RoundResult) -> None:
+        """What the sum says, where there is one, and what the harness says to it."""
+        revealed, label = outcome.revealed, outcome.label
+        if revealed is None or outcome.mean is None or label is None:
+            return
+        encoder = self._experiment.encoder
+        each.survivors = list(revealed.survivors)
+        each.silent_after = dict(_by_index(revealed.silent_after))
+        each.total_weight = revealed.weight
+        each.error_bound = encoder.error_bound()
+        self._finished.means[outcome.round] = outcome.mean
+        if self._resumable is not None:
+            means.keep(self._resumable, outcome.round, outcome.mean, self._experiment.durable)
+        put_in = await self._probe.expected_sum(label, revealed.survivors) if self._experiment.scenario.check else None
+        if put_in is not None:
+            checked = compare(outcome, put_in, encoder)
+            each.exact, each.error_max, each.clipped = checked.exact, checked.error_max, checked.clipped
+
+    def _enter(self, each: RoundResult, counted: UsageByRole) -> None:
+        """Bytes and work of all players in one round, by role."""
+        length = self._experiment.plan.length
+        each.traffic = {role: Traffic(usage.sent, usage.received) for role, usage in counted.items()}
+        each.key_agreements = sum(usage.key_agreements for usage in counted.values())
+        each.mask_expansions = {role: _ratio(usage.expanded, length) for role, usage in counted.items()}
+
+
+def _seconds(outcome: RoundOutcome, phases: Sequence[tuple[int, str]]) -> dict[str, float]:
+    """Total, and each phase over all attempts: from its start at the lead to the next one's."""
+    seconds = {"total": (outcome.ended_ns - outcome.began_ns) / 1e9}
+    ends = [*(began for began, _ in phases[1:]), outcome.ended_ns]
+    for (start, phase), stop in zip(phases, ends, strict=False):  # no phase where the lead never began
+        seconds[phase] = seconds.get(phase, 0.0) + max(0, stop - start) / 1e9
+    return seconds
+
+
+def _ratio(count: int, length: int) -> float:
+    """A whole number where it is one."""
+    return count // length if count % length == 0 else count / length
+
+
+def _by_index(owners: dict[Player, Any]) -> list[tuple[Player, Any]]:
+    return sorted(owners.items(), key=lambda item: int(item[0].rpartition("-")[2]))

@@ -1,0 +1,216 @@
+"""The driver: one role of one attempt, its mailbox, and the loop that carries out its effects.
+
+The same driver runs in every engine. It knows time only through the desk's clock: at the lead a timer for each phase,
+and one for each permit. Each (peer, kind) is taken at most once an attempt, which bounds the mailbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from asyncagg.net.clock import call_at_ns, now_ns
+from asyncagg.net.tcp.buffers import release
+from asyncagg.protocols import effects as e
+from asyncagg.protocols.messages import Faulty, Message, MessageError, RoleName
+from asyncagg.protocols.names import LEAD, Label, Phase, Player, index_of, role_of
+from asyncagg.runs.trace import Event as Traced
+
+T = TypeVar("T")
+
+
+class DriverHost(Protocol):
+    """What a conversation needs of the player it is held at."""
+
+    deadlines: Mapping[Phase, int]
+    permit_limit_ns: int
+    departed: dict[str, str]
+
+    def send(self, label: Label, to: Player, message: Message, phase: Phase) -> None: ...
+    async def compute(self, label: Label, cost: e.Cost, work: Callable[[], Any]) -> Any: ...
+    async def persist(self) -> None: ...
+    async def phase_began(self, label: Label, phase: Phase) -> None: ...
+    def note(self, label: Label, phase: Phase, event: Traced, about: str, detail: str) -> None: ...
+
+
+class RoundFailed(Exception):
+    """An attempt ended without a sum, or this player's part in it did."""
+
+    def __init__(
+        self,
+        reason: str,
+        dropped: dict[Player, Phase] | None = None,
+        exposed: bool = False,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.dropped = dropped or {}
+        self.exposed = exposed
+
+
+class Ended(RoundFailed):
+    """Another player ended the attempt, or this player's part in it: nobody needs to be told."""
+
+
+class RoleDriver:
+    """One role in one attempt."""
+
+    def __init__(self, host: DriverHost, role: RoleName, label: Label, peers: int) -> None:
+        self.host = host
+        self.role = role
+        self.label = label
+        self.phase: Phase = "publish"
+        self._gone: dict[str, str] = dict(host.departed)
+        """Peers that left and of whom the role has not been told."""
+        self._refused: dict[str, None] = {}
+        self._seen: dict[tuple[str, type[Message]], int] = {}
+        self._most = 4 * peers + 16
+        self._arrivals = itertools.count()
+        self._inbox: dict[type[Message], deque[tuple[int, Player, Message]]] = {}
+        self._expired: deque[Player | None] = deque()
+        self._waiting: asyncio.Future[None] | None = None
+        self._wanted: tuple[type[Message], ...] = ()
+        self._failure: RoundFailed | None = None
+        self._timers: dict[Player | None, asyncio.TimerHandle] = {}
+
+    # -- what arrives -----------------------------------------------------------------------------------------------
+
+    def deliver(self, peer: Player, message: Message) -> None:
+        """A message of this label for this role."""
+        if peer in self._refused:
+            return
+        kind = type(message)
+        count = self._seen.get((peer, kind), 0) + 1
+        if count > (self._most if kind.many else 1):
+            self.refuse(peer, f"sent {kind.kind} {count} times")
+            return
+        self._seen[peer, kind] = count
+        self._inbox.setdefault(kind, deque()).append((next(self._arrivals), peer, message))
+        if kind in self._wanted:
+            self._wake()
+
+    def depart(self, peer: str, reason: str) -> None:
+        """A peer's connection is gone, or it has ended its part in this attempt."""
+        self._gone.setdefault(peer, reason)
+        self._wake()
+
+    def fail(self, failure: RoundFailed) -> None:
+        """Someone who may has ended the attempt."""
+        self._failure = failure
+        self._wake()
+
+    def refuse(self, peer: Player, reason: str) -> None:
+        """End this peer's part in the attempt; nobody else is touched. More of the same changes nothing."""
+        if peer in self._refused:
+            return
+        self._refused[peer] = None
+        if self.role == "node" and role_of(peer) == "data-owner":
+            self.host.send(self.label, LEAD, Faulty(index_of(peer), reason[:500]), self.phase)
+        self.host.note(self.label, self.phase, "refuse", peer, reason)
+        self.depart(peer, f"refused: {reason}")
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    async def run(self, role: e.Role[T]) -> T:
+        """Drive the role to its end; RoundFailed when the attempt ends before."""
+        step: Callable[[], e.Effect] = partial(role.send, None)
+        try:
+            while True:
+                if self._failure is not None:
+                    raise self._failure
+                effect = step()
+                try:
+                    step = partial(role.send, await self._carry_out(effect))
+                except e.Rejected as error:  # out of heavy work: the role may have something to add to it
+                    step = partial(role.throw, error)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        except e.PeerGone as gone:
+            raise RoundFailed(f"{gone} (in {self.phase})") from None
+        except (e.Rejected, MessageError) as error:
+            raise RoundFailed(f"{error} (in {self.phase})") from None
+        finally:
+            role.close()
+            self._stop_timers()
+
+    async def _carry_out(self, effect: e.Effect) -> Any:
+        match effect:
+            case e.Send(to, message):
+                self.host.send(self.label, to, message, self.phase)
+            case e.Receive(kinds, peers):
+                return await self._receive(kinds, peers)
+            case e.Compute(cost, work):
+                return await self.host.compute(self.label, cost, work)
+            case e.Enter(name):
+                await self._enter(name)
+            case e.Permitted(owner):
+                self._start_timer(owner, self.host.permit_limit_ns)
+            case e.Persist():
+                await self.host.persist()
+            case e.Release(payload):
+                release(payload)
+            case e.Drop(owner, reason):
+                self.host.note(self.label, self.phase, "drop", owner, reason)
+            case e.Refuse(peer, reason):
+                self.refuse(peer, reason)
+            case e.Abort(reason, dropped, exposed):
+                raise RoundFailed(reason, dict(dropped), exposed)
+        return None
+
+    async def _receive(self, kinds: tuple[type[Message], ...], peers: Collection[str]) -> e.Event:
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            event = self._next(kinds, peers)
+            if event is not None:
+                return event
+            self._wanted = kinds
+            self._waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiting
+            finally:
+                self._waiting, self._wanted = None, ()
+
+    def _next(self, kinds: tuple[type[Message], ...], peers: Collection[str]) -> e.Event | None:
+        """What there is to tell: messages in order of arrival, then who is gone, then what has expired."""
+        queues = [queue for kind in kinds if (queue := self._inbox.get(kind))]
+        if queues:
+            _, peer, message = min(queues, key=lambda queue: queue[0][0]).popleft()
+            return e.Got(peer, message)
+        for name in peers if len(peers) < len(self._gone) else self._gone:
+            if name in self._gone and name in peers:
+                return e.Gone(Player(name), self._gone.pop(name))
+        if self._expired:
+            return e.Expired(self._expired.popleft())
+        return None
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    async def _enter(self, name: Phase) -> None:
+        self.phase = name
+        if self.role == "lead":
+            self._stop_timers()  # permits end with the phase they were given in
+            self._expired.clear()
+            await self.host.phase_began(self.label, name)
+            self._start_timer(None, self.host.deadlines[name])
+
+    def _start_timer(self, key: Player | None, limit_ns: int) -> None:
+        self._timers[key] = call_at_ns(now_ns() + limit_ns, self._expire, key)
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _expire(self, key: Player | None) -> None:
+        self._expired.append(key)
+        self._wake()

@@ -1,0 +1,92 @@
+"""What compute nodes and data owners have in common: they dial out, and serve attempts until the run is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from asyncagg.crypto.randomness import Randomness
+from asyncagg.crypto.signing import Identity
+from asyncagg.players.base import BasePlayer, PlayerEnvironment
+from asyncagg.protocols.context import Terms
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player
+from asyncagg.protocols.registry import Protocol
+
+
+class Follower(BasePlayer):
+    """A player that does what the model owner begins; the tasks of one attempt end with the next."""
+
+    def __init__(
+        self,
+        me: Player,
+        environment: PlayerEnvironment,
+        terms: Terms,
+        protocol: Protocol,
+        randomness: Randomness,
+        identity: Identity | None,
+    ) -> None:
+        super().__init__(me, environment)
+        self.terms = terms
+        self.protocol = protocol
+        self.randomness = randomness
+        self.identity = identity
+        self._finished: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.ending: str | None = None
+        """How the run ended, as this player was told or noticed."""
+
+    async def serve(self, peers: tuple[Player, ...], deadline_ns: int | None) -> None:
+        """Dial these in turn, then serve attempts until the run is finished or the model owner is gone."""
+        if self._finished.done():
+            self._finished = asyncio.get_running_loop().create_future()
+        try:
+            for peer in peers:
+                await self.dial(peer, deadline_ns)
+            await self._finished
+        finally:
+            self.stop_redialling()
+            self.cancel_tasks()
+
+    def crash(self) -> None:
+        """See `Desk`; no task of the attempt takes another step, or fails what this player is when it is back."""
+        super().crash()
+        self.cancel_tasks()
+
+    def gone(self, peer: str, reason: str) -> None:
+        super().gone(peer, reason)
+        if peer == MODEL_OWNER:
+            self.finish(f"model owner gone: {reason}")
+        elif not self._finished.done() and self.dials(Player(peer)):
+            self.redial(Player(peer), reason)
+
+    def dials(self, peer: Player) -> bool:
+        """Whether the channel to this peer is ours to dial."""
+        return True
+
+    def ends_attempt(self, peer: Player) -> bool:
+        return peer in (LEAD, MODEL_OWNER)
+
+    def finish(self, reason: str) -> None:
+        """The run is over."""
+        if not self._finished.done():
+            self.ending = reason
+            self._finished.set_result(reason)
+
+    # -- tasks of one attempt ---------------------------------------------------------------------------------------
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a part of the attempt as a task of its own."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """An error that is no peer's and no user's is ours: raise it where the run is awaited."""
+        if not task.cancelled() and (error := task.exception()) is not None and not self._finished.done():
+            self._finished.set_exception(error)

@@ -1,0 +1,277 @@
+"""What every lead does: run the phases, note who answers, drop who does not, permit and commit uploads, report.
+
+Only the lead's waits end at a deadline. An owner that is late, leaves, or says something wrong is dropped by name and
+told; a compute node that leaves ends the attempt, because its slice of the sum is lost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from asyncagg.protocols import messages as m
+from asyncagg.protocols.context import Context
+from asyncagg.protocols.effects import (
+    Abort,
+    Drop,
+    Enter,
+    Event,
+    Expired,
+    Gone,
+    Got,
+    M,
+    Permitted,
+    Receive,
+    Refuse,
+    Rejected,
+    Role,
+    Send,
+)
+from asyncagg.protocols.names import MODEL_OWNER, PHASES, Player, index_of, owner_name
+from asyncagg.protocols.names import Phase as PhaseName
+
+Accept = Callable[[Player, M], str | None]
+"""None, or why this answer drops its sender."""
+
+
+class Lead:
+    """The state of one attempt at the lead, and the steps that protocols compose."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.terms = context.terms
+        self.phase: PhaseName = "publish"
+        self.alive: dict[Player, None] = dict.fromkeys(context.cohort)
+        self.dropped: dict[Player, PhaseName] = {}
+        self.silent_after: dict[Player, PhaseName] = {}
+        self.survivors: dict[Player, None] = {}
+        self.exposed = False
+        self._refusal = ""
+        """Why the last owner that gave a reason of its own left."""
+        self._nodes = dict.fromkeys(self.terms.nodes)
+        self.watched: dict[Player, None] = {**self.alive, **self._nodes}
+
+    # -- phases -------------------------------------------------------------------------------------------------
+
+    def enter(self, phase: PhaseName) -> Role[None]:
+        self.phase = phase
+        yield Enter(phase)
+
+    def gather(self, phase: PhaseName, kind: type[M], accept: Accept[M]) -> Role[dict[Player, M]]:
+        """One phase in which every owner still here says one thing; who does not is dropped."""
+        yield from self.enter(phase)
+        answers = yield from self.answers(kind, accept)
+        for owner in [owner for owner in self.alive if owner not in answers]:
+            yield from self.drop(owner, f"silent in {phase}")
+        yield from self.require_cohort()
+        return {owner: answers[owner] for owner in self.alive}
+
+    def poll(self, phase: PhaseName, question: m.Message, kind: type[M], accept: Accept[M]) -> Role[dict[Player, M]]:
+        """Ask every survivor still here one thing; who does not answer stays in the sum, and is noted as silent."""
+        yield from self.enter(phase)
+        for owner in self.alive:
+            yield Send(owner, question)
+        answers = yield from self.answers(kind, accept)
+        for owner in [owner for owner in self.alive if owner not in answers]:
+            self.silence(owner)
+        return {owner: answers[owner] for owner in self.survivors if owner in answers}
+
+    def answers(self, kind: type[M], accept: Accept[M]) -> Role[dict[Player, M]]:
+        """Answers of `kind` until all owners here gave one, enough did, or time is up; drops nobody for silence."""
+        answers: dict[Player, M] = {}
+        waiting = dict(self.alive)
+        enough = self.terms.enough_of(self.phase, len(waiting))
+        while waiting and len(answers) < enough:
+            event: Event = yield Receive((kind,), self.watched)
+            match event:
+                case Got(peer, message) if peer in waiting and isinstance(message, kind):
+                    del waiting[peer]
+                    reason = accept(peer, message)
+                    if reason is None:
+                        answers[peer] = message
+                    else:
+                        yield from self.expel(peer, reason)
+                case Gone(peer, reason):
+                    waiting.pop(peer, None)
+                    yield from self.left(peer, reason)
+                case Expired(None):
+                    break
+                case _:
+                    continue  # about an owner that has been decided on
+        return answers
+
+    def left(self, peer: Player, reason: str) -> Role[None]:
+        """A player is gone: an owner is dropped, a compute node takes its slice of the sum with it."""
+        if peer in self._nodes:
+            yield from self.abort(f"{peer} gone in {self.phase}: {reason}")
+        elif peer in self.survivors:
+            self._refusal = reason
+            self.silence(peer)
+            yield Drop(peer, reason)
+        else:
+            yield from self.drop(peer, reason)
+
+    def expel(self, owner: Player, reason: str) -> Role[None]:
+        """An owner said something wrong."""
+        if owner in self.survivors:
+            yield Refuse(owner, reason)
+            self.silence(owner)
+        else:
+            yield from self.drop(owner, reason)
+
+    def drop(self, owner: Player, reason: str) -> Role[None]:
+        """This owner is out of the attempt, from this phase on."""
+        self.alive.pop(owner, None)
+        self.watched.pop(owner, None)
+        self.dropped[owner] = self.phase
+        self._refusal = reason if not reason.startswith("silent") else self._refusal
+        yield Drop(owner, reason)
+        yield Send(owner, m.Excluded(reason))
+
+    def silence(self, owner: Player) -> None:
+        """A survivor says nothing any more: it stays in the sum."""
+        self.alive.pop(owner, None)
+        self.watched.pop(owner, None)
+        self.silent_after[owner] = self.phase
+
+    def require_cohort(self) -> Role[None]:
+        if len(self.alive) < self.terms.minimum_cohort:
+            yield from self.abort(
+                f"{len(self.alive)} owners left in {self.phase}, the minimum cohort is {self.terms.minimum_cohort}"
+            )
+
+    def abort(self, reason: str) -> Role[None]:
+        if self._refusal:
+            reason = f"{reason} (last to leave: {self._refusal})"
+        yield Abort(reason, dict(self.dropped), self.exposed)
+
+    def guard(self, steps: Role[None]) -> Role[None]:
+        """Run the steps; what they reject ends the attempt for everybody, with what has been lost so far."""
+        try:
+            yield from steps
+        except Rejected as refusal:
+            if refusal.culprit is not None:
+                self.dropped[refusal.culprit] = self.phase
+            yield from self.abort(f"{refusal} (in {self.phase})")
+
+    def same_parameters(self, owner: Player, message: m.Joined | m.Advertise) -> str | None:
+        """Everyone must have been given the parameters that the model owner named to the lead."""
+        return None if message.digest == self.context.digest else "parameters-differ"
+
+    # -- uploads ------------------------------------------------------------------------------------------------
+
+    def upload(self, floor: int = 0) -> Role[None]:
+        """Fix the survivors: the owners whose complete slices every compute node holds, and has been told to add.
+
+        The attempt ends when they are fewer than `floor` or the minimum cohort.
+        """
+        yield from self.enter("upload")
+        yield from _Uploads(self).run()
+        for owner in [owner for owner in self.alive if owner not in self.survivors]:
+            yield from self.drop_upload(owner, "silent in upload")
+        self.survivors = dict.fromkeys(sorted(self.survivors, key=index_of))
+        self.alive = {owner: None for owner in self.alive if owner in self.survivors}
+        least = max(floor, self.terms.minimum_cohort)
+        if len(self.survivors) < least:
+            yield from self.abort(f"{len(self.survivors)} owners uploaded, at least {least} are needed")
+
+    def drop_upload(self, owner: Player, reason: str) -> Role[None]:
+        yield from self.drop(owner, reason)
+        for node in self._nodes:
+            yield Send(node, m.Discard(index_of(owner)))
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def bitmap(self, owners: dict[Player, None]) -> bytes:
+        return m.to_bitmap([index_of(owner) for owner in owners], self.terms.population)
+
+    def announce(self) -> Role[None]:
+        """Tell every compute node the one set of survivors."""
+        message = m.Survivors(self.bitmap(self.survivors))
+        for node in self._nodes:
+            yield Send(node, message)
+
+    def report(self) -> Role[None]:
+        """Tell the model owner who is in the sum and what became of the others."""
+        yield from self.enter("reveal")
+        yield Send(
+            MODEL_OWNER,
+            m.Report(self.bitmap(self.survivors), phase_pairs(self.dropped), phase_pairs(self.silent_after)),
+        )
+
+
+def phase_pairs(phases: dict[Player, PhaseName]) -> tuple[tuple[int, int], ...]:
+    """Owners and phases as the integers that messages carry, by owner."""
+    return tuple(sorted((index_of(owner), PHASES.index(phase)) for owner, phase in phases.items()))
+
+
+def from_phase_pairs(pairs: tuple[tuple[int, int], ...]) -> dict[Player, PhaseName]:
+    return {owner_name(owner): PHASES[phase] for owner, phase in pairs}
+
+
+class _Uploads:
+    """The upload phase: a window of permits, and one commit for every owner that all compute nodes hold."""
+
+    def __init__(self, lead: Lead) -> None:
+        self.lead = lead
+        self.nodes = lead.terms.nodes
+        self.pending = dict.fromkeys(lead.alive)
+        self.holding: dict[Player, dict[Player, None]] = {}
+        self.queue: deque[Player] = deque()
+        self.permitted: dict[Player, None] = {}
+
+    def run(self) -> Role[None]:
+        lead = self.lead
+        enough = lead.terms.enough_of("upload", len(lead.alive))
+        while self.pending and len(lead.survivors) < enough:
+            event: Event = yield Receive((m.Ready, m.Held, m.Faulty), lead.watched)
+            match event:
+                case Got(peer, m.Ready()) if peer in self.pending:
+                    self.queue.append(peer)
+                case Got(peer, m.Held(index)) if peer in self.nodes:
+                    yield from self.held(peer, owner_name(index))
+                case Got(peer, m.Faulty(index, reason)) if peer in self.nodes:
+                    yield from self.lose(owner_name(index), f"{peer}: {reason}")
+                case Gone(peer, reason) if peer in self.pending:
+                    yield from self.lose(peer, reason)
+                case Gone(peer, reason):
+                    yield from lead.left(peer, reason)
+                case Expired(None):
+                    return
+                case Expired(key) if key in self.permitted:
+                    yield from self.lose(key, "its permit ran out")
+                case _:
+                    continue  # about an owner that has been decided on
+            yield from self.permit()
+
+    def held(self, node: Player, owner: Player) -> Role[None]:
+        """A node holds a slice; when the last one does, the owner is in the sum."""
+        if owner not in self.pending:
+            return
+        self.lead.exposed = True
+        holding = self.holding.setdefault(owner, {})
+        holding[node] = None
+        if len(holding) == len(self.nodes):
+            self.forget(owner)
+            self.lead.survivors[owner] = None
+            for each in self.nodes:
+                yield Send(each, m.Commit(index_of(owner)))
+
+    def lose(self, owner: Player, reason: str) -> Role[None]:
+        if owner in self.pending:
+            self.forget(owner)
+            yield from self.lead.drop_upload(owner, reason)
+
+    def forget(self, owner: Player) -> None:
+        del self.pending[owner]
+        self.permitted.pop(owner, None)
+        self.holding.pop(owner, None)
+
+    def permit(self) -> Role[None]:
+        """Let the longest waiting owners upload, as far as the window allows."""
+        while self.queue and len(self.permitted) < self.lead.terms.window:
+            owner = self.queue.popleft()
+            if owner in self.pending:
+                self.permitted[owner] = None
+                yield Permitted(owner)
+                yield Send(owner, m.Permit())

@@ -1,0 +1,156 @@
+"""The end of an attempt: nodes send their sums, the model owner checks the counts and has the sum of the survivors.
+
+Every slice carries a count coordinate, 1 for each owner, that must decode to the number of survivors in every slice: a
+sum that was unmasked wrongly passes with probability 2^-b a slice instead of unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from asyncagg.crypto import checksum
+from asyncagg.protocols import messages as m
+from asyncagg.protocols.context import Context, owners_in
+from asyncagg.protocols.effects import (
+    Abort,
+    Cost,
+    Enter,
+    Event,
+    Gone,
+    Got,
+    PeerGone,
+    Receive,
+    Refuse,
+    Release,
+    Role,
+    Send,
+    compute,
+)
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of, node_name
+from asyncagg.protocols.names import Phase as PhaseName
+from asyncagg.protocols.secagg import beacon
+from asyncagg.protocols.steps.lead import from_phase_pairs
+from asyncagg.vectors.packing import pack, packed_size, unpack
+from asyncagg.vectors.ring import RingVector
+
+SUM_SENDER = 2**31 - 1
+"""Stands for the owner's index in the checksum of a sum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """What the model owner has at the end of a good attempt."""
+
+    words: RingVector
+    """(d,) ring elements: the sum of the survivors' weighted encodings."""
+    weight: int
+    """W: sum of the survivors' weights."""
+    survivors: tuple[Player, ...]
+    dropped: dict[Player, PhaseName]
+    silent_after: dict[Player, PhaseName]
+
+
+def send_sum(context: Context, words: RingVector, kind: type[m.SumSlice]) -> Role[None]:
+    """A node's sum, to the model owner directly."""
+    yield Enter("reveal")
+    node = index_of(context.me)
+    data = yield from compute(Cost(added_bytes=words.nbytes), lambda: pack(words, context.terms.ring.bits))
+    yield Send(MODEL_OWNER, kind(data, checksum.tag(context.round_id, SUM_SENDER, node, data)))
+
+
+class Sums:
+    """The model owner's side: one report (and opening) from the lead, one sum from every node, in any order."""
+
+    def __init__(self, context: Context, kind: type[m.SumSlice]) -> None:
+        self.context = context
+        self.kind = kind
+        self.report: m.Report | None = None
+        self.opening: m.Opening | None = None
+        self.beacon: m.Beacon | None = None
+        self.slices: dict[Player, RingVector] = {}
+
+    def collect(self) -> Role[m.Report]:
+        yield Enter("reveal")
+        missing = dict.fromkeys(self.context.terms.nodes)
+        lost: dict[Player, str] = {}
+        opens = self.kind is m.MaskedSum
+        while missing or self.report is None or (opens and self.opening is None):
+            for node in lost if self.report is not None else ():
+                if node in missing:
+                    raise PeerGone(node, lost[node])
+            watched = {node: None for node in missing if node not in lost}
+            if self.report is None or (opens and self.opening is None):
+                watched[LEAD] = None
+            event: Event = yield Receive((m.Report, m.RosterFixed, m.Opening, self.kind), watched)
+            match event:
+                case Got(peer, m.Report() as report) if peer == LEAD:
+                    self.report = report
+                case Got(peer, m.RosterFixed(root)) if peer == LEAD:
+                    self.beacon = beacon.make(self.context, root)
+                    yield Send(LEAD, self.beacon)
+                case Got(peer, m.Opening() as opening) if peer == LEAD:
+                    self.opening = opening
+                case Got(peer, m.SumSlice() as message) if peer in missing:
+                    yield from self._take(peer, message)
+                    del missing[peer]
+                case Got(peer, message):
+                    yield Refuse(peer, f"sent {message.kind}, which is not its to send")
+                case Gone(peer, reason) if peer != LEAD:
+                    lost[peer] = reason  # the lead, which knows whether uploads had begun, says so or reports
+                case Gone(peer, reason):
+                    raise PeerGone(peer, reason)
+        return self.report
+
+    def _take(self, peer: Player, message: m.SumSlice) -> Role[None]:
+        terms, node = self.context.terms, index_of(peer)
+        start, stop = terms.slice_bounds(node)
+        wanted = packed_size(stop - start, terms.ring.bits)
+        if len(message.data) != wanted:
+            yield Abort(f"{peer}: sum of {len(message.data)} bytes, must be {wanted}")
+        if not checksum.matches(self.context.round_id, SUM_SENDER, node, message.data, message.tag):
+            yield Abort(f"{peer}: the checksum of its sum differs")
+        unpack_sum: Callable[[], RingVector] = lambda: unpack(message.data, stop - start, terms.ring.bits)  # noqa: E731
+        self.slices[peer] = yield from compute(Cost(added_bytes=(stop - start) * terms.ring.word_bytes), unpack_sum)
+        yield Release(message.data)
+
+
+def check_sum(context: Context, report: m.Report, slices: list[RingVector]) -> Role[Revealed]:
+    """The sum out of all slices, once every count is the number of survivors and the weight is possible."""
+    terms = context.terms
+    words, weight, counts = terms.plan.collect(slices, terms.ring)
+    survivors = owners_in(report.members, terms.population)
+    for node, count in enumerate(counts):
+        if count != len(survivors):
+            who = node_name(node) if terms.plan.nodes > 1 else "the compute nodes"
+            yield Abort(f"{who}: the sum counts {count} owners, the survivors are {len(survivors)}")
+    if len(survivors) < terms.minimum_cohort:
+        yield Abort(f"{len(survivors)} survivors, the minimum cohort is {terms.minimum_cohort}")
+    if not len(survivors) <= weight <= len(survivors) * terms.max_weight:
+        yield Abort(f"total weight {weight} of {len(survivors)} survivors is not within 1 to {terms.max_weight} each")
+    return Revealed(
+        words,
+        weight,
+        survivors,
+        from_phase_pairs(report.dropped),
+        from_phase_pairs(report.silent_after),
+    )
+
+
+def receive_slices(context: Context, kind: type[m.SumSlice]) -> Role[Revealed]:
+    """The receiver where each compute node sums its own slice."""
+    sums = Sums(context, kind)
+    report = yield from sums.collect()
+    return (yield from check_sum(context, report, [sums.slices[node] for node in context.terms.nodes]))
+
+
+def receive_shares(context: Context, kind: type[m.SumSlice]) -> Role[Revealed]:
+    """The receiver where each compute node sums its own share of the whole vector."""
+    sums = Sums(context, kind)
+    report = yield from sums.collect()
+    total = np.zeros(context.terms.plan.length, dtype=context.terms.ring.dtype)
+    for node in context.terms.nodes:
+        total += sums.slices[node]
+    return (yield from check_sum(context, report, [total]))

@@ -1,0 +1,180 @@
+"""The upload as an owner and a compute node see it: pack, send every node its slice, hold, and add only on `Commit`.
+
+An owner counts everywhere or nowhere: a node tells the lead `Held` when it has a complete slice with the right
+checksum, keeps it, and adds it when the lead says that every node holds one. `Discard` forgets it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from asyncagg.crypto import checksum
+from asyncagg.protocols import messages as m
+from asyncagg.protocols.context import Context, owners_in
+from asyncagg.protocols.effects import (
+    Abort,
+    Cost,
+    Enter,
+    Event,
+    Gone,
+    Got,
+    PeerGone,
+    Receive,
+    Refuse,
+    Release,
+    Role,
+    Send,
+    compute,
+    receive,
+)
+from asyncagg.protocols.names import LEAD, Player, index_of, owner_name
+from asyncagg.vectors.packing import add_packed, pack
+from asyncagg.vectors.ring import RingVector
+
+S = TypeVar("S", bound=m.Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A slice ready to go: its packed bytes and their checksum."""
+
+    data: bytearray
+    tag: bytes
+
+
+def join(context: Context) -> Role[None]:
+    """An owner's first words: it has the parameters, and its vector is ready."""
+    yield Enter("publish")
+    yield Send(LEAD, m.Joined(context.digest))
+
+
+def pack_slice(context: Context, words: RingVector, node: int) -> Sealed:
+    """One node's slice of an extended vector, cut to the ring's bits and packed, with its checksum."""
+    start, stop = context.terms.slice_bounds(node)
+    data = pack(words[start:stop], context.terms.ring.bits)
+    return Sealed(data, checksum.tag(context.round_id, index_of(context.me), node, data))
+
+
+def pack_cost(context: Context) -> Cost:
+    return Cost(added_bytes=context.terms.plan.length * context.terms.ring.word_bytes)
+
+
+def permission(context: Context) -> Role[None]:
+    """Wait for the lead's permit, where the nodes' memory does not hold everyone at once."""
+    if context.terms.permits:
+        yield Send(LEAD, m.Ready())
+        yield from receive(m.Permit, LEAD)
+
+
+def upload(context: Context, words: RingVector, kind: type[m.MaskedSlice]) -> Role[None]:
+    """Send every compute node its slice of the (masked) extended vector."""
+    yield Enter("upload")
+    nodes = context.terms.nodes
+    slices = yield from compute(
+        pack_cost(context), lambda: [pack_slice(context, words, node) for node in range(len(nodes))]
+    )
+    yield from permission(context)
+    for node, sealed in zip(nodes, slices, strict=True):
+        yield Send(node, kind(sealed.data, context.digest, sealed.tag))
+
+
+class Holder(ABC, Generic[S]):
+    """A compute node during the upload: what it holds, and who has been added."""
+
+    kind: type[S]
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.node = index_of(context.me)
+        self.expected = dict.fromkeys(context.cohort)
+        self.held: dict[Player, S] = {}
+        self.added: dict[Player, None] = {}
+
+    @abstractmethod
+    def check(self, owner: Player, message: S) -> Role[str | None]:
+        """None, or why this upload is refused."""
+
+    @abstractmethod
+    def add(self, owner: Player, message: S) -> Role[None]:
+        """Make what was held part of the sum."""
+
+    def gather(self) -> Role[tuple[Player, ...]]:
+        """Hold and add until the lead fixes the survivors: exactly those that were added, in order of index."""
+        yield Enter("upload")
+        while True:
+            event: Event = yield Receive((self.kind, m.Commit, m.Discard, m.Survivors), (LEAD,))
+            match event:
+                case Got(peer, message) if isinstance(message, self.kind):
+                    yield from self._hold(peer, message)
+                case Got(peer, message) if peer != LEAD:
+                    yield Refuse(peer, f"sent {message.kind}, which only the lead may")
+                case Got(_, m.Commit(index)):
+                    yield from self._commit(owner_name(index))
+                case Got(_, m.Discard(index)):
+                    self.expected.pop(owner_name(index), None)
+                    self.held.pop(owner_name(index), None)
+                case Got(_, m.Survivors(members)):
+                    return (yield from self._survivors(members))
+                case Gone(peer, reason):
+                    raise PeerGone(peer, reason)
+
+    def _hold(self, owner: Player, message: S) -> Role[None]:
+        if owner not in self.expected:
+            return  # discarded, and told so
+        reason = yield from self.check(owner, message)
+        if reason is None:
+            self.held[owner] = message
+            yield Send(LEAD, m.Held(index_of(owner)))
+        else:
+            self.expected.pop(owner)
+            yield Send(LEAD, m.Faulty(index_of(owner), reason))
+
+    def _commit(self, owner: Player) -> Role[None]:
+        message = self.held.pop(owner, None)
+        if message is None:
+            yield Abort(f"the lead commits {owner}, whose slice {self.context.me} does not hold")
+            return
+        self.added[owner] = None
+        yield from self.add(owner, message)
+
+    def _survivors(self, members: bytes) -> Role[tuple[Player, ...]]:
+        terms = self.context.terms
+        survivors = owners_in(members, terms.population)
+        if dict.fromkeys(survivors) != self.added:
+            yield Abort(f"the lead names {len(survivors)} survivors, {self.context.me} added {len(self.added)} others")
+        if len(survivors) < terms.minimum_cohort:
+            yield Abort(f"{len(survivors)} survivors, the minimum cohort is {terms.minimum_cohort}")
+        return survivors
+
+
+class SliceHolder(Holder[m.MaskedSlice]):
+    """A node that adds packed slices as they are: masks cancel in the sum, or are removed from it later."""
+
+    def __init__(self, context: Context, kind: type[m.MaskedSlice]) -> None:
+        super().__init__(context)
+        self.kind = kind
+        start, stop = context.terms.slice_bounds(self.node)
+        self.sum: RingVector = np.zeros(stop - start, dtype=context.terms.ring.dtype)
+
+    def check(self, owner: Player, message: m.MaskedSlice) -> Role[str | None]:
+        wanted = self.context.terms.slice_bytes(self.node)
+        if message.digest != self.context.digest:
+            return "parameters-differ"
+        if len(message.data) != wanted:
+            return f"slice of {len(message.data)} bytes, must be {wanted}"
+        right = yield from compute(
+            Cost(added_bytes=wanted),
+            lambda: checksum.matches(self.context.round_id, index_of(owner), self.node, message.data, message.tag),
+        )
+        return None if right else "checksum differs: bytes changed on the way"
+
+    def add(self, owner: Player, message: m.MaskedSlice) -> Role[None]:
+        yield from compute(
+            Cost(added_bytes=len(message.data)),
+            lambda: add_packed(self.sum, message.data, self.context.terms.ring.bits),
+        )
+        yield Release(message.data)

@@ -1,0 +1,76 @@
+"""The tables `[aggregation]` and `[encoding]`: which protocol, against whom, with which numbers."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from asyncagg.scenario.schema.fields import AutoEven, AutoWhole, PositiveDuration, PositiveSize, Table, in_units
+from asyncagg.scenario.values.units import DURATION, GIB, SECOND_NS, SIZE
+
+Protocol = Literal["plain", "pairwise", "additive", "secagg", "secagg+"]
+Threat = Literal["curious", "lying"]
+Reveal = Literal["compute-nodes", "model-owner"]
+
+
+class Aggregation(Table):
+    """How the owners' vectors are added."""
+
+    protocol: Protocol = Field("secagg+", description="who says what to whom")
+    compute_nodes: int = Field(3, ge=1, le=1000, description="players that add masked vectors; node 0 is the lead")
+    threat: Threat = Field("curious", description="the lead's assumed power: it follows the protocol, or may lie")
+    reveal: Reveal = Field("compute-nodes", description="who sees the sum first; with additive always the model owner")
+    threshold: AutoWhole = Field("auto", description="secagg, secagg+: shares that open a secret")
+    neighbours: AutoEven = Field("auto", description="secagg+: degree of the masking graph")
+    corrupt: float = Field(0.1, ge=0, lt=1, description="assumed fraction of owners that collude with the lead")
+    dropout: float = Field(0.3, ge=0, lt=1, description="fraction of owners that may drop and still be recovered from")
+    minimum_cohort: int = Field(2, ge=1, description="fewest owners in any sum that is released")
+    corrupt_nodes: int = Field(1, ge=0, description="additive: compute nodes assumed to collude")
+    weighting: Literal["examples", "uniform"] = Field(
+        "examples", description="an owner counts by its examples, or as one"
+    )
+    max_weight: AutoWhole = Field(
+        "auto",
+        description="public bound on an owner's weight; auto: 1 when uniform, else the largest there is",
+    )
+    ledger: Literal["warn", "strict"] = Field(
+        "warn",
+        description="sums that together open an input: warn, or owners refuse those they see; strict under lying",
+    )
+    on_failure: Literal["retry", "skip", "abort"] = Field("retry", description="what a failed round leads to")
+    retries: int = Field(2, ge=0, le=1000, description="attempts at a round after the first")
+    memory_budget_bytes: PositiveSize = in_units(
+        SIZE,
+        "memory_budget",
+        GIB,
+        "a compute node's memory for uploads that are not added yet; decides how many owners upload at once",
+    )
+    permit_limit_ns: PositiveDuration = in_units(
+        DURATION, "permit_limit", 10 * SECOND_NS, "time an owner has for its upload once it is permitted"
+    )
+
+
+def with_implied(given: Any) -> Any:
+    """Fills in what follows: additive reveals to the model owner, a lying lead needs a strict ledger."""
+    if not isinstance(given, dict):
+        return given
+    implied = dict(given)
+    if given.get("protocol") == "additive" and given.get("reveal") in (None, "compute-nodes"):
+        implied["reveal"] = "model-owner"
+    if given.get("threat") == "lying" and given.get("ledger") in (None, "warn"):
+        implied["ledger"] = "strict"
+    return implied
+
+
+AggregationTable = Annotated[Aggregation, BeforeValidator(with_implied)]
+"""`[aggregation]` as a file gives it."""
+
+
+class Encoding(Table):
+    """How a coordinate becomes an element of the ring."""
+
+    clip: float = Field(8.0, gt=0, le=1e30, description="largest magnitude of a coordinate; beyond it is clipped")
+    bits: int = Field(16, ge=2, le=32, description="of a quantised value, before summing")
+    rounding: Literal["stochastic", "nearest"] = Field("stochastic", description="between two quanta")
+    rounding_draws: Literal["seeded", "system"] = Field(
+        "seeded", description="draws of stochastic rounding: from the seed (public, comparable) or the system"
+    )

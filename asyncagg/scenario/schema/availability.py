@@ -1,0 +1,226 @@
+"""The fault `availability`: when data owners are there, as a file says it, and as a scenario holds it.
+
+A file is one of comma-separated values. Its first line is `owner,from,to`; each other line names an owner and two
+times in seconds since the start of the run, `data-owner-3,0,7200`: the owner is there from the first on, and no longer
+at the second. Empty lines and what follows a `#` are left out.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainSerializer,
+    PlainValidator,
+    PrivateAttr,
+    WithJsonSchema,
+    model_validator,
+)
+
+from asyncagg.scenario.reading.errors import KeyPath, WrongWithin, show
+from asyncagg.scenario.schema.fields import Table
+from asyncagg.scenario.values.units import SECOND_NS
+
+Edges = tuple[int, ...]
+"""Nanoseconds since the start of the run, ascending: an owner comes at the first, goes at the second, and so on."""
+
+HEADER = "owner,from,to"
+
+_FILE_BYTES = 256 << 20
+_LARGEST_NS = 2**63 - 1
+_SECONDS = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,30}))?", re.ASCII)
+_DECIMALS = 9
+_RIGHT_LINE = "an owner, and from and to in seconds: data-owner-3,0,7200"
+_RIGHT_TIME = "seconds since the start of the run, such as 7200 or 0.5"
+_RIGHT_TEXT = 'from and to in seconds, such as "0-7200, 9000-10800.5"'
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file that intervals came from, and the line that first names each owner; any two are equal.
+
+    So are two scenarios that say the same, wherever they were read.
+    """
+
+    path: str = field(default="", compare=False)
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a file says: owner → when it is there; and where it says so."""
+
+    intervals: dict[str, Edges]
+    source: Source
+
+
+def seconds(text: str) -> int:
+    """The nearest number of nanoseconds. ValueError for what is no number of seconds, as a file holds it."""
+    found = _SECONDS.fullmatch(text)
+    if found is None:
+        raise ValueError(f"is {show(text)} ({_RIGHT_TIME})")
+    whole, decimals = found.groups(default="")
+    tenths = int(decimals[: _DECIMALS + 1].ljust(_DECIMALS + 1, "0"))
+    time_ns = int(whole) * SECOND_NS + (tenths + 5) // 10
+    if time_ns > _LARGEST_NS:
+        raise ValueError(f"is {text}, too late (at most {_LARGEST_NS // SECOND_NS})")
+    return time_ns
+
+
+def written(time_ns: int) -> str:
+    """The inverse of `seconds`: the shortest text."""
+    whole, rest = divmod(time_ns, SECOND_NS)
+    return f"{whole}.{rest:0{_DECIMALS}}".rstrip("0") if rest else str(whole)
+
+
+def read(path: str) -> Trace:
+    """What the file says. WrongWithin at `file` for the first mistake, with its line."""
+    text = _text(path)
+    times: dict[str, list[int]] = {}
+    first: dict[str, int] = {}
+    try:
+        for number, owner, start_ns, end_ns in _lines(text):
+            first.setdefault(owner, number)
+            _append(times.setdefault(owner, []), start_ns, end_ns, f"{number}: {show(owner)}")
+        if not times:
+            raise ValueError(f"{text.count(chr(10)) + 1}: no owner is named ({_RIGHT_LINE})")
+    except ValueError as error:
+        raise WrongWithin(("file",), f"{path}:{error}") from None
+    return Trace({owner: tuple(edges) for owner, edges in times.items()}, Source(path, first))
+
+
+def _text(path: str) -> str:
+    try:
+        if Path(path).stat().st_size > _FILE_BYTES:
+            raise WrongWithin(("file",), f"{path} is too large (at most 256 MiB)")
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise WrongWithin(("file",), f"{path}:{line}: is not UTF-8 ({_RIGHT_LINE})") from None
+    except WrongWithin:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise WrongWithin(("file",), f"{path}: {reason} (a path relative to the scenario's folder)") from None
+
+
+def _lines(text: str) -> Iterator[tuple[int, str, int, int]]:
+    """Number of the line, owner, from and to of every interval. ValueError that starts with the line."""
+    header = False
+    for number, line in enumerate(text.splitlines(), 1):
+        row = [each.strip() for each in line.partition("#")[0].split(",")]
+        if row == [""]:
+            continue
+        if not header:
+            if row != HEADER.split(","):
+                raise ValueError(f"{number}: is {show(line)} (the header {HEADER})")
+            header = True
+            continue
+        if len(row) != 3 or not row[0]:
+            raise ValueError(f"{number}: is {show(line)} ({_RIGHT_LINE})")
+        try:
+            yield number, row[0], seconds(row[1]), seconds(row[2])
+        except ValueError as error:
+            raise ValueError(f"{number}: {'to' if _SECONDS.fullmatch(row[1]) else 'from'} {error}") from None
+
+
+def _append(edges: list[int], start_ns: int, end_ns: int, where: str) -> None:
+    """One more interval; one that begins where the last ends makes it longer."""
+    start, end = written(start_ns), written(end_ns)
+    if end_ns <= start_ns:
+        raise ValueError(f"{where} is there from {start} s to {end} s (from before to)")
+    if edges and start_ns < edges[-1]:
+        raise ValueError(
+            f"{where} is there from {start} s, and before that until {written(edges[-1])} s"
+            " (an owner's intervals in order, without overlap)"
+        )
+    if edges and start_ns == edges[-1]:
+        edges.pop()
+    else:
+        edges.append(start_ns)
+    edges.append(end_ns)
+
+
+def _intervals(value: object) -> dict[str, Edges]:
+    if isinstance(value, Trace):
+        return value.intervals
+    if not isinstance(value, dict):
+        raise ValueError(f"is {show(value)} (a table: each owner's intervals, or a file)")
+    found: dict[str, Edges] = {}
+    for owner, said in value.items():
+        try:
+            found[str(owner)] = _edges(said)
+        except ValueError as error:
+            raise WrongWithin((str(owner),), str(error)) from None
+    return found
+
+
+def _edges(text: object) -> Edges:
+    """Reads "0-7200, 9000-10800.5"."""
+    edges: list[int] = []
+    for interval in text.split(",") if isinstance(text, str) else [""]:
+        start, _, end = interval.strip().partition("-")
+        if not (_SECONDS.fullmatch(start) and _SECONDS.fullmatch(end)):
+            raise ValueError(f"is {show(text)} ({_RIGHT_TEXT})")
+        _append(edges, seconds(start), seconds(end), "the owner")
+    return tuple(edges)
+
+
+def _as_text(intervals: dict[str, Edges]) -> dict[str, str]:
+    return {owner: _joined(edges) for owner, edges in intervals.items()}
+
+
+def _joined(edges: Edges) -> str:
+    return ", ".join(f"{written(start)}-{written(end)}" for start, end in zip(edges[::2], edges[1::2], strict=True))
+
+
+_INTERVALS_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": {"type": "string", "examples": ["0-7200, 9000-10800.5"]},
+}
+_FILE = "file"
+_FILE_SCHEMA = {"type": "string", "description": f"in place of intervals: a file of lines {HEADER}, times in seconds"}
+
+
+def _or_file(schema: dict[str, Any]) -> None:
+    """A file is one way to say it, and is gone once it is read."""
+    schema["properties"][_FILE] = _FILE_SCHEMA
+    schema["required"].remove("intervals")
+
+
+class Availability(Table):
+    """Owners that are there at times; `file` is read when the scenario is, and the scenario then holds what it said."""
+
+    model_config = ConfigDict(json_schema_extra=_or_file)
+
+    kind: Literal["availability"] = Field(description="owners are there at times, and crash and restart between them")
+    intervals: Annotated[
+        dict[str, Edges], PlainValidator(_intervals), PlainSerializer(_as_text), WithJsonSchema(_INTERVALS_SCHEMA)
+    ] = Field(description='owner → when it is there, in seconds; who is not named always is; or file = "…"')
+
+    _source: Source = PrivateAttr(default_factory=Source)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_file(cls, given: Any, build: ModelWrapValidatorHandler["Availability"]) -> "Availability":
+        if not isinstance(given, dict) or _FILE not in given:
+            return build(given)
+        if "intervals" in given:
+            raise WrongWithin((_FILE,), "cannot stand beside intervals (one of the two)")
+        path = given[_FILE]
+        if not isinstance(path, str) or not path:
+            raise WrongWithin((_FILE,), f"is {show(path)} (a path)")
+        trace = read(path)
+        built = build({key: value for key, value in given.items() if key != _FILE} | {"intervals": trace})
+        built._source = trace.source
+        return built
+
+    def place(self, owner: str) -> tuple[KeyPath, str]:
+        """Where this owner is named: the key, and how a mistake there begins."""
+        line = self._source.lines.get(owner)
+        return (("intervals", owner), "") if line is None else ((_FILE,), f"{self._source.path}:{line}: ")

@@ -1,0 +1,160 @@
+"""The key `latency` of a link: a duration that is always the same, or a table that names a distribution.
+
+Each table has the parameters of the class of the same name in `asyncagg.net.links.latency`, which says what they mean.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Strict, Tag, model_validator
+
+from asyncagg.net.links import latency as net
+from asyncagg.scenario.reading.errors import WrongWithin, show
+from asyncagg.scenario.schema.fields import BuildingTable, Duration, PositiveDuration, in_units
+from asyncagg.scenario.values.units import DURATION
+
+_FILE_BYTES = 16 << 20
+
+
+class Distribution(BuildingTable):
+    """What all distributions have in common."""
+
+    min_ns: Duration = in_units(DURATION, "min", 0, "draws below it become it")
+    max_ns: Duration = in_units(DURATION, "max", net.MAX_NS, "draws above it become it")
+
+    def build(self) -> net.Latency:
+        """What draws from it. ValueError for parameters out of range."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return _CLASSES[values.pop("model")](**values)
+
+
+class Uniform(Distribution):
+    """Equally likely everywhere between two bounds."""
+
+    model: Literal["uniform"] = Field(description="equally likely everywhere from low to high")
+    low_ns: Duration = Field(alias="low", description="the least")
+    high_ns: Duration = Field(alias="high", description="the most")
+
+
+class Normal(Distribution):
+    """Mean and standard deviation."""
+
+    model: Literal["normal"] = Field(description="the bell curve; what would be negative is zero")
+    mean_ns: Duration = Field(alias="mean", description="the mean")
+    deviation_ns: Duration = Field(alias="deviation", description="the standard deviation")
+
+
+class Lognormal(Distribution):
+    """Median, and standard deviation of the logarithm."""
+
+    model: Literal["lognormal"] = Field(description="its logarithm is normal")
+    median_ns: PositiveDuration = Field(alias="median", description="the median")
+    sigma: float = Field(ge=0, le=10, description="standard deviation of the logarithm")
+
+
+class Exponential(Distribution):
+    """Memoryless."""
+
+    model: Literal["exponential"] = Field(description="memoryless")
+    mean_ns: PositiveDuration = Field(alias="mean", description="the mean")
+
+
+class Pareto(Distribution):
+    """A heavy tail."""
+
+    model: Literal["pareto"] = Field(description="a heavy tail above the scale")
+    scale_ns: PositiveDuration = Field(alias="scale", description="the least")
+    alpha: float = Field(ge=0.1, le=1000, description="how fast the tail falls")
+
+
+class Cubic(Distribution):
+    """The model of the ABIDES simulator."""
+
+    model: Literal["cubic"] = Field(description="ABIDES: a least latency for each pair, and a cubic tail")
+    low_ns: Duration = Field(alias="low", description="the least of any pair")
+    high_ns: Duration = Field(alias="high", description="the most that is the least of a pair")
+    a: float = Field(0.5, ge=0, le=1e6, description="jitter")
+    clip: float = Field(0.1, ge=1e-6, le=1, description="jitter_clip")
+    unit: float = Field(10.0, ge=1e-6, le=1e6, description="jitter_unit")
+
+
+class Empirical(Distribution):
+    """Measured quantiles; `file` is read when the scenario is, and the scenario then holds what it said."""
+
+    model: Literal["empirical"] = Field(description="measured quantiles, at equal steps of probability from 0 to 1")
+    quantiles_ns: Annotated[tuple[Duration, ...], Strict(False)] = Field(
+        alias="quantiles",
+        description='durations in ascending order; or file = "…": one latency in milliseconds a line',
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_file(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "file" not in given:
+            return given
+        rest = {key: value for key, value in given.items() if key != "file"}
+        return {**rest, "quantiles": [DURATION.format(each) for each in _quantiles(given["file"])]}
+
+
+def _quantiles(path: object) -> tuple[int, ...]:
+    if not isinstance(path, str) or not path:
+        raise WrongWithin(("file",), f"is {show(path)} (a path)")
+    try:
+        if Path(path).stat().st_size > _FILE_BYTES:
+            raise WrongWithin(("file",), f"{path} is too large (at most 16 MiB)")
+        return net.parse_quantiles(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WrongWithin(("file",), f"{path}: {error.strerror} (a path relative to the scenario's folder)") from None
+    except UnicodeDecodeError:
+        raise WrongWithin(("file",), f"{path} is not UTF-8 (one latency in milliseconds a line)") from None
+    except WrongWithin:
+        raise
+    except ValueError as error:
+        raise WrongWithin(("file",), f"{path}:{error}") from None
+
+
+MODELS: Mapping[str, type[Distribution]] = {
+    "uniform": Uniform,
+    "normal": Normal,
+    "lognormal": Lognormal,
+    "exponential": Exponential,
+    "pareto": Pareto,
+    "cubic": Cubic,
+    "empirical": Empirical,
+}
+
+_CLASSES: Mapping[str, type[net.Latency]] = {name: getattr(net, kind.__name__) for name, kind in MODELS.items()}
+
+_AnyDistribution = Annotated[
+    Uniform | Normal | Lognormal | Exponential | Pareto | Cubic | Empirical, Field(discriminator="model")
+]
+
+
+def _way_to_say(given: object) -> str:
+    return "distribution" if isinstance(given, dict | Distribution) else "constant"
+
+
+Latency = Annotated[
+    Annotated[Duration, Tag("constant")] | Annotated[_AnyDistribution, Tag("distribution")],
+    Discriminator(_way_to_say),
+]
+"""Nanoseconds, or a distribution of them."""
+
+
+def built(latency: int | Distribution) -> net.Latency:
+    """What a link draws its latencies from."""
+    return net.Constant(latency) if isinstance(latency, int) else latency.build()
+
+
+def written(latency: net.Latency) -> str | dict[str, Any]:
+    """As a file says it: the inverse of reading a file and `built`."""
+    if isinstance(latency, net.Constant):
+        return DURATION.format(latency.ns)
+    values: dict[str, Any] = {"model": type(latency).__name__.lower()}
+    for field in fields(latency):
+        value = getattr(latency, field.name)
+        key = field.name.removesuffix("_ns")
+        values[key] = DURATION.format(value) if key != field.name else value
+    return values

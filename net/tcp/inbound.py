@@ -1,0 +1,239 @@
+"""A connection that was accepted: a stranger until its hello is found right, then the channels it opens."""
+
+from __future__ import annotations
+
+import ssl
+from abc import ABC, abstractmethod
+
+from asyncagg.net.channel import Accept
+from asyncagg.net.errors import FrameError, Refusal
+from asyncagg.net.frames import Everyone, Frame, Gate, Header, pack_frame
+from asyncagg.net.tcp.hello import (
+    BYE,
+    ENDS,
+    HELLO,
+    OPEN,
+    OPENED,
+    PING,
+    TO_LISTENER,
+    WELCOME,
+    Hello,
+    pack,
+    pack_reason,
+    pack_welcome,
+    parse_fields,
+    parse_hello,
+    stranger_limits,
+)
+from asyncagg.net.tcp.session import NetworkState, Session, TcpChannel
+from asyncagg.net.tls.context import certified, name_certified
+from asyncagg.net.tls.errors import explain
+
+STRANGER = "stranger"  # whom we address while nobody has said a name that we believe
+
+
+class Admission(ABC):
+    """Where an accepted connection stands until it is let in; it has the clock and the count of those who wait.
+
+    Afterwards it has the count of the channels that are opened.
+    """
+
+    @abstractmethod
+    def let_in(self) -> None:
+        """The hello was found right."""
+
+    @abstractmethod
+    def may_open(self, player: str) -> bool:
+        """Whether `player`, which is about to open a channel, does not do so too often."""
+
+    @abstractmethod
+    def refused(self) -> None:
+        """The connection was refused; it may stay for a while, to hear why."""
+
+    @abstractmethod
+    def left(self) -> None:
+        """The socket is closed."""
+
+
+class Inbound(Session):
+    """The listening end of a connection to `player`, over its `threshold`."""
+
+    def __init__(
+        self, state: NetworkState, player: str, accept: Accept | None, admission: Admission, address: str
+    ) -> None:
+        super().__init__(state, Gate(stranger_limits(state.options.max_players), Everyone(), (player,)))
+        self.player = player
+        self._accept = accept
+        self._early: dict[str, Frame] = {}
+        """By player, what would open a channel to a player that does not listen at present."""
+        self._came: set[str] = set()
+        """Players that have opened a channel here, or wanted to."""
+        self._admission = admission
+        self._address = address
+        self._addressee = STRANGER
+        self.handlers |= {HELLO: self._on_hello, OPEN: self._on_open}
+        self.decoder.wants = self._wants
+
+    def pause(self) -> None:
+        """The player listens no more: who opens a channel waits."""
+        self._accept = None
+
+    def resume(self, accept: Accept) -> None:
+        """The player listens again: who waits has its channel opened."""
+        self._accept = accept
+        while self._early and self._accept is not None:
+            self._open(self._early.pop(next(iter(self._early))), self._accept)
+
+    def carried(self, frame: Frame) -> str:
+        """The sender."""
+        return frame.sender
+
+    def say(self, player: str, kind: str, body: bytes = b"") -> None:
+        """Send a control frame to `player`."""
+        self.send_queue.put(pack_frame(Frame(self.player, player, kind, body)))
+
+    def control(self, kind: str, body: bytes = b"") -> None:
+        """Send a control frame to the other end."""
+        self.say(self._addressee, kind, body)
+
+    def made(self) -> None:
+        """Wait for the hello."""
+        super().made()
+        if self.state.closed:
+            self.cut("the network is closed")
+
+    @property
+    def address(self) -> str:
+        """Where the other side is; known even when its socket is broken already."""
+        return self._address
+
+    def unsafe(self, error: OSError) -> None:
+        """Whoever merely left is not refused."""
+        if isinstance(error, ssl.SSLError):
+            self.note_refusal(explain(error))
+            self._admission.refused()
+
+    def never_made(self) -> None:
+        """See `Session`."""
+        self._admission.left()
+
+    def refuse(self, error: FrameError) -> None:
+        """See `Connection`."""
+        self._admission.refused()
+        super().refuse(error)
+
+    def ended(self, reason: str) -> None:
+        """See `Session`; who waits for a channel waits no more."""
+        self._early.clear()
+        super().ended(reason)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        super().connection_lost(exc)
+        self._admission.left()
+
+    def on_bye(self, frame: Frame) -> None:
+        """See `Session`; it may be about a channel that was never opened."""
+        number, _ = parse_fields(frame.body, int, str)
+        early = self._early.get(frame.sender)
+        if early is not None and parse_fields(early.body, int) == [number]:
+            del self._early[frame.sender]
+        super().on_bye(frame)
+
+    def on_refuse(self, frame: Frame) -> None:
+        """The dialling side found fault with us."""
+        (reason,) = parse_fields(frame.body, str)
+        self.note_refusal(FrameError(Refusal.DISTRUSTED, f"it says: {reason}"))
+        self.finish(f"refused: {reason}")
+
+    def _on_hello(self, frame: Frame) -> None:
+        run = self.state.require_run()
+        hello = parse_hello(frame.body, (run, b"") if self.state.tells_run else (run,), self.options.max_players)
+        if frame.sender not in hello.players or self.player in hello.players:
+            raise FrameError(Refusal.BAD_HELLO, f"must carry {frame.sender} and not {self.player}")
+        self._check_certificate(hello)
+        objection = self.state.admit(hello, self.transport) if self.state.admit else None
+        if objection is not None:
+            raise FrameError(Refusal.NOT_ADMITTED, objection)
+        self._admission.let_in()
+        self._end_former(frame.sender)
+        self.lingers = True
+        self._addressee = frame.sender
+        limits = self.state.limits | TO_LISTENER if hello.run else ENDS
+        self.decoder.set_gate(Gate(limits, frozenset(hello.players), (self.player,)))
+        self.control(WELCOME, pack_welcome(run, self.state.facts))
+        if not hello.run:
+            self.finish("told the run")
+
+    def _check_certificate(self, hello: Hello) -> None:
+        names = certified(self.transport)
+        other = None if names is None else next((player for player in hello.players if player not in names), None)
+        if names is not None and other is not None:
+            raise FrameError(Refusal.WRONG_NAME, f"{name_certified(names)}, not for {other}")
+
+    def _end_former(self, sender: str) -> None:
+        """End older connections with a hello from `sender` over which nobody talks.
+
+        An honest process has one connection to us: it has lost the others, or closed them. Without this, one
+        player could have all the connections that there may be.
+        """
+        for other in list(self.state.sessions):
+            if isinstance(other, Inbound) and other.player == self.player and other._is_idle_and_of(sender):
+                other.cut("replaced by a newer connection")
+
+    def _is_idle_and_of(self, sender: str) -> bool:
+        """Whether it was let in for this player's hello and carries no channel."""
+        return self._addressee == sender and self.lingers and not self.channels
+
+    def _wants(self, header: Header) -> bool:
+        """Whether there is a channel for a large frame: if not any more, it was on its way when that was closed."""
+        if header.sender not in self._came:
+            raise FrameError(Refusal.UNKNOWN_SENDER, f"{header.sender} has opened no channel on this connection")
+        return header.sender in self.channels
+
+    def _on_open(self, frame: Frame) -> None:
+        parse_fields(frame.body, int)
+        player = frame.sender
+        if player in self.channels or player in self._early:
+            raise FrameError(Refusal.BAD_CONTROL, f"{player} opened its channel twice")
+        if not self._admission.may_open(player):
+            limits = f"{self.options.opening_burst} at once and {self.options.openings_per_second} a second"
+            raise FrameError(Refusal.TOO_FAST, f"{player} opens more channels than {limits}")
+        self._came.add(player)
+        if self._accept is None:
+            self._early[player] = frame
+        else:
+            self._open(frame, self._accept)
+
+    def _open(self, frame: Frame, accept: Accept) -> None:
+        """Open the channel that `frame` asks for, if the pair has no other."""
+        (number,) = parse_fields(frame.body, int)
+        player = frame.sender
+        if not self._make_room(player):
+            error = FrameError(Refusal.ALREADY_CONNECTED, f"{player} is already connected")
+            self.note_refusal(error)
+            self.say(player, BYE, pack_reason(number, reason=error.detail))
+            return
+        channel = TcpChannel(self.state, self.player, player)
+        channel.join(self, player, number)
+        self.say(player, OPENED, pack([number]))
+        channel.sink = accept(channel)
+
+    def _make_room(self, player: str) -> bool:
+        """Whether `player` may open a channel: it has none, or one over a connection that seems dead.
+
+        A living channel is never replaced, or whoever learnt a name could push its owner out. A connection
+        that has missed its keep-alive is: its owner may have lost it without our hearing of it, and comes
+        back. It may also have been lost a moment ago: then the ping, which nobody answers, brings a reset from
+        the owner's system, and the owner's next attempt finds the channel gone.
+        """
+        old = self.state.channels.get((self.player, player))
+        if old is None:
+            return True
+        if old.session is None:
+            return False
+        if not old.session.is_doubtful():
+            old.session.control(PING)
+            return False
+        old.session.cut("replaced by a newer connection")
+        return True

@@ -1,0 +1,203 @@
+"""The players on one TCP connection: their channels, and the routing of frames between them.
+
+A session is the connection seen from one end: `outbound.Outbound` where it was dialled, `inbound.Inbound`
+where it was accepted. Each channel is filed under the player that the connection carries, the dialling one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from asyncagg.net.channel import Buffer, Channel, Sink, closed_reason, flat
+from asyncagg.net.errors import FrameError, PeerError
+from asyncagg.net.frames import CONTROL, Frame, Gate, Limits, pack_header, pack_stem
+from asyncagg.net.options import TcpOptions
+from asyncagg.net.tcp.buffers import BufferPool
+from asyncagg.net.tcp.connection import Connection
+from asyncagg.net.tcp.hello import BYE, PING, REFUSE, Facts, Hello, pack_reason, parse_fields
+
+Admit: TypeAlias = Callable[[Hello, asyncio.BaseTransport], str | None]
+"""Whether to let the players of a hello in: None, or why not. The transport knows their certificate."""
+
+Recognise: TypeAlias = Callable[[str, Facts], str | None]
+"""Whether to talk to the player that was dialled, going by the facts of its welcome: None, or why not."""
+
+OnRefusal: TypeAlias = Callable[[str, str], None]
+"""Told the address and the reason whenever a connection or a channel is refused."""
+
+
+@dataclass(slots=True)
+class NetworkState:
+    """What the sessions of one network share."""
+
+    players: tuple[str, ...]
+    run: bytes | None
+    limits: Limits
+    options: TcpOptions
+    admit: Admit | None = None
+    recognise: Recognise | None = None
+    on_refusal: OnRefusal | None = None
+    facts: Facts = field(default_factory=dict)
+    tells_run: bool = False
+    pool: BufferPool = field(default_factory=BufferPool)
+    channels: dict[tuple[str, str], TcpChannel] = field(default_factory=dict)
+    """By local and remote player, from when they are dialled or accepted until they are closed or gone."""
+    sessions: dict[Session, None] = field(default_factory=dict)
+    """Every connection whose socket is open."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    closed: bool = False
+
+    def require_run(self) -> bytes:
+        """The nonce of the run. ValueError before it is known."""
+        if self.run is None:
+            raise ValueError("the run is not known yet: learn it first")
+        return self.run
+
+    def note_refusal(self, address: str, error: FrameError) -> None:
+        """Count a refusal and pass it on."""
+        self.refusals[error.code] = self.refusals.get(error.code, 0) + 1
+        if self.on_refusal is not None:
+            self.on_refusal(address, str(error))
+
+
+class TcpChannel(Channel):
+    """One player's channel over a session; `number` tells it from earlier channels of the same pair."""
+
+    __slots__ = ("_closed", "_state", "_stem", "number", "player", "session", "sink")
+    player: str
+    number: int
+    sink: Sink
+
+    def __init__(self, state: NetworkState, local: str, remote: str) -> None:
+        super().__init__(local, remote)
+        self._state = state
+        self._stem = pack_stem(local, remote)
+        self._closed = False
+        self.session: Session | None = None
+        state.channels[local, remote] = self
+
+    def send(self, kind: str, body: bytes = b"", payload: Buffer = b"") -> int:
+        """See `Channel`."""
+        if self._closed:
+            raise PeerError(self.remote, "the channel is closed")
+        data = flat(payload)
+        known = self._state.limits.check(kind, len(body), len(data))
+        if self.session is None:
+            return 0
+        head = pack_header(self._stem, known, len(body), len(data))
+        size = len(head) + len(body) + len(data)
+        self.sent += size
+        self.session.send_queue.put(head + body, data)
+        return size
+
+    def close(self, reason: str = "") -> None:
+        """See `Channel`."""
+        self._closed = True
+        session = self.session
+        self.part()
+        if session is not None:
+            session.close_channel(self, reason)
+
+    def join(self, session: Session, player: str, number: int) -> None:
+        """Be the channel of `player`, which the session's connection carries."""
+        self.session, self.player, self.number = session, player, number
+        session.channels[player] = self
+
+    def part(self) -> None:
+        """Leave the session and the network's table."""
+        self.session = None
+        if self._state.channels.get((self.local, self.remote)) is self:
+            del self._state.channels[self.local, self.remote]
+
+
+class Session(Connection):
+    """What both ends of a connection have in common."""
+
+    def __init__(self, state: NetworkState, gate: Gate) -> None:
+        super().__init__(state.options, state.pool, gate)
+        self.state = state
+        self.channels: dict[str, TcpChannel] = {}
+        self.handlers: dict[str, Callable[[Frame], None]] = {
+            BYE: self.on_bye,
+            REFUSE: self.on_refuse,
+            PING: lambda frame: None,
+        }
+
+    # --- where the ends differ
+
+    @abstractmethod
+    def carried(self, frame: Frame) -> str:
+        """The player that the connection carries, of the two whom a frame names."""
+
+    @abstractmethod
+    def say(self, player: str, kind: str, body: bytes = b"") -> None:
+        """Send a control frame between `player`, which the connection carries, and the listener."""
+
+    @abstractmethod
+    def on_refuse(self, frame: Frame) -> None:
+        """The other side will not go on with us."""
+
+    @abstractmethod
+    def unsafe(self, error: OSError) -> None:
+        """The TLS handshake below failed, or was cut: the connection will never be made."""
+
+    def never_made(self) -> None:
+        """The socket of a connection that failed in its TLS handshake is closed."""
+
+    # --- what they share
+
+    def made(self) -> None:
+        """The connection stands: the network must close it."""
+        self.state.sessions[self] = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed: the network need not."""
+        super().connection_lost(exc)
+        self.state.sessions.pop(self, None)
+
+    def arrived(self, frame: Frame) -> None:
+        """Deliver a player's frame, or act on one of the connection's own."""
+        if frame.kind[0] == CONTROL:
+            self.handlers[frame.kind](frame)
+            return
+        channel = self.channels.get(self.carried(frame))
+        if channel is not None:  # if there is none, the frame was on its way when the channel was closed
+            channel.received += frame.size
+            channel.sink.deliver(frame)
+
+    def note_refusal(self, error: FrameError) -> None:
+        """Count it under the peer's address."""
+        self.state.note_refusal(self.address, error)
+
+    def ended(self, reason: str) -> None:
+        """Tell every channel's sink, once none of them can send any more."""
+        lost = list(self.channels.values())
+        self.channels.clear()
+        for channel in lost:
+            channel.part()
+        for channel in lost:
+            channel.sink.gone(channel.remote, reason)
+
+    def close_channel(self, channel: TcpChannel, reason: str) -> None:
+        """Close one channel for its local player."""
+        del self.channels[channel.player]
+        self.say(channel.player, BYE, pack_reason(channel.number, reason=reason))
+
+    def close_all(self, reason: str) -> None:
+        """Close every channel, then the connection."""
+        for channel in list(self.channels.values()):
+            channel.close(reason)
+        if not self.has_ended:
+            self.finish(closed_reason(reason))
+
+    def on_bye(self, frame: Frame) -> None:
+        number, reason = parse_fields(frame.body, int, str)
+        channel = self.channels.get(self.carried(frame))
+        if channel is not None and channel.number == number:
+            del self.channels[channel.player]
+            channel.part()
+            channel.sink.gone(channel.remote, closed_reason(reason))
