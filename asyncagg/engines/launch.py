@@ -16,6 +16,7 @@ from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.runtime import sockets
 from asyncagg.net.errors import NetError
 from asyncagg.players.ledger_store import StoreError
+from asyncagg.protocols.registry import only_in_this_process
 from asyncagg.runs.expectations import unmet
 from asyncagg.runs.result import INTERRUPTED, RoundResult, RunResult
 from asyncagg.scenario.notes import notes
@@ -29,6 +30,18 @@ def check_engine(scenario: Scenario) -> None:
     """Raises ScenarioError for an engine that one command on one host does not play."""
     if scenario.engine not in ENGINES:
         scenario.refuse("engine", f'is "{scenario.engine}", which asyncagg serve starts ({", ".join(ENGINES)})')
+    check_protocol(scenario)
+
+
+def check_protocol(scenario: Scenario) -> None:
+    """Raises ScenarioError for a protocol that the other processes of a run could not find."""
+    name = scenario.aggregation.protocol
+    if scenario.engine in ("processes", "hosts") and only_in_this_process(name):
+        scenario.refuse(
+            "aggregation.protocol",
+            f'is "{name}", which is registered in this process alone (an entry point asyncagg.protocols of an '
+            f"installed package, for engine {scenario.engine})",
+        )
 
 
 def begin(scenario: Scenario) -> RunRecord:

@@ -28,7 +28,7 @@ from asyncagg.protocols.forecast.traffic import SIZES, message, packed_vector, p
 from asyncagg.protocols.forecaster import Flow, Forecaster, Setting, Situation, Work
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import LEAD, Phase, Player
-from asyncagg.protocols.secagg.session import shared
+from asyncagg.protocols.steps.key_exchange import shared
 from asyncagg.protocols.steps.lead import Lead
 from asyncagg.protocols.steps.ledger import before_upload
 from asyncagg.protocols.steps.reveal import Revealed, receive_shares, send_sum

@@ -27,7 +27,7 @@ class SecaggForecaster(Forecaster):
 
     def traffic(self, setting: Setting) -> dict[Phase, Flow]:
         phases: dict[Phase, Flow] = {
-            "publish": publish_flow(setting),
+            "publish": publish_flow(setting, sealing_key=setting.reveal == "model-owner"),
             "advertise": _advertise(setting),
             "share": _share(setting),
             "upload": upload_flow(setting),

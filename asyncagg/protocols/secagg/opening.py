@@ -13,8 +13,9 @@ from asyncagg.protocols.effects import Cost, Refuse, Rejected, Role, compute
 from asyncagg.protocols.names import MODEL_OWNER, Player
 from asyncagg.protocols.secagg import beacon, certificate
 from asyncagg.protocols.secagg.owner_secrets import ANSWER_LABEL, survivors_digest
-from asyncagg.protocols.secagg.session import Session, shared
+from asyncagg.protocols.secagg.session import Session
 from asyncagg.protocols.secagg.unmasking import Recovered, Unmasking
+from asyncagg.protocols.steps.key_exchange import shared
 from asyncagg.protocols.steps.reveal import Sums
 from asyncagg.protocols.steps.roster import Member, check_invited, check_keys, check_signature, read_entry, root_of
 
