@@ -263,7 +263,7 @@ def test_the_figures_of_a_hundred_owners():
     assert (found.lost, found.batches_lost, found.any_batches_lost, found.blockers) == (30, 2, 2, 3)
     assert found.lost_in_all == 100 - 56
     assert found.corrupt_can_block
-    assert not (found.nobody_may_be_missing or found.one_batch or found.weak)
+    assert [found.nobody_may_be_missing, found.one_batch, found.weak] == [False] * 3
     assert found.share(0.01) == expected_share(12, 0.01)
     assert found.rounds_that_end(0.01) == rounds_that_end(8, 12, 2, 0.01)
     assert found.covered_loss == covered_loss(96, 12, 30)

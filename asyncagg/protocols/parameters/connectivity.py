@@ -64,6 +64,8 @@ class Connectivity:
     def _missing(self, k: int) -> Decimal:
         """E[C(c+D, k)] / C(n, k): one term from its factors, the others from the one before."""
         lost, drawn = self.lost, self.corrupt
+        if drawn.low == drawn.high:  # nothing is drawn: one term is all
+            lost, drawn = lost + drawn.low, Hypergeometric(0, 0, 0)
         first, last = max(0, k - lost), min(k, drawn.marked, drawn.drawn)
         if first > last:
             return Decimal(0)
