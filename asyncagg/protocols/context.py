@@ -42,9 +42,9 @@ class GraphPolicy:
         return _choose(self.protocol, self.population, members, self.threshold, self.neighbours)
 
     def quorum(self, members: int) -> int:
-        """Signatures that make a certificate: two sets of survivors cannot both have as many."""
-        t = self.parameters(members).threshold if self.parameters(members).complete else 0
-        return max(t, (members + self.population.corrupt_owners) // 2 + 1)
+        """Signatures that make a certificate, for a roster of so many: no two of one cohort can both have as many."""
+        parameters = self.parameters(members)
+        return self.population.quorum(parameters.threshold if parameters.complete else 0)
 
 
 _choose = lru_cache(maxsize=64)(choose)
