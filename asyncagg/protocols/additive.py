@@ -135,6 +135,8 @@ class SeedHolder(Holder[m.SealedSeed]):
         self.pair = KeyPair.generate(context.randomness)
         self.opened: dict[Player, bytes] = {}
         self.seeds: dict[Player, bytes] = {}
+        self._apart: dict[int, dict[Player, bytes]] = {}
+        """Batch → seeds of its owners, while it is not in the sum."""
 
     def check(self, owner: Player, message: m.SealedSeed) -> Role[str | None]:
         if message.digest != self.context.digest:
@@ -151,8 +153,16 @@ class SeedHolder(Holder[m.SealedSeed]):
             return str(error)
         return None
 
-    def add(self, owner: Player, message: m.SealedSeed) -> Role[None]:
-        self.seeds[owner] = self.opened.pop(owner)
+    def hold(self, batch: int, owner: Player, message: m.SealedSeed) -> Role[None]:
+        self._apart.setdefault(batch, {})[owner] = self.opened.pop(owner)
+        yield from ()
+
+    def add(self, batch: int) -> Role[None]:
+        self.seeds |= self._apart.pop(batch)
+        yield from ()
+
+    def forget(self, batch: int) -> Role[None]:
+        self._apart.pop(batch, None)
         yield from ()
 
 

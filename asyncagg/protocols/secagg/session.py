@@ -50,7 +50,7 @@ class Session:
         beacon: bytes,
     ) -> Session:
         """Rejected where there are no safe parameters for so many owners."""
-        policy = context.terms.graph
+        policy = context.graph
         if policy is None:
             raise Rejected(f"{context.terms.protocol} without a policy for its graph")
         try:
