@@ -212,7 +212,7 @@ def _graph(scenario: Scenario, protocol: Protocol, population: Population) -> Gr
         return None
     policy = GraphPolicy(protocol.graph, population, aggregation.threshold, aggregation.neighbours)
     try:
-        check_minimum_cohort(policy.parameters(population.owners), aggregation.minimum_cohort)
+        check_minimum_cohort(policy.parameters(population.cohort), aggregation.minimum_cohort)
     except Infeasible as refusal:
         scenario.refuse("aggregation", str(refusal))
     return policy

@@ -101,10 +101,10 @@ class Batches:
     def with_their_batch(self, members: int) -> dict[int, tuple[int, ...]]:
         """Owners that must leave a set of members because mates of theirs are not in it: each with those mates."""
         torn = members & self.everyone & ~self.inside(members)
-        return {owner: owners_in(self.mates(owner) & ~members) for owner in owners_in(torn)}
+        return {owner: indices_in(self.mates(owner) & ~members) for owner in indices_in(torn)}
 
 
-def owners_in(members: int) -> tuple[int, ...]:
+def indices_in(members: int) -> tuple[int, ...]:
     """Indices of the owners in a set, ascending."""
     return tuple(index for index, bit in enumerate(reversed(f"{members:b}")) if bit == "1")
 

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from asyncagg.crypto.keystream import keystream
-from asyncagg.protocols.batches import Batches, owners_in
+from asyncagg.protocols.batches import Batches, indices_in
 from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.parameters.population import Infeasible
 from asyncagg.protocols.secagg.graph import Words, shuffled
@@ -73,7 +73,7 @@ class Cohorts:
         """None, or why a set of owners may not be invited to a round: one is not in its cohort, or a batch is torn."""
         if refusal := self._no_such_round(round_index):
             return refusal
-        if strangers := owners_in(invited & ~self.of(round_index)):
+        if strangers := indices_in(invited & ~self.of(round_index)):
             return f"{owner_name(strangers[0])} is invited and is not in the cohort of round {round_index}"
         return self.batches.refusal(invited)
 
