@@ -26,7 +26,7 @@ from asyncagg.protocols.batch_size import (
     rounds_that_end,
     usually_lost,
 )
-from asyncagg.protocols.batches import Batches, owners_in
+from asyncagg.protocols.batches import Batches, indices_in
 from asyncagg.protocols.parameters.hypergeometric import Hypergeometric
 from asyncagg.protocols.parameters.population import Infeasible, Population, exact
 
@@ -115,7 +115,7 @@ def test_the_bound_covers_the_cuts_that_are_made():
     bad = 0
     for _ in range(5000):
         cut = Batches(12, 3, draw.randbytes(32))
-        bad += any(len(set(owners_in(cut.batch(number))) - corrupt) < 2 for number in range(cut.count))
+        bad += any(len(set(indices_in(cut.batch(number))) - corrupt) < 2 for number in range(cut.count))
     bound = slow_failure(12, 3, 3, 2)
     assert 0.8 * bound < bad / 5000 < bound + 3 * (bound / 5000) ** 0.5
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.known_answers import vectors
 
-from asyncagg.protocols.batches import Batches, owners_in, set_of
+from asyncagg.protocols.batches import Batches, indices_in, set_of
 from asyncagg.protocols.wire import to_bitmap
 
 SEED = bytes(range(32))
@@ -23,7 +23,7 @@ cuts_and_sets = cuts.flatmap(lambda cut: st.tuples(st.just(cut), st.integers(0, 
 
 
 def members_of(batches: Batches) -> list[tuple[int, ...]]:
-    return [owners_in(batches.batch(number)) for number in range(batches.count)]
+    return [indices_in(batches.batch(number)) for number in range(batches.count)]
 
 
 @pytest.mark.parametrize("vector", vectors("batches"))
@@ -53,14 +53,14 @@ def test_every_owner_is_in_one_batch_and_the_first_ones_are_larger(cut):
     for number, members in enumerate(batches):
         for owner in members:
             assert cut.batch_of(owner) == number
-            assert owners_in(cut.mates(owner)) == tuple(each for each in members if each != owner)
+            assert indices_in(cut.mates(owner)) == tuple(each for each in members if each != owner)
 
 
 @given(cuts_and_sets)
 def test_a_set_is_whole_if_every_batch_is_in_it_or_not_at_all(given):
     """Against the sentence itself, owner by owner."""
     cut, members = given
-    there = set(owners_in(members))
+    there = set(indices_in(members))
     torn = [batch for batch in members_of(cut) if there & set(batch) and not there >= set(batch)]
     assert cut.whole(members) == (not torn)
     inside = {owner for batch in members_of(cut) if there >= set(batch) for owner in batch}
@@ -107,7 +107,7 @@ def test_a_set_with_owners_beyond_the_population_is_not_whole(size, members):
 
 def test_a_refusal_names_an_owner_and_its_missing_mate():
     cut = Batches(12, 4, SEED)
-    mates = owners_in(cut.batch(cut.batch_of(3)))
+    mates = indices_in(cut.batch(cut.batch_of(3)))
     assert cut.refusal(cut.everyone & ~(1 << 3)) == (
         f"data-owner-{next(m for m in mates if m != 3)} is in the set and its batch mate data-owner-3 is not "
         "(only whole batches are added up)"
@@ -117,14 +117,14 @@ def test_a_refusal_names_an_owner_and_its_missing_mate():
 def test_a_mate_that_is_missing_tears_its_batch_and_no_other():
     cut = Batches(12, 4, SEED)
     left = cut.with_their_batch(cut.everyone & ~(1 << 7))
-    assert set(left) == set(owners_in(cut.mates(7)))
+    assert set(left) == set(indices_in(cut.mates(7)))
     assert set(left.values()) == {(7,)}
 
 
 def test_a_set_is_that_of_its_bitmap():
     owners = (0, 5, 8, 11)
     assert int.from_bytes(to_bitmap(owners, 12), "little") == set_of(owners)
-    assert owners_in(set_of(owners)) == owners
+    assert indices_in(set_of(owners)) == owners
 
 
 @settings(max_examples=20)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.known_answers import vectors
 
-from asyncagg.protocols.batches import Batches, owners_in, set_of
+from asyncagg.protocols.batches import Batches, indices_in, set_of
 from asyncagg.protocols.cohort import Cohorts
 from asyncagg.protocols.parameters.population import Infeasible
 
@@ -21,7 +21,7 @@ SEED = bytes(range(32))
 def test_known_answers(vector):
     def draw():
         batches = Batches(vector["owners"], vector["size"], bytes.fromhex(vector["seed"]))
-        return owners_in(Cohorts(batches, vector["per_round"], 2**40).of(vector["round"]))
+        return indices_in(Cohorts(batches, vector["per_round"], 2**40).of(vector["round"]))
 
     if not vector["success"]:
         with pytest.raises(ValueError, match=r"per_round = |round -1 is not"):
@@ -54,7 +54,7 @@ def test_a_cohort_is_as_many_whole_batches_as_there_is_room_for(given):
     for round_index in range(5):
         cohort = cohorts.of(round_index)
         assert batches.whole(cohort)
-        assert len({batches.batch_of(owner) for owner in owners_in(cohort)}) == room
+        assert len({batches.batch_of(owner) for owner in indices_in(cohort)}) == room
         assert cohorts.fewest <= cohort.bit_count() <= cohorts.most
         assert cohorts.refusal(round_index, cohort) is None
 
@@ -75,9 +75,9 @@ def test_a_cohort_that_the_model_owner_chose_is_refused():
     """Its 10 corrupt owners and 10 others, of 100."""
     cohorts = Cohorts(Batches(100, 1, SEED), 20, 10)
     wanted = set_of(range(10))
-    others = [owner for owner in owners_in(cohorts.of(3)) if owner >= 10][:10]
+    others = [owner for owner in indices_in(cohorts.of(3)) if owner >= 10][:10]
     assert wanted & ~cohorts.of(3)
-    stranger = next(owner for owner in range(10) if owner not in owners_in(cohorts.of(3)))
+    stranger = next(owner for owner in range(10) if owner not in indices_in(cohorts.of(3)))
     refusal = cohorts.refusal(3, wanted | set_of(others))
     assert refusal == f"data-owner-{stranger} is invited and is not in the cohort of round 3"
 
@@ -91,7 +91,7 @@ def test_another_rounds_or_seeds_cohort_is_refused():
 
 def test_a_torn_batch_is_no_invitation():
     cohorts = Cohorts(Batches(100, 4, SEED), 20, 10)
-    first = owners_in(cohorts.of(0))[0]
+    first = indices_in(cohorts.of(0))[0]
     assert "its batch mate" in (cohorts.refusal(0, cohorts.of(0) & ~(1 << first)) or "")
     batch = cohorts.batches.batch(cohorts.batches.batch_of(first))
     assert cohorts.refusal(0, cohorts.of(0) & ~batch) is None
@@ -114,6 +114,6 @@ def test_an_invitation_beyond_the_population_is_refused():
 def test_owners_come_equally_often():
     """1,000 rounds of 20 in 100: every owner within five standard deviations of 200."""
     cohorts = Cohorts(Batches(100, 1, SEED), 20, 1000)
-    times = Counter(owner for each in range(1000) for owner in owners_in(cohorts.of(each)))
+    times = Counter(owner for each in range(1000) for owner in indices_in(cohorts.of(each)))
     assert len(times) == 100
     assert all(abs(count - 200) < 5 * (1000 * 0.2 * 0.8) ** 0.5 for count in times.values())

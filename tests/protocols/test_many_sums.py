@@ -11,7 +11,7 @@ from itertools import combinations
 
 import pytest
 
-from asyncagg.protocols.batches import Batches, owners_in, set_of
+from asyncagg.protocols.batches import Batches, indices_in, set_of
 from asyncagg.protocols.ledger.span import PRIME, Span
 
 CASES = [(12, 4, 1), (24, 4, 2)]
@@ -72,7 +72,7 @@ def test_random_losses_tell_one_sum_a_batch(owners, size, corrupt, seed):
     assert 1 <= len(span.pivots) <= cut.count
     assert span.exposed() == ()
     honest = list(range(corrupt, owners))
-    fewest = min(sum(owner >= corrupt for owner in owners_in(cut.batch(each))) for each in range(cut.count))
+    fewest = min(sum(owner >= corrupt for owner in indices_in(cut.batch(each))) for each in range(cut.count))
     assert least_support(sets, honest) == fewest >= size - corrupt >= 2
 
 
@@ -110,7 +110,7 @@ def test_a_check_of_ones_own_batch_only_is_not_enough():
     """N = 12, T = 3, t = 7: the nine owners of other batches would open a set of eleven."""
     cut = Batches(12, 3, bytes(32))
     members = cut.everyone & ~1
-    agree = [owner for owner in owners_in(members) if torn_only_elsewhere(cut, owner, members)]
+    agree = [owner for owner in indices_in(members) if torn_only_elsewhere(cut, owner, members)]
     assert len(agree) == 9 >= 7
     assert span_of([cut.everyone, members], 12).exposed() == (0,)
     assert not cut.whole(members)

@@ -351,7 +351,7 @@ def test_corrupt_owners_are_rounded_up_in_a_run():
     assert (found.neighbours, found.threshold) == (8, 3)
     with pytest.raises(Infeasible, match="threshold 2 with 8 neighbours must be 3 to "):
         choose("secagg+", who, threshold=2, neighbours=8)
-    planned = plan("secagg+", who)
+    planned = plan(GraphPolicy("secagg+", who))
     assert (planned.reported, planned.run) == (row, found)
     assert planned.notes == (
         "The published search counts 1 corrupt owners, rounded down; a run rounds up to 2: 8 neighbours, threshold 3.",
@@ -480,5 +480,5 @@ def test_a_million_owners_in_time(cohort, corrupt, dropout, threat, batch):
     """With the smallest roster and, where they differ, the published row."""
     who = population(10**6, corrupt, dropout, threat, per_round=cohort, rounds=1000, attempts=3, batch=batch)
     started = time.process_time()
-    assert plan("secagg+", who).run is not None
+    assert plan(GraphPolicy("secagg+", who)).run is not None
     assert time.process_time() - started < 2
