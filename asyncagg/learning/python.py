@@ -20,7 +20,7 @@ from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.options import Options
 from asyncagg.learning.owners import DataOwner, ModelOwner, Shapes
 from asyncagg.learning.users import users_code
-from asyncagg.learning.workload import Workload, check_max_weight, shapes_of
+from asyncagg.learning.workload import Workload, check_max_weight, described
 
 T = TypeVar("T")
 
@@ -43,12 +43,14 @@ def workload(owners: int, seed: int, base: Path, options: Options) -> Workload:
     def model_owner() -> ModelOwner:
         return _make(model_class, common, "workload.model_owner")
 
+    shapes, dtypes = _described(model_owner())
     return Workload(
         population=owners,
-        shapes=_shapes(model_owner()),
+        shapes=shapes,
         max_weight=check_max_weight(owner_class.max_weight, owner_class.__name__, "workload.owner"),
         make_owner=owner,
         make_model_owner=model_owner,
+        dtypes=dtypes,
     )
 
 
@@ -107,9 +109,9 @@ def _make(chosen: type[T], available: Mapping[str, object], place: str) -> T:
         return chosen(**_accepted(chosen, available))
 
 
-def _shapes(model_owner: ModelOwner) -> Shapes:
+def _described(model_owner: ModelOwner) -> tuple[Shapes, dict[str, str]]:
     with users_code("workload.model_owner"):
-        return shapes_of(model_owner)
+        return described(model_owner)
 
 
 def _accepted(chosen: type, available: Mapping[str, object]) -> dict[str, object]:

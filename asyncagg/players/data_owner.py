@@ -25,9 +25,11 @@ from asyncagg.protocols.context import Context, Terms, check_published
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, PHASES, Label, Phase, Player
-from asyncagg.vectors.encoder import Encoder, EncodingError
+from asyncagg.vectors.arrays import ArrayError, as_arrays, as_weight
+from asyncagg.vectors.encoder import EncodingError
 from asyncagg.vectors.flatten import Layout, LayoutError
 from asyncagg.vectors.ring import RingVector
+from asyncagg.vectors.vector_encoder import VectorEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class OwnerPart:
 
     owner: DataOwner
     layout: Layout
-    encoder: Encoder
+    encoder: VectorEncoder
     weighted: bool
     """Whether its weight is what `compute_gradient` says; else 1."""
     draws_key: Callable[[Label], bytes]
@@ -166,15 +168,16 @@ class DataOwnerPlayer(Follower):
         def work() -> tuple[RingVector, Kept]:
             try:
                 gradient, weight = part.owner.compute_gradient(parameters, label.round)
-                arrays = {name: np.asarray(array) for name, array in gradient.items()}
+                arrays = as_arrays(gradient)
+                weight = as_weight(weight) if part.weighted else 1
+            except ArrayError as error:
+                raise OwnerFailed(str(error)) from error
             except RAISED as error:  # what it says is for its owner alone
                 raise OwnerFailed(f"compute_gradient failed: {_where(error)}") from error
             try:
                 values = part.layout.flatten(arrays)
-                weight = weight if part.weighted else 1
                 key = part.draws_key(label)
                 encoded = part.encoder.encode(values, weight, Uniforms(key))
-                weight = int(weight)  # a numpy integer would wrap where weights are added up
             except (LayoutError, EncodingError) as error:
                 raise OwnerFailed(str(error)) from error
             kept = Kept(label, values, weight, key, encoded.clipped)

@@ -32,8 +32,10 @@ from asyncagg.protocols.ledger.account import Ledger, Rules
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of, owner_name
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import CheckpointError
-from asyncagg.vectors.encoder import DecodingError, Encoder
+from asyncagg.vectors.arrays import as_arrays
+from asyncagg.vectors.encoder import DecodingError
 from asyncagg.vectors.flatten import Layout
+from asyncagg.vectors.vector_encoder import VectorEncoder
 
 OnFailure = Literal["retry", "skip", "abort"]
 DONE = "done"
@@ -46,7 +48,7 @@ class ModelPart:
 
     model: ModelOwner
     layout: Layout
-    encoder: Encoder
+    encoder: VectorEncoder
     rounds: int
     cohort: Callable[[int], tuple[Player, ...]]
     """Round → the owners invited to it."""
@@ -80,7 +82,7 @@ class ModelOwnerPlayer(BasePlayer):
         self.protocol = protocol
         self.part = part
         self.randomness = randomness
-        self.parameters: Arrays = copies(part.model.initial_parameters())
+        self.parameters: Arrays = copies(as_arrays(part.model.initial_parameters()))
         self.identity = identity
         self._observe = observe
         self.state: Arrays = {}

@@ -82,6 +82,8 @@ class Terms:
     """Digest of the scenario, 32 bytes."""
     window: int
     """Batches whose owners may upload at the same time: what the nodes' memory budget holds."""
+    encoding: bytes = b""
+    """Digest of how each array of a gradient is encoded: name, shape, kind and clip, 32 bytes."""
     graph: GraphPolicy | None = None
     """How neighbours and threshold follow from a roster (secagg, secagg+)."""
     assumed: Population | None = None
@@ -216,6 +218,7 @@ class Context:
                 terms.ring.bits,
                 terms.bits,
                 float(terms.clip).hex(),
+                terms.encoding,
             )
         ).digest()
 

@@ -137,6 +137,9 @@ def _encoding(scenario: Scenario) -> Iterator[Mistake]:
         yield _mistake(text, "aggregation.max_weight", "encoding.bits", "owners.count")
     if encoding.clip < _SMALLEST_CLIP:
         yield _mistake(f"is {show(encoding.clip)} (at least {_SMALLEST_CLIP})", "encoding.clip")
+    for name, clip in encoding.clip_by.items():
+        if clip < _SMALLEST_CLIP:
+            yield Mistake(("encoding", "clip_by", name), f"is {show(clip)} (at least {_SMALLEST_CLIP})")
 
 
 def _workload(scenario: Scenario) -> Iterator[Mistake]:

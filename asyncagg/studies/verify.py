@@ -26,9 +26,9 @@ _OF_A_MACHINE: Final = ("seconds", "peak_rss_bytes")
 """Of a result: all but virtual seconds, which the trace holds."""
 _OF_AN_ENGINE: Final = ("reason", "attempts", "dropped", "silent_after", "seconds", "bytes", "work", "warnings")
 """Of a round: its course, which over sockets depends on when things happen."""
-_OF_THE_HARNESS: Final = ("clipped", "error_max", "error_bound", "exact")
+_OF_THE_HARNESS: Final = ("clipped", "below_quantum", "error_max", "error_bound", "exact")
 """Of a round: what takes the owners' inputs to know."""
-_OF_THE_DRAWS: Final = ("clipped", "error_max", "metrics")
+_OF_THE_DRAWS: Final = ("clipped", "below_quantum", "error_max", "metrics")
 """Of a round: what follows from how values were rounded, in it and before it."""
 
 _RIGHT: Final = "the directory of a finished run"

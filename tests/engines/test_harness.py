@@ -13,7 +13,8 @@ from asyncagg.engines.record.oracle import ExpectedSum, compare
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.steps.reveal import Revealed
-from asyncagg.vectors.encoder import Encoder
+from asyncagg.vectors.flatten import Layout
+from asyncagg.vectors.vector_encoder import VectorEncoder
 
 VECTORS = np.linspace(-1, 1, 3 * DIMENSION).reshape(3, DIMENSION)
 
@@ -36,7 +37,8 @@ def test_what_the_model_does_to_the_mean_is_not_recorded(engine: str) -> None:
 
 
 def test_a_mean_that_is_not_of_the_revealed_sum_is_not_exact() -> None:
-    encoder = Encoder.for_population(3, 8.0, 16, 1, "nearest")
+    layout = Layout(("vector",), ((DIMENSION,),), ("<f8",))
+    encoder = VectorEncoder.for_population(layout, 3, (8.0,), 16, 1, "nearest")
     words = encoder.ring.zeros(DIMENSION)
     for row in VECTORS:
         words += encoder.encode(row, 1).words
@@ -44,7 +46,7 @@ def test_a_mean_that_is_not_of_the_revealed_sum_is_not_exact() -> None:
     survivors = tuple(owner_name(index) for index in range(3))
     mean = encoder.decode(words, 3)
     outcome = RoundOutcome(0, revealed=Revealed(words, 3, survivors, {}, {}), mean=mean)
-    put_in = ExpectedSum(3, words.copy(), VECTORS.sum(axis=0), 3, 0)
+    put_in = ExpectedSum(3, words.copy(), VECTORS.sum(axis=0), 3, 0, np.zeros((1, 2), np.int64))
     assert compare(outcome, put_in, encoder).exact is True
     other = mean.copy()
     other[7] = np.nextafter(other[7], 9)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.runs import DIMENSION, Bad, Nothing, Vector, scenario
+from support.tensors import Tensor
 
 import asyncagg
 from asyncagg.api import Result
@@ -27,15 +28,22 @@ BAD: dict[str, Any] = {
     "infinity": ({"vector": np.full(DIMENSION, -np.inf, np.float32)}, 1),
     "too short": ({"vector": GOOD[:-1]}, 1),
     "a matrix": ({"vector": GOOD.reshape(2, -1)}, 1),
-    "integers": ({"vector": np.zeros(DIMENSION, int)}, 1),
+    "numbers as text": ({"vector": np.full(DIMENSION, "1")}, 1),
+    "objects": ({"vector": [None] * DIMENSION}, 1),
+    "masked": ({"vector": np.ma.masked_all(DIMENSION)}, 1),
+    "a tensor that cannot be read": ({"vector": Tensor(GOOD, requires_grad=True)}, 1),
     "complex": ({"vector": GOOD * 1j}, 1),
     "another name": ({"gradient": GOOD}, 1),
     "one name more": ({"vector": GOOD, "secret": GOOD}, 1),
     "weight 0": ({"vector": GOOD}, 0),
     "negative weight": ({"vector": GOOD}, -3),
     "weight too large": ({"vector": GOOD}, 8),
-    "weight a float": ({"vector": GOOD}, 1.0),
-    "weight true": ({"vector": GOOD}, True),
+    "weight a fraction": ({"vector": GOOD}, 1.5),
+    "weight false": ({"vector": GOOD}, False),
+    "weight NaN": ({"vector": GOOD}, np.nan),
+    "weight text": ({"vector": GOOD}, "1"),
+    "weight complex": ({"vector": GOOD}, 1 + 0j),
+    "weights": ({"vector": GOOD}, [1]),
     "weight none": ({"vector": GOOD}, None),
 }
 

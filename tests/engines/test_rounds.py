@@ -66,7 +66,7 @@ def test_fifty_owners_with_values_at_and_beyond_the_clip(protocol: str) -> None:
     assert each["exact"] is True
     assert each["clipped"] == 7
     mean = vectors.astype(np.float64).clip(-1, 1).mean(axis=0)
-    assert np.abs(result.means[0] - mean).max() <= each["error_bound"] == 2 / (2**16 - 1)
+    assert np.abs(result.means[0] - mean).max() <= each["error_bound"] == 2 / (2**16 - 2)
     assert each["error_max"] == pytest.approx(np.abs(result.means[0] - mean).max(), rel=1e-6)
 
 

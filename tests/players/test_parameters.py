@@ -13,6 +13,11 @@ KINDS = {
     "big-endian": np.ones(4, ">f8"),
     "half": np.ones(4, np.float16),
     "integers": np.arange(6).reshape(2, 3),
+    "large integers": np.array([2**63 - 1, -(2**63)]),
+    "bytes": np.arange(6, dtype=np.uint8),
+    "big-endian integers": np.arange(6, dtype=">u4"),
+    "truth values": np.array([True, False]),
+    "wider than float64": np.ones(3, np.longdouble),
     "a number": np.float64(3.0),
     "nothing": np.zeros((0, 4)),
     "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
@@ -42,7 +47,9 @@ def test_arrays_of_every_kind_arrive_with_the_digest_they_left_with(kind: str) -
     [
         (("a", (3,), "<f4"),),
         (("a", (1,), "<f4"),),
-        (("a", (2,), "<i4"),),
+        (("a", (2,), ">i4"),),
+        (("a", (1,), "<c8"),),
+        (("a", (2,), "<U1"),),
         (("a", (2,), "O"),),
         (("a", (1,), "<f4"), ("a", (1,), "<f4")),
         (("a", (1,) * 70 + (2,), "<f4"),),
@@ -54,3 +61,14 @@ def test_descriptions_that_do_not_fit_the_bytes_are_refused(described: tuple[obj
     message = m.Publish(bytes(8), described, b"\x01", b"", b"")  # type: ignore[arg-type]
     with pytest.raises(ParametersError, match="parameter"):
         unpack_parameters(message)
+
+
+def test_arrays_arrive_in_the_type_that_they_have() -> None:
+    kinds = ["<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1"]
+    arrived = unpack_parameters(published({kind: np.ones(3, kind) for kind in kinds})[1])
+    assert [array.dtype.str for array in arrived.values()] == kinds
+
+
+def test_bytes_that_are_no_truth_values_are_refused() -> None:
+    with pytest.raises(ParametersError, match=r"parameter 'a': bytes that are no truth values \(must be 0 or 1\)"):
+        unpack_parameters(m.Publish(b"\0\1\2", (("a", (3,), "|b1"),), b"\x01", b"", b""))

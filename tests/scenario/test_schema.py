@@ -430,5 +430,5 @@ def test_the_json_schema_says_the_defaults_that_hold() -> None:
     written = tomllib.loads(DEFAULTS)
     schema = json_schema()
     for key, table_of in {"aggregation": "Aggregation", "encoding": "Encoding", "network": "LinkTable"}.items():
-        said = {name: node["default"] for name, node in schema["$defs"][table_of]["properties"].items()}
+        said = {name: node.get("default") for name, node in schema["$defs"][table_of]["properties"].items()}
         assert {name: default for name, default in said.items() if default is not None} == written[key]

@@ -35,7 +35,7 @@ class ChildrenProbe:
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
         """See `Witness`. None where a process that held an input has died since."""
-        put_in = ExpectedSum.none(self._experiment.encoder, self._experiment.workload.dimension)
+        put_in = ExpectedSum.none(self._experiment.encoder)
         for child in self._children:
             here = [player for player in child.players if player in survivors]
             if not here:

@@ -50,12 +50,12 @@ def to_tally(plain: Plain) -> UsageByRole:
 
 
 def expected_sum(put_in: ExpectedSum) -> Plain:
-    return [put_in.owners, array(put_in.words), array(put_in.plain), put_in.weight, put_in.clipped]
+    return [put_in.owners, array(put_in.words), array(put_in.plain), put_in.weight, put_in.clipped, array(put_in.small)]
 
 
 def to_portion(plain: Plain) -> ExpectedSum:
-    owners, words, values, weight, clipped = plain
-    return ExpectedSum(owners, to_array(words), to_array(values), weight, clipped)
+    owners, words, values, weight, clipped, small = plain
+    return ExpectedSum(owners, to_array(words), to_array(values), weight, clipped, to_array(small))
 
 
 def outcome(ended: RoundOutcome) -> Plain:

@@ -95,6 +95,8 @@ class ResultRecorder:
         if put_in is not None:
             checked = compare(outcome, put_in, encoder)
             each.exact, each.error_max, each.clipped = checked.exact, checked.error_max, checked.clipped
+            each.below_quantum = checked.below_quantum
+            each.warnings = [*each.warnings, *checked.warnings]
 
     def _enter(self, each: RoundResult, counted: UsageByRole) -> None:
         """Bytes and work of all players in one round, by role."""

@@ -226,7 +226,7 @@ class LocalPlayers:
     def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
         """What the survivors that live here put in."""
         kept: dict[str, Kept | None] = {owner.me: owner.kept for owner in self.owners}
-        return expected_sum(label, survivors, kept, self.experiment.encoder, self.terms.dimension)
+        return expected_sum(label, survivors, kept, self.experiment.encoder)
 
     # -- faults (this object is the director's stage) --------------------------------------------------------------
 
