@@ -14,7 +14,7 @@ from asyncagg.api import AggregationFailed
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.scenario.reading.errors import ScenarioError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 VECTORS = np.random.default_rng(3).normal(0, 2, (6, 40))
 real = pytest.mark.asyncio(loop_factories=["real"])
 

@@ -451,7 +451,7 @@ def test_deadlock_names_who_waits_where() -> None:
     head, first, *owners = str(caught.value).splitlines()
     assert head.startswith("deadlock at 1.500000000 s: ")
     assert "4 task(s)" in head
-    assert "program (net/test_virtual.py:" in first
+    assert "program (virtual/test_loop.py:" in first
     assert "Queue.get (asyncio/queues.py:" in first
     assert [line.split(":")[0].strip() for line in owners] == [
         "data-owner-1",

@@ -33,7 +33,7 @@ def test_the_cases_are_worth_it() -> None:
 
 
 def check(each: Case, test: str) -> None:
-    replay = f'{each}\nreplay: pytest "tests/secagg/test_property.py::{test}"'
+    replay = f'{each}\nreplay: pytest "tests/protocols/secagg/test_property.py::{test}"'
     if expected(each, None).failed_in == "scenario":
         with pytest.raises(ScenarioError, match=r"threshold|minimum_cohort|secagg"):
             play(each.scenario())
