@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asyncagg.scenario import ScenarioError, parse
 from asyncagg.scenario.hosts_config import Entry, HostsConfig, load_config
-from asyncagg.scenario.reading import load
+from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.values.players import Span, without
 
 ORIGINS = {

@@ -11,7 +11,7 @@ from asyncagg.net.links.latency import Constant, Empirical, Lognormal
 from asyncagg.net.links.model import Link
 from asyncagg.net.links.presets import PRESETS
 from asyncagg.scenario import ScenarioError, parse
-from asyncagg.scenario.reading import load
+from asyncagg.scenario.reading.load import load
 
 MS = 1_000_000
 PROTOCOLS = ["plain", "pairwise", "additive", "secagg", "secagg+"]

@@ -11,7 +11,7 @@ from asyncagg.engines.runtime.prices import player_prices, price_ns
 from asyncagg.net.clock import now_ns
 from asyncagg.protocols.effects import Cost
 from asyncagg.scenario import parse
-from asyncagg.scenario.reading import load
+from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.compute import Compute, device
 from asyncagg.scenario.values.toml import to_toml
 from asyncagg.studies.calibrate import calibrate

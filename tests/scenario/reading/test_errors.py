@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from asyncagg.scenario import ScenarioError, parse
-from asyncagg.scenario.reading import load
+from asyncagg.scenario.reading.load import load
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asyncagg.scenario import Scenario, parse
-from asyncagg.scenario.reading import load
+from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.faults import ByFraction, Drop
 from asyncagg.scenario.schema.workload import Digits, Python, Synthetic, Vectors
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncagg.scenario import Scenario, ScenarioError, parse
-from asyncagg.scenario.reading import load
+from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.availability import Availability, seconds, written
 
 TIME = "seconds since the start of the run, such as 7200 or 0.5"
