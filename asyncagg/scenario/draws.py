@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TypeVar
 
-from asyncagg.scenario.schema.faults import ByCount, ByFraction, ByProbability, Choice, Drop, Players
+from asyncagg.scenario.schema.faults import ByCount, ByFraction, ByProbability, Choice, DropFault, Players
 from asyncagg.scenario.schema.phases import PHASES, PhaseName
 from asyncagg.scenario.schema.scenario import Scenario
 
@@ -41,7 +41,7 @@ def dropped(scenario: Scenario, round_number: int) -> dict[int, PhaseName]:
     """
     silent: dict[int, PhaseName] = {}
     for number, fault in enumerate(scenario.faults):
-        if isinstance(fault, Drop) and round_number in fault.rounds:
+        if isinstance(fault, DropFault) and round_number in fault.rounds:
             for owner in _struck(scenario, fault.players, number, round_number):
                 silent[owner] = min(silent.get(owner, fault.phase), fault.phase, key=PHASES.index)
     return dict(sorted(silent.items()))

@@ -48,7 +48,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerifyOutcome:
     """What came of running it again."""
 
     difference: str | None
@@ -57,7 +57,7 @@ class Verdict:
     """What was compared, in words."""
 
 
-def verify(path: Path) -> Verdict:
+def verify(path: Path) -> VerifyOutcome:
     """Run what the directory holds again in `sim`, and compare.
 
     Raises DirectoryError for a directory that is not a finished run's, ScenarioError for its scenario.
@@ -67,7 +67,7 @@ def verify(path: Path) -> Verdict:
     again = begin(scenario)
     play(prepare(scenario), again, lambda each: None)
     if recorded.engine == "sim":
-        return Verdict(
+        return VerifyOutcome(
             next(_simulated(recorded, again), None),
             f"{len(recorded.lines)} records, the whole result but times and memory of this machine, means and model",
         )
@@ -83,7 +83,9 @@ def verify(path: Path) -> Verdict:
     left_out = ", ".join(
         key.replace("_", " ") for key in RoundResult(0, "ok").to_json() if key not in ("round", *compared)
     )
-    return Verdict(next(differences, None), f"{what}, of {recorded.engine} with those of sim; not compared: {left_out}")
+    return VerifyOutcome(
+        next(differences, None), f"{what}, of {recorded.engine} with those of sim; not compared: {left_out}"
+    )
 
 
 def _compared(engine: str, drawn: bool) -> list[str]:

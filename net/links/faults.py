@@ -35,7 +35,7 @@ Names: TypeAlias = str | Sequence[str]
 _SHOWN = 4
 
 
-class Faulty(Protocol):
+class FaultyChannel(Protocol):
     """The sending side of a channel, as faults know it."""
 
     local: str
@@ -97,7 +97,7 @@ class ChannelFaults:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._channels: dict[Faulty, None] = {}
+        self._channels: dict[FaultyChannel, None] = {}
         self._cuts: list[_Cut] = []
         self._slow: dict[str, Slowness] = {}
         self._damages: dict[str, list[_Damage]] = {}
@@ -148,13 +148,13 @@ class ChannelFaults:
 
     # --- for channels
 
-    def join(self, channel: Faulty) -> None:
+    def join(self, channel: FaultyChannel) -> None:
         """Take on a new channel."""
         self._channels[channel] = None
         if self.stop(channel.local, channel.remote):
             channel.outward.hold()
 
-    def leave(self, channel: Faulty) -> None:
+    def leave(self, channel: FaultyChannel) -> None:
         """Forget a channel that is no more."""
         self._channels.pop(channel, None)
 

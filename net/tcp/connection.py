@@ -13,7 +13,7 @@ from typing import cast
 
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import NANOSECONDS, FrameError, Refusal, describe_os_error, host_port
-from asyncagg.net.frames import Frame, Gate
+from asyncagg.net.frames import Frame, FrameRules
 from asyncagg.net.keepalive import Counts, Keepalive, Sign
 from asyncagg.net.options import TcpOptions
 from asyncagg.net.tcp.buffers import BufferPool
@@ -32,7 +32,7 @@ class Connection(asyncio.BufferedProtocol, ABC):
     comes and wait for the other side to close, which so reads our last word before its own writes fail.
     """
 
-    def __init__(self, options: TcpOptions, pool: BufferPool, gate: Gate) -> None:
+    def __init__(self, options: TcpOptions, pool: BufferPool, gate: FrameRules) -> None:
         self.options = options
         self.decoder = Decoder(gate, pool.take)
         self.lingers = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from asyncagg.net.errors import FrameError, Refusal
-from asyncagg.net.frames import CONTROL, MAGIC, MAX_HEADER, PREFIX, Frame, Gate, Header, parse_header
+from asyncagg.net.frames import CONTROL, MAGIC, MAX_HEADER, PREFIX, Frame, FrameRules, Header, parse_header
 
 SCRATCH = 64 * 1024
 _KNOWN_HEADERS = 512
@@ -26,7 +26,7 @@ class Decoder:
 
     __slots__ = ("_allocate", "_end", "_gate", "_header", "_known", "_large", "_skip", "_start", "_view", "wants")
 
-    def __init__(self, gate: Gate, allocate: Callable[[int], memoryview]) -> None:
+    def __init__(self, gate: FrameRules, allocate: Callable[[int], memoryview]) -> None:
         self.wants: Callable[[Header], bool] = lambda header: True
         self._gate = gate
         self._known: dict[bytes, Header] = {}  # the last ones let through: the same few come again and again
@@ -38,7 +38,7 @@ class Decoder:
         self._large: _Large | None = None
         self._skip = 0  # bytes still to come of a large frame that nobody wants
 
-    def set_gate(self, gate: Gate) -> None:
+    def set_gate(self, gate: FrameRules) -> None:
         """Let through what `gate` does, from the next frame on."""
         self._gate = gate
         self._known.clear()

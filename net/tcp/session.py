@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from asyncagg.net.channel import Buffer, Channel, Sink, closed_reason, flat
 from asyncagg.net.errors import FrameError, PeerError
-from asyncagg.net.frames import CONTROL, Frame, Gate, Limits, pack_header, pack_stem
+from asyncagg.net.frames import CONTROL, Frame, FrameRules, Limits, pack_header, pack_stem
 from asyncagg.net.options import TcpOptions
 from asyncagg.net.tcp.buffers import BufferPool
 from asyncagg.net.tcp.connection import Connection
@@ -46,7 +46,7 @@ class NetworkState:
     pool: BufferPool = field(default_factory=BufferPool)
     channels: dict[tuple[str, str], TcpChannel] = field(default_factory=dict)
     """By local and remote player, from when they are dialled or accepted until they are closed or gone."""
-    sessions: dict[Session, None] = field(default_factory=dict)
+    sessions: dict[TcpSession, None] = field(default_factory=dict)
     """Every connection whose socket is open."""
     refusals: dict[str, int] = field(default_factory=dict)
     closed: bool = False
@@ -77,7 +77,7 @@ class TcpChannel(Channel):
         self._state = state
         self._stem = pack_stem(local, remote)
         self._closed = False
-        self.session: Session | None = None
+        self.session: TcpSession | None = None
         state.channels[local, remote] = self
 
     def send(self, kind: str, body: bytes = b"", payload: Buffer = b"") -> int:
@@ -102,7 +102,7 @@ class TcpChannel(Channel):
         if session is not None:
             session.close_channel(self, reason)
 
-    def join(self, session: Session, player: str, number: int) -> None:
+    def join(self, session: TcpSession, player: str, number: int) -> None:
         """Be the channel of `player`, which the session's connection carries."""
         self.session, self.player, self.number = session, player, number
         session.channels[player] = self
@@ -114,10 +114,10 @@ class TcpChannel(Channel):
             del self._state.channels[self.local, self.remote]
 
 
-class Session(Connection):
+class TcpSession(Connection):
     """What both ends of a connection have in common."""
 
-    def __init__(self, state: NetworkState, gate: Gate) -> None:
+    def __init__(self, state: NetworkState, gate: FrameRules) -> None:
         super().__init__(state.options, state.pool, gate)
         self.state = state
         self.channels: dict[str, TcpChannel] = {}

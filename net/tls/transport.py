@@ -12,7 +12,7 @@ import threading
 from contextlib import suppress
 from typing import Any, cast
 
-from asyncagg.net.tcp.session import Session
+from asyncagg.net.tcp.session import TcpSession
 
 _DISCARD_AT_MOST = 1 << 20
 _ANSWERS_AT_MOST = 64 * 1024
@@ -35,7 +35,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
     discards what comes until the other side closes, or someone aborts.
     """
 
-    def __init__(self, context: ssl.SSLContext, session: Session, *, server_side: bool) -> None:
+    def __init__(self, context: ssl.SSLContext, session: TcpSession, *, server_side: bool) -> None:
         super().__init__()
         self._session = session
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

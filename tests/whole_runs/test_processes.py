@@ -10,7 +10,7 @@ from support.cli import SCENARIOS, invoke, strict_json
 from support.spans import environment, means
 
 from asyncagg.scenario.reading.load import load
-from asyncagg.scenario.schema.faults import Availability, Drop
+from asyncagg.scenario.schema.faults import AvailabilityFault, DropFault
 from asyncagg.scenario.schema.scenario import Scenario
 
 QUICK = ("weighted",)
@@ -21,8 +21,11 @@ def races(scenario: Scenario) -> bool:
     timed = [
         fault
         for fault in scenario.faults
-        if isinstance(fault, Availability)
-        or (not isinstance(fault, Drop) and (fault.at_ns is not None or getattr(fault, "lasts_ns", None) is not None))
+        if isinstance(fault, AvailabilityFault)
+        or (
+            not isinstance(fault, DropFault)
+            and (fault.at_ns is not None or getattr(fault, "lasts_ns", None) is not None)
+        )
     ]
     return bool(timed) or any(scenario.phases[phase].enough < 1 for phase in type(scenario.phases).model_fields)
 

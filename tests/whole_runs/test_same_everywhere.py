@@ -18,7 +18,7 @@ import pytest
 from support.cli import ROOT, SCENARIOS, invoke, start, strict_json
 
 from asyncagg.scenario.reading.load import load
-from asyncagg.scenario.schema.faults import Availability, Drop
+from asyncagg.scenario.schema.faults import AvailabilityFault, DropFault
 
 NAMES = sorted(path.stem for path in SCENARIOS.glob("*.toml"))
 RACING = {
@@ -40,9 +40,9 @@ def test_what_races_time_is_what_the_faults_say() -> None:
         timed = [
             fault
             for fault in scenario.faults
-            if isinstance(fault, Availability)
+            if isinstance(fault, AvailabilityFault)
             or (
-                not isinstance(fault, Drop)
+                not isinstance(fault, DropFault)
                 and (fault.at_ns is not None or getattr(fault, "lasts_ns", None) is not None)
             )
         ]

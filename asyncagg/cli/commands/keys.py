@@ -13,7 +13,7 @@ from asyncagg.crypto.certificates import MOST_NAMES
 from asyncagg.runs.key_files import AUTHORITY, AUTHORITY_KEY, CONFIG, ROSTER, write_keys
 from asyncagg.scenario.hosts_config import HostsConfig, load_config
 from asyncagg.scenario.reading.errors import ScenarioError
-from asyncagg.scenario.values.players import COMPUTE_NODE, DATA_OWNER, MODEL_OWNER, Span, without
+from asyncagg.scenario.values.players import COMPUTE_NODE, DATA_OWNER, MODEL_OWNER, PlayerRange, without
 
 
 def make_keys(config: str, out: Path, days: int) -> None:
@@ -33,7 +33,9 @@ def _check_players(hosts: HostsConfig) -> None:
     lines = [
         f'{hosts.source}: {part.name}: is missing ("host:port")'
         for role in (MODEL_OWNER, COMPUTE_NODE, DATA_OWNER)
-        for part in without(Span(role, 0, max((span.last for span in spans if span.role == role), default=0)), spans)
+        for part in without(
+            PlayerRange(role, 0, max((span.last for span in spans if span.role == role), default=0)), spans
+        )
     ]
     if lines:
         raise ScenarioError(lines)

@@ -17,7 +17,7 @@ from asyncagg.scenario.reading.load import load
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RunRequest:
     """What was asked for on the command line."""
 
     scenario: str
@@ -29,7 +29,7 @@ class Request:
     quiet: bool
 
 
-def run_scenario(request: Request) -> int:
+def run_scenario(request: RunRequest) -> int:
     """Run it; the exit status. typer.Exit for bad files."""
     with refusing():
         _check_engine(request.engine)

@@ -27,7 +27,7 @@ from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
 from asyncagg.net.tls.context import Tls
 from asyncagg.protocols.names import MODEL_OWNER, Player
-from asyncagg.scenario.hosts_config import Entry
+from asyncagg.scenario.hosts_config import HostEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class ProcessSpec:
     """What one process serves, and with what."""
 
     experiment: Experiment
-    entries: Sequence[Entry]
+    entries: Sequence[HostEntry]
     """All of config.json."""
-    mine: Sequence[Entry]
+    mine: Sequence[HostEntry]
     """Those that live here."""
     tls: Mapping[str, Tls]
     """By entry that lives here; empty where connections are not encrypted."""

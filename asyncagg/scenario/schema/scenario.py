@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, Strict
 from asyncagg.scenario.reading.errors import Mistake, ScenarioError
 from asyncagg.scenario.reading.layers import Sources
 from asyncagg.scenario.schema.aggregation import Aggregation, AggregationTable, Encoding
-from asyncagg.scenario.schema.compute import Compute, DeviceName
+from asyncagg.scenario.schema.compute import ComputeSection, DeviceName
 from asyncagg.scenario.schema.faults import Fault
 from asyncagg.scenario.schema.fields import Table, inner
 from asyncagg.scenario.schema.links import Group, LinkName, LinkTable
@@ -86,7 +86,7 @@ class Scenario(Table):
     network: LinkTable = inner(LinkTable, "the link of every player that has no other")
     links: dict[str, LinkTable] = Field(default_factory=dict, description="links by name")
     phases: Phases = inner(Phases, "how long each phase may last")
-    compute: Compute = inner(Compute, "what computing costs in virtual time; absent: nothing")
+    compute: ComputeSection = inner(ComputeSection, "what computing costs in virtual time; absent: nothing")
     faults: Annotated[tuple[Fault, ...], Strict(False)] = Field((), description="what goes wrong")
     expect: Expect = inner(Expect, "what the run must come to")
 

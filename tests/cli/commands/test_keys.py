@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.cli import invoke, lines
 
-from asyncagg.crypto.certificates import Certificate
+from asyncagg.crypto.certificates import TlsCertificate
 from asyncagg.runs.key_files import load_keys
 from asyncagg.scenario.hosts_config import load_config
 
@@ -43,7 +43,7 @@ def test_it_says_what_goes_where():
     said = made("--days", 10)
     end = datetime.now(UTC) + timedelta(days=10)
     assert said.splitlines()[0].startswith("'my keys': certificates and identities for 5 players, good until ")
-    assert end - Certificate.from_pem(Path("my keys/ca.pem").read_bytes()).not_after < timedelta(minutes=2)
+    assert end - TlsCertificate.from_pem(Path("my keys/ca.pem").read_bytes()).not_after < timedelta(minutes=2)
     assert said.splitlines()[1:] == [
         "",
         "to every host     ca.pem  roster.json  config.json",

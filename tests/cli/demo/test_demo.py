@@ -17,7 +17,7 @@ from support.cli import IN_TIME, invoke, lines, start, strict_json
 from asyncagg.cli.demo.board import PHASES, Board
 from asyncagg.cli.demo.scenario import OWNER_PROCESSES, demo_scenario, introduction
 from asyncagg.cli.demo.show import LineShow, LiveShow
-from asyncagg.cli.demo.view import View
+from asyncagg.cli.demo.view import DemoView
 from asyncagg.cli.output.progress import Steady
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.outlook import Outlook
@@ -62,7 +62,7 @@ def picture(board, width=80, height=24):
     """What stands in a terminal of this size."""
     file = StringIO()
     console = Console(file=file, width=width, height=height, color_system=None, force_terminal=True, markup=False)
-    console.print(View(board), soft_wrap=False)
+    console.print(DemoView(board), soft_wrap=False)
     return file.getvalue().splitlines()
 
 

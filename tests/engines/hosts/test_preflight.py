@@ -15,20 +15,20 @@ from asyncagg.net.clock import now_ns
 from asyncagg.net.virtual.loop import VirtualLoop
 from asyncagg.protocols.names import Player
 from asyncagg.runs.trace import Record
-from asyncagg.scenario.hosts_config import Entry
+from asyncagg.scenario.hosts_config import HostEntry
 from asyncagg.scenario.reading.load import parse
 
-LEADER = Entry("model-owner", ("model-owner",), "10.0.0.1", 4440)
-NODES = [Entry(f"compute-node-{n}", (f"compute-node-{n}",), f"10.0.0.{n + 1}", 4441) for n in range(3)]
-FLEET = Entry("data-owner-0..2", ("data-owner-0", "data-owner-1", "data-owner-2"), "10.0.0.9", 0)
+LEADER = HostEntry("model-owner", ("model-owner",), "10.0.0.1", 4440)
+NODES = [HostEntry(f"compute-node-{n}", (f"compute-node-{n}",), f"10.0.0.{n + 1}", 4441) for n in range(3)]
+FLEET = HostEntry("data-owner-0..2", ("data-owner-0", "data-owner-1", "data-owner-2"), "10.0.0.9", 0)
 ALL = [LEADER, *NODES, FLEET]
 
 
-def names(found: list[Entry]) -> list[str]:
+def names(found: list[HostEntry]) -> list[str]:
     return [entry.name for entry in found]
 
 
-def without(entry: Entry) -> list[Entry]:
+def without(entry: HostEntry) -> list[HostEntry]:
     return [each for each in ALL if each is not entry]
 
 
@@ -42,7 +42,7 @@ class Waiting:
         self.began = now_ns()
         self.task = asyncio.create_task(self.preflight.run(self.began + round(seconds * SECOND)))
 
-    def join(self, *entries: Entry) -> None:
+    def join(self, *entries: HostEntry) -> None:
         for entry in entries:
             for player in entry.players:
                 self.preflight.joined("model-owner", player)
@@ -72,7 +72,7 @@ def test_the_table_says_where_everyone_is() -> None:
         (FLEET, "model-owner compute-node-0 compute-node-1 compute-node-2", None),
     ],
 )  # fmt: skip
-def test_who_talks_to_whom(me: Entry, others: str, dial: str | None) -> None:
+def test_who_talks_to_whom(me: HostEntry, others: str, dial: str | None) -> None:
     player = Player(me.players[0])
     assert names(peers(player, without(me))) == others.split()
     if dial is not None:

@@ -12,15 +12,15 @@ from asyncagg.net.clock import now_ns
 from asyncagg.protocols.effects import Cost
 from asyncagg.scenario import parse
 from asyncagg.scenario.reading.load import load
-from asyncagg.scenario.schema.compute import Compute, device
+from asyncagg.scenario.schema.compute import ComputeSection, device
 from asyncagg.scenario.values.toml import to_toml
 from asyncagg.studies.calibrate import calibrate
 
 MS = 1_000_000
 
 
-def prices(**keys: str) -> Compute:
-    return Compute.model_validate(keys)
+def prices(**keys: str) -> ComputeSection:
+    return ComputeSection.model_validate(keys)
 
 
 def test_counts_cost_their_price_and_bytes_their_rate() -> None:
@@ -29,7 +29,7 @@ def test_counts_cost_their_price_and_bytes_their_rate() -> None:
     assert price_ns(table, Cost(keystream_bytes=9_000_001)) == 1_000_001  # the last byte rounds up
     assert price_ns(table, Cost(added_bytes=5, encoded_values=50, gradients=1)) == 5 + 1000 + 2_000_000_000
     assert price_ns(table, Cost(boxes=9, signatures=9, key_pairs=9)) == 0
-    assert price_ns(Compute(), Cost(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)) == 0
+    assert price_ns(ComputeSection(), Cost(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)) == 0
 
 
 def test_devices_are_slower_than_the_server_by_a_factor() -> None:
@@ -111,9 +111,9 @@ def test_a_phone_that_computes_too_long_loses_the_round() -> None:
 
 def test_calibration_is_a_table_that_a_scenario_takes(tmp_path) -> None:
     table = calibrate(prepare(parse(scenario("plain"))), period_ns=100_000)
-    assert set(table) == {key for key in Compute.key_names() if key != "device"}
+    assert set(table) == {key for key in ComputeSection.key_names() if key != "device"}
     assert "gradient" not in calibrate(period_ns=100_000)
     (tmp_path / "a.toml").write_text('name = "a"\n' + to_toml({"compute": table}))
     measured = load(tmp_path / "a.toml").compute
-    assert all(getattr(measured, field) for field in Compute.model_fields if field != "device")
+    assert all(getattr(measured, field) for field in ComputeSection.model_fields if field != "device")
     assert measured.signature_ns > measured.box_ns, "a check of a signature takes many times what a box does"

@@ -10,14 +10,14 @@ import pytest
 from support.observed import Watched, samples
 
 from asyncagg.engines.watch.health import health
-from asyncagg.engines.watch.http_pages import Bounds, Page, PageServer, parse_address
+from asyncagg.engines.watch.http_pages import Page, PageServer, ServerBounds, parse_address
 from asyncagg.engines.watch.interface import View
 from asyncagg.engines.watch.observers import observe
 from asyncagg.net.errors import ListenFailed
 
 real = pytest.mark.asyncio(loop_factories=["real", "uvloop"])
 PAGES = {"/metrics": lambda: Page("text/plain", b"page\n"), "/health": lambda: Page("application/json", b"{}\n", 503)}
-QUICK = Bounds(connections=3, request_bytes=256, seconds=5, pause=0)
+QUICK = ServerBounds(connections=3, request_bytes=256, seconds=5, pause=0)
 
 
 async def say(exposition: PageServer, request: bytes) -> bytes:
@@ -130,7 +130,7 @@ async def test_idle_connections_are_cut_and_nobody_else_waits_for_them(expositio
 
 @real
 async def test_who_says_nothing_is_cut_when_its_time_is_up():
-    exposition = PageServer("127.0.0.1", 0, PAGES, Bounds(seconds=0.01))
+    exposition = PageServer("127.0.0.1", 0, PAGES, ServerBounds(seconds=0.01))
     exposition.start()
     assert await say(exposition, b"") == b""
     await exposition.close()
@@ -139,7 +139,7 @@ async def test_who_says_nothing_is_cut_when_its_time_is_up():
 @real
 async def test_who_does_not_read_is_cut_when_its_time_is_up():
     big = {"/big": lambda: Page("text/plain", bytes(50_000_000))}
-    exposition = PageServer("127.0.0.1", 0, big, Bounds(seconds=0.05))
+    exposition = PageServer("127.0.0.1", 0, big, ServerBounds(seconds=0.05))
     exposition.start()
     port = int(exposition.where.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as slow:
@@ -162,7 +162,7 @@ async def test_so_many_a_second_are_looked_at_and_no_more():
         asked += 1
         return Page("text/plain", b"")
 
-    exposition = PageServer("127.0.0.1", 0, {"/": page}, Bounds(pause=0.02))
+    exposition = PageServer("127.0.0.1", 0, {"/": page}, ServerBounds(pause=0.02))
     exposition.start()
     loop = asyncio.get_running_loop()
     began = loop.time()

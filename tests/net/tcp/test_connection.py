@@ -13,7 +13,7 @@ from support.raw_peer import raw_peer
 
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import FrameError
-from asyncagg.net.frames import Frame, Gate
+from asyncagg.net.frames import Frame, FrameRules
 from asyncagg.net.options import TcpOptions
 from asyncagg.net.tcp.buffers import BufferPool
 from asyncagg.net.tcp.connection import Connection
@@ -74,7 +74,7 @@ class Bare(Connection):
 
 
 def connected() -> tuple[Bare, Slow]:
-    connection = Bare(TcpOptions(), BufferPool(), Gate(LIMITS, frozenset(["owner-0"]), ("node-0",)))
+    connection = Bare(TcpOptions(), BufferPool(), FrameRules(LIMITS, frozenset(["owner-0"]), ("node-0",)))
     transport = Slow(connection)
     connection.connection_made(transport)
     return connection, transport

@@ -21,7 +21,7 @@ from asyncagg.engines.watch.presence import PresenceNetwork
 from asyncagg.net.channel import Channel, Network
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import ConnectFailed, NetError, Refusal, Refused
-from asyncagg.net.frames import Everyone, Frame, Gate, pack_frame
+from asyncagg.net.frames import Everyone, Frame, FrameRules, pack_frame
 from asyncagg.net.links.latency import Constant
 from asyncagg.net.links.model import Link
 from asyncagg.net.links.network import LinkedNetwork
@@ -170,7 +170,7 @@ def test_what_nobody_wants_is_skipped_without_memory_to_the_byte(piece: int) -> 
     def no_memory(size: int) -> memoryview:
         raise AssertionError(size)
 
-    decoder = Decoder(Gate(LIMITS, Everyone(), Everyone()), no_memory)
+    decoder = Decoder(FrameRules(LIMITS, Everyone(), Everyone()), no_memory)
     decoder.wants = lambda header: header.sender != "unwanted"
     kept = Frame("owner-0", "node-0", "note", b"kept")
     data = pack_frame(kept)
@@ -188,7 +188,7 @@ def test_what_nobody_wants_is_skipped_without_memory_to_the_byte(piece: int) -> 
 
 
 def test_the_end_of_a_stream_inside_what_is_skipped_is_inside_a_frame() -> None:
-    decoder = Decoder(Gate(LIMITS, Everyone(), Everyone()), lambda size: memoryview(bytearray(size)))
+    decoder = Decoder(FrameRules(LIMITS, Everyone(), Everyone()), lambda size: memoryview(bytearray(size)))
     decoder.wants = lambda header: False
     start = header("vector", MIB)
     decoder.get_buffer()[: len(start)] = start

@@ -9,7 +9,7 @@ import pytest
 
 from asyncagg.scenario import Scenario, parse
 from asyncagg.scenario.reading.load import load
-from asyncagg.scenario.schema.faults import ByFraction, Drop
+from asyncagg.scenario.schema.faults import ByFraction, DropFault
 from asyncagg.scenario.schema.workload import Digits, Python, Synthetic, Vectors
 
 
@@ -101,7 +101,7 @@ def test_overrides_reach_every_place() -> None:
     assert isinstance(scenario.workload, Digits)
     assert scenario.workload.hidden == (3, 5)
     (fault,) = scenario.faults
-    assert isinstance(fault, Drop)
+    assert isinstance(fault, DropFault)
     assert fault.players == ByFraction(fraction=0.5)
     assert [number for number in range(10) if number in fault.rounds] == [1, 7]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asyncagg.scenario import Scenario, ScenarioError, parse
 from asyncagg.scenario.reading.load import load
-from asyncagg.scenario.schema.availability import Availability, seconds, written
+from asyncagg.scenario.schema.availability import AvailabilityFault, seconds, written
 
 TIME = "seconds since the start of the run, such as 7200 or 0.5"
 LINE = "an owner, and from and to in seconds: data-owner-3,0,7200"
@@ -42,7 +42,7 @@ def having(*tables: dict[str, Any], **keys: Any) -> dict[str, Any]:
 
 def intervals(scenario: Scenario, fault: int = 0) -> dict[str, tuple[int, ...]]:
     table = scenario.faults[fault]
-    assert isinstance(table, Availability)
+    assert isinstance(table, AvailabilityFault)
     return table.intervals
 
 

@@ -412,7 +412,7 @@ def test_the_json_schema_documents_every_key() -> None:
     aggregation = schema["$defs"]["Aggregation"]["properties"]
     assert aggregation["permit_limit"]["default"] == "10 s"
     assert aggregation["memory_budget"]["type"] == "string"
-    assert schema["$defs"]["Drop"]["properties"]["rounds"]["default"] == "all"
+    assert schema["$defs"]["DropFault"]["properties"]["rounds"]["default"] == "all"
     schema.clear()
     assert json_schema()
 
