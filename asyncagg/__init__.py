@@ -16,14 +16,14 @@ from asyncagg.version import __version__
 if TYPE_CHECKING:
     from asyncagg.api import AggregationFailed, Result, run, run_async, secure_mean
     from asyncagg.learning.owners import DataOwner, ModelOwner
-    from asyncagg.scenario.reading.errors import ScenarioError
+    from asyncagg.scenario.errors import ScenarioError
 
 _WHERE = {
     "AggregationFailed": "asyncagg.api",
     "DataOwner": "asyncagg.learning.owners",
     "ModelOwner": "asyncagg.learning.owners",
     "Result": "asyncagg.api",
-    "ScenarioError": "asyncagg.scenario.reading.errors",
+    "ScenarioError": "asyncagg.scenario.errors",
     "run": "asyncagg.api",
     "run_async": "asyncagg.api",
     "secure_mean": "asyncagg.api",

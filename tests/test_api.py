@@ -12,7 +12,7 @@ from support.runs import DIMENSION, Nothing, Vector, run, scenario
 import asyncagg
 from asyncagg.api import AggregationFailed
 from asyncagg.learning.errors import WorkloadError
-from asyncagg.scenario.reading.errors import ScenarioError
+from asyncagg.scenario.errors import ScenarioError
 
 ROOT = Path(__file__).resolve().parents[1]
 VECTORS = np.random.default_rng(3).normal(0, 2, (6, 40))

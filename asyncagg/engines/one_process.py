@@ -13,9 +13,10 @@ from asyncagg.engines.record.recorder import ResultRecorder
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.engines.runtime.identities import everyone
-from asyncagg.engines.runtime.players import Environment, LocalPlayers, RunHooks
+from asyncagg.engines.runtime.players import Environment, LocalPlayers
 from asyncagg.net.clock import now_ns
 from asyncagg.players.outcome import RoundOutcome
+from asyncagg.players.start import RunHooks
 from asyncagg.protocols.ledger.disclosure import condensed
 from asyncagg.protocols.names import Label, Player
 from asyncagg.runs.result import RoundResult

@@ -1,6 +1,6 @@
 """The scenario: the file that fixes an experiment, its schema, and what its seed decides."""
 
-from asyncagg.scenario.reading.errors import ScenarioError
+from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import load, parse
 from asyncagg.scenario.schema.scenario import Scenario, json_schema
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from asyncagg.net.links.presets import PRESETS
-from asyncagg.scenario.reading.errors import KeyPath, Mistake, one_of, show, suggestion
+from asyncagg.scenario.errors import KeyPath, Mistake, one_of, show, suggestion
 from asyncagg.scenario.schema.availability import AvailabilityFault
 from asyncagg.scenario.schema.faults import (
     ALL_ROUNDS,

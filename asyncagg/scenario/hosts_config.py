@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from asyncagg.scenario.reading.errors import ScenarioError, quoted, show
+from asyncagg.scenario.errors import ScenarioError, quoted, show
 from asyncagg.scenario.reading.files import TOO_DEEP, refused, text_of
 from asyncagg.scenario.reading.positions import json_pairs
 from asyncagg.scenario.schema.scenario import Scenario

@@ -32,9 +32,9 @@ class Connection(asyncio.BufferedProtocol, ABC):
     comes and wait for the other side to close, which so reads our last word before its own writes fail.
     """
 
-    def __init__(self, options: TcpOptions, pool: BufferPool, gate: FrameRules) -> None:
+    def __init__(self, options: TcpOptions, pool: BufferPool, rules: FrameRules) -> None:
         self.options = options
-        self.decoder = Decoder(gate, pool.take)
+        self.decoder = Decoder(rules, pool.take)
         self.lingers = False
         self.has_ended = False
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -54,7 +54,7 @@ class Connection(asyncio.BufferedProtocol, ABC):
 
     @abstractmethod
     def arrived(self, frame: Frame) -> None:
-        """A frame that the gate let through. FrameError refuses the peer."""
+        """A frame that the rules let through. FrameError refuses the peer."""
 
     @abstractmethod
     def note_refusal(self, error: FrameError) -> None:

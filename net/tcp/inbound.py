@@ -160,7 +160,7 @@ class Inbound(TcpSession):
         self.lingers = True
         self._addressee = frame.sender
         limits = self.state.limits | TO_LISTENER if hello.run else ENDS
-        self.decoder.set_gate(FrameRules(limits, frozenset(hello.players), (self.player,)))
+        self.decoder.set_rules(FrameRules(limits, frozenset(hello.players), (self.player,)))
         self.control(WELCOME, pack_welcome(run, self.state.facts))
         if not hello.run:
             self.finish("told the run")

@@ -147,7 +147,7 @@ class Outbound(TcpSession):
             return
         self.state.run = run
         self.lingers = True
-        self.decoder.set_gate(FrameRules(self.state.limits | FROM_LISTENER, (self._remote,), frozenset(self._players)))
+        self.decoder.set_rules(FrameRules(self.state.limits | FROM_LISTENER, (self._remote,), frozenset(self._players)))
         _answer(self.greeting, None)
         if self._asks_run:  # which the listener gives no other answer to
             self.finish("the run is learnt")

@@ -19,6 +19,7 @@ from asyncagg.net.options import TcpOptions
 from asyncagg.net.tcp.buffers import BufferPool
 from asyncagg.net.tcp.connection import Connection
 from asyncagg.net.tcp.hello import BYE, PING, REFUSE, Facts, Hello, pack_reason, parse_fields
+from asyncagg.net.tls.transport import SecuredProtocol
 
 Admit: TypeAlias = Callable[[Hello, asyncio.BaseTransport], str | None]
 """Whether to let the players of a hello in: None, or why not. The transport knows their certificate."""
@@ -114,11 +115,11 @@ class TcpChannel(Channel):
             del self._state.channels[self.local, self.remote]
 
 
-class TcpSession(Connection):
+class TcpSession(Connection, SecuredProtocol):
     """What both ends of a connection have in common."""
 
-    def __init__(self, state: NetworkState, gate: FrameRules) -> None:
-        super().__init__(state.options, state.pool, gate)
+    def __init__(self, state: NetworkState, rules: FrameRules) -> None:
+        super().__init__(state.options, state.pool, rules)
         self.state = state
         self.channels: dict[str, TcpChannel] = {}
         self.handlers: dict[str, Callable[[Frame], None]] = {
@@ -144,9 +145,6 @@ class TcpSession(Connection):
     @abstractmethod
     def unsafe(self, error: OSError) -> None:
         """The TLS handshake below failed, or was cut: the connection will never be made."""
-
-    def never_made(self) -> None:
-        """The socket of a connection that failed in its TLS handshake is closed."""
 
     # --- what they share
 

@@ -12,8 +12,6 @@ import threading
 from contextlib import suppress
 from typing import Any, cast
 
-from asyncagg.net.tcp.session import TcpSession
-
 _DISCARD_AT_MOST = 1 << 20
 _ANSWERS_AT_MOST = 64 * 1024
 
@@ -28,6 +26,20 @@ class _Shared(threading.local):
 _shared = _Shared()
 
 
+class SecuredProtocol(asyncio.BufferedProtocol):
+    """The protocol above a TlsLayer: it hears what asyncio's protocols hear, and of a handshake that failed."""
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next decrypted bytes go; never empty."""
+        raise NotImplementedError
+
+    def unsafe(self, error: OSError) -> None:
+        """The handshake failed, or was cut: `connection_made` will never be called."""
+
+    def never_made(self) -> None:
+        """The socket of a connection that failed in its handshake is closed."""
+
+
 class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
     """The protocol of the transport below and the transport of the session above, which is made when TLS stands.
 
@@ -35,7 +47,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
     discards what comes until the other side closes, or someone aborts.
     """
 
-    def __init__(self, context: ssl.SSLContext, session: TcpSession, *, server_side: bool) -> None:
+    def __init__(self, context: ssl.SSLContext, session: SecuredProtocol, *, server_side: bool) -> None:
         super().__init__()
         self._session = session
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -141,7 +141,7 @@ def test_the_longest_reason_fits_what_is_accepted() -> None:
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[Frame]:
-    """A few frames that the gate lets through, of sizes around those where the decoder changes its ways."""
+    """A few frames that the rules lets through, of sizes around those where the decoder changes its ways."""
     frames = []
     for kind in draw(st.lists(st.sampled_from(["note", "vector", "roster"]), max_size=6)):
         max_body = {"note": 2000, "vector": 100, "roster": 200_000}[kind]
@@ -294,7 +294,7 @@ def test_a_new_gate_holds_from_the_next_frame_on() -> None:
     frames = decoder.buffer_updated(len(data))
     next(frames)
     next(frames)
-    decoder.set_gate(FrameRules(LIMITS, ("owner-1",), ("node-0",)))
+    decoder.set_rules(FrameRules(LIMITS, ("owner-1",), ("node-0",)))
     with pytest.raises(FrameError, match="'owner-0' does not speak"):
         next(frames)
 

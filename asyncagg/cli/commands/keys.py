@@ -11,8 +11,8 @@ from asyncagg.cli.output.plain import answer, refusing
 from asyncagg.cli.output.words import number
 from asyncagg.crypto.certificates import MOST_NAMES
 from asyncagg.runs.key_files import AUTHORITY, AUTHORITY_KEY, CONFIG, ROSTER, write_keys
+from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.hosts_config import HostsConfig, load_config
-from asyncagg.scenario.reading.errors import ScenarioError
 from asyncagg.scenario.values.players import COMPUTE_NODE, DATA_OWNER, MODEL_OWNER, PlayerRange, without
 
 

@@ -18,7 +18,7 @@ from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.directory import RunDirectory
 from asyncagg.runs.result import INTERRUPTED
 from asyncagg.runs.trace import FILE as TRACE
-from asyncagg.scenario.reading.errors import ScenarioError
+from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import Scenario
 

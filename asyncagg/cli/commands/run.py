@@ -12,7 +12,7 @@ from asyncagg.cli.output.plain import refusing
 from asyncagg.cli.output.progress import Progress
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import ENGINES, check_engine, play
-from asyncagg.scenario.reading.errors import ScenarioError, show
+from asyncagg.scenario.errors import ScenarioError, show
 from asyncagg.scenario.reading.load import load
 
 

@@ -27,8 +27,8 @@ from asyncagg.players.ledger_store import StoreError
 from asyncagg.protocols.names import MODEL_OWNER, Player
 from asyncagg.runs.key_files import Keys, load_keys
 from asyncagg.runs.result import INTERRUPTED
+from asyncagg.scenario.errors import ScenarioError, show
 from asyncagg.scenario.hosts_config import HostEntry, HostsConfig, load_config
-from asyncagg.scenario.reading.errors import ScenarioError, show
 from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.faults import DropFault
 from asyncagg.scenario.schema.scenario import Scenario

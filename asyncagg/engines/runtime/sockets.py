@@ -23,7 +23,6 @@ from asyncagg.players.base import Executor
 from asyncagg.protocols.names import Player, role_of
 from asyncagg.scenario.schema.scenario import Scenario
 
-RANDOMNESS = "system"
 FLEET = 1000
 """Most owners that share one connection to each peer."""
 

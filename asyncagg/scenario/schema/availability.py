@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from asyncagg.scenario.reading.errors import KeyPath, WrongWithin, show
+from asyncagg.scenario.errors import KeyPath, WrongWithin, show
 from asyncagg.scenario.schema.fields import Table
 from asyncagg.scenario.values.units import SECOND_NS
 

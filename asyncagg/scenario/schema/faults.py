@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PlainSerializer, PlainValidator, Strict, Tag, WithJsonSchema
 
-from asyncagg.scenario.reading.errors import WrongWithin, show
+from asyncagg.scenario.errors import WrongWithin, show
 from asyncagg.scenario.schema.availability import AvailabilityFault
 from asyncagg.scenario.schema.fields import Duration, PositiveDuration, Table, in_units
 from asyncagg.scenario.schema.phases import PhaseName

@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from asyncagg.scenario.reading.errors import KeyPath, WrongWithin, show
+from asyncagg.scenario.errors import KeyPath, WrongWithin, show
 from asyncagg.scenario.values.units import BANDWIDTH, DURATION, RATE, SIZE, Quantity
 
 

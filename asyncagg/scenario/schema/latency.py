@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
 from asyncagg.net.links import latency as net
-from asyncagg.scenario.reading.errors import WrongWithin, show
+from asyncagg.scenario.errors import WrongWithin, show
 from asyncagg.scenario.schema.fields import BuildingTable, Duration, PositiveDuration, in_units
 from asyncagg.scenario.values.units import DURATION
 

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import Field, PrivateAttr, Strict
 
-from asyncagg.scenario.reading.errors import Mistake, ScenarioError
-from asyncagg.scenario.reading.layers import Sources
+from asyncagg.scenario.errors import Mistake, ScenarioError
 from asyncagg.scenario.schema.aggregation import Aggregation, AggregationTable, Encoding
 from asyncagg.scenario.schema.compute import ComputeSection, DeviceName
 from asyncagg.scenario.schema.faults import Fault
@@ -17,6 +16,7 @@ from asyncagg.scenario.schema.fields import Table, inner
 from asyncagg.scenario.schema.links import Group, LinkName, LinkTable
 from asyncagg.scenario.schema.phases import Phases
 from asyncagg.scenario.schema.workload import Digits, Python, Vectors, Workload
+from asyncagg.scenario.sources import Sources
 from asyncagg.scenario.values.toml import to_toml
 
 ENGINES = ("sim", "tcp", "processes", "hosts")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from asyncagg.scenario.reading.errors import suggestion
+from asyncagg.scenario.errors import suggestion
 
 MODEL_OWNER = "model-owner"
 COMPUTE_NODE = "compute-node"

@@ -5,7 +5,7 @@ from support.attack_driver import Coalition, Played, owners, play
 from support.secagg_cases import Case, Outcome, case, expected
 
 from asyncagg.protocols.names import index_of, owner_name
-from asyncagg.scenario.reading.errors import ScenarioError
+from asyncagg.scenario.errors import ScenarioError
 
 QUICK = range(48)
 LONG = range(1000, 1500)
