@@ -18,6 +18,7 @@ from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.learning import workload
 from asyncagg.learning.owners import DataOwner, ModelOwner
 from asyncagg.protocols.names import owner_name
+from asyncagg.protocols.registry import find
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario.reading.load import load, parse
 from asyncagg.scenario.schema.scenario import Scenario
@@ -94,7 +95,7 @@ def secure_mean(
     """
     rows = _rows(vectors)
     counted = [1] * len(rows) if weights is None else _counted(weights, len(rows))
-    slices = 3 if protocol == "additive" else min(3, rows.shape[1])
+    slices = 3 if find(protocol).shares else min(3, rows.shape[1])
     scenario: dict[str, Any] = {
         "name": "secure-mean",
         "engine": "sim",

@@ -35,16 +35,6 @@ class Threat(StrEnum):
     LYING = "lying"
 
 
-class Protocol(StrEnum):
-    """The protocols that `plan` knows."""
-
-    PLAIN = "plain"
-    PAIRWISE = "pairwise"
-    ADDITIVE = "additive"
-    SECAGG = "secagg"
-    SECAGG_PLUS = "secagg+"
-
-
 class Reveal(StrEnum):
     """Who sees the sum first."""
 
@@ -188,7 +178,7 @@ def plan(
         ),
     ] = 1_000_000,
     bits: Annotated[int, typer.Option(parser=whole(2, 32), metavar="B", help="Of a value, before summing.")] = 16,
-    protocol: Annotated[Protocol, typer.Option(help="Who says what to whom.")] = Protocol.SECAGG_PLUS,
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="Who says what to whom.")] = "secagg+",
     reveal: Annotated[Reveal, typer.Option(help="Who sees the sum first.")] = Reveal.COMPUTE_NODES,
     compute_nodes: Annotated[
         int, typer.Option(parser=whole(1, 1000), metavar="M", help="Players that add masked vectors.")
@@ -208,7 +198,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Parameters and cost of a round before running anything."""
-    from asyncagg.cli.commands.plan import Question, plan_round
+    from asyncagg.cli.commands.plan import Question, plan_round, protocol_of
 
     question = Question(
         owners,
@@ -217,7 +207,7 @@ def plan(
         threat.value,
         dimension,
         bits,
-        protocol.value,
+        protocol_of(protocol),
         reveal.value,
         compute_nodes,
         max_weight,

@@ -15,11 +15,12 @@ from asyncagg.learning.owners import DataOwner
 from asyncagg.learning.workload import Workload, check_max_weight
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import GraphPolicy, Terms
+from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.ledger.account import Rules
 from asyncagg.protocols.names import PHASES, Label, Phase, Player, owner_name
 from asyncagg.protocols.parameters.choose import COMPLETE_UP_TO, check_minimum_cohort
 from asyncagg.protocols.parameters.population import Infeasible, Population, exact
-from asyncagg.protocols.registry import PROTOCOLS, Protocol
+from asyncagg.protocols.registry import find
 from asyncagg.scenario import draws
 from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.vectors.encoder import Encoder, EncodingError
@@ -96,7 +97,7 @@ class Experiment:
     def ledger_rules(self) -> Rules | None:
         """What privacy ledgers watch for; None where nothing is protected."""
         aggregation = self.scenario.aggregation
-        if aggregation.protocol == "plain":
+        if not self.protocol.protects:
             return None
         return Rules(
             owners=self.scenario.owners.count,
@@ -174,7 +175,7 @@ def prepare(scenario: Scenario, workload: Workload | None = None) -> Experiment:
         )
     except WorkloadError as error:
         scenario.refuse(error.key, error.message)
-    protocol = PROTOCOLS[scenario.aggregation.protocol]
+    protocol = find(scenario.aggregation.protocol)
     max_weight = _max_weight(scenario, workload)
     try:
         encoder = Encoder.for_population(
@@ -193,7 +194,7 @@ def prepare(scenario: Scenario, workload: Workload | None = None) -> Experiment:
     shapes = workload.shapes
     layout = Layout(tuple(shapes), tuple(shapes.values()), ("<f8",) * len(shapes))
     population = _population(scenario)
-    graph = _graph(scenario, population)
+    graph = _graph(scenario, protocol, population)
     return Experiment(scenario, workload, protocol, layout, encoder, plan, max_weight, population, graph)
 
 
@@ -204,12 +205,12 @@ def _population(scenario: Scenario) -> Population:
     )
 
 
-def _graph(scenario: Scenario, population: Population) -> GraphPolicy | None:
+def _graph(scenario: Scenario, protocol: Protocol, population: Population) -> GraphPolicy | None:
     """The policy for threshold and neighbours, found safe for the whole population and its minimum cohort."""
     aggregation = scenario.aggregation
-    if aggregation.protocol not in ("secagg", "secagg+"):
+    if protocol.graph is None:
         return None
-    policy = GraphPolicy(aggregation.protocol, population, aggregation.threshold, aggregation.neighbours)
+    policy = GraphPolicy(protocol.graph, population, aggregation.threshold, aggregation.neighbours)
     try:
         check_minimum_cohort(policy.parameters(population.owners), aggregation.minimum_cohort)
     except Infeasible as refusal:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 from asyncagg.engines.experiment import Experiment
 from asyncagg.protocols.context import Terms
 from asyncagg.protocols.forecast import coalitions, planning
-from asyncagg.protocols.forecast.coalitions import Situation
-from asyncagg.protocols.forecast.traffic import Setting
-from asyncagg.protocols.forecast.work import Cost, cost
-from asyncagg.protocols.names import ProtocolName
+from asyncagg.protocols.forecast.work import AttemptCost, cost
+from asyncagg.protocols.forecaster import Setting, Situation
 from asyncagg.protocols.parameters.choose import GraphParameters
 from asyncagg.scenario.notes import notes
 
@@ -45,13 +43,13 @@ class Outlook:
         }
 
     @cached_property
-    def cost(self) -> Cost:
+    def cost(self) -> AttemptCost:
         """Bytes and work of one attempt."""
         terms = self._terms
         published = self.experiment.workload.model_owner().initial_parameters()
         return cost(
             Setting(
-                protocol=self._protocol,
+                protocol=self._terms.protocol,
                 owners=self.experiment.population.owners,
                 compute_nodes=terms.compute_nodes,
                 dimension=terms.dimension,
@@ -71,7 +69,7 @@ class Outlook:
         terms, population = self._terms, self.experiment.population
         return coalitions.opens_an_input(
             Situation(
-                protocol=self._protocol,
+                protocol=self._terms.protocol,
                 threat=terms.threat,
                 reveal=terms.reveal,
                 corrupt_owners=terms.corrupt,
@@ -86,17 +84,9 @@ class Outlook:
     @property
     def smallest_cohort(self) -> int:
         """Fewest survivors in a sum that is released."""
-        policy = self.experiment.graph
-        if policy is None:  # the roster is the cohort, or nothing but the cohort is asked for
-            floor = self._terms.roster_floor if self._protocol == "pairwise" else 0
-            return max(self._terms.minimum_cohort, floor)
-        return planning.smallest_cohort(
-            self._protocol,
-            self.experiment.population,
-            self._terms.minimum_cohort,
-            policy.threshold,
-            policy.neighbours,
-        )
+        experiment, terms = self.experiment, self._terms
+        forecaster = experiment.protocol.forecaster
+        return forecaster.smallest_cohort(terms.minimum_cohort, terms.roster_floor, experiment.graph)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -104,12 +94,8 @@ class Outlook:
         policy, odd = self.experiment.graph, notes(self.experiment.scenario)
         if policy is None:
             return odd
-        planned = planning.plan(policy.protocol, policy.population, policy.threshold, policy.neighbours)
+        planned = planning.plan(policy)
         return (*planned.notes, *odd)
-
-    @property
-    def _protocol(self) -> ProtocolName:
-        return cast("ProtocolName", self.experiment.protocol.name)
 
     @cached_property
     def _terms(self) -> Terms:

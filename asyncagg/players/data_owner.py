@@ -23,8 +23,8 @@ from asyncagg.players.published import ParametersError, unpack_parameters
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, Terms, check_published
 from asyncagg.protocols.effects import Cost
+from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, PHASES, Label, Phase, Player
-from asyncagg.protocols.registry import Protocol
 from asyncagg.vectors.encoder import Encoder, EncodingError
 from asyncagg.vectors.flatten import Layout, LayoutError
 from asyncagg.vectors.ring import RingVector

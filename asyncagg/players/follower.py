@@ -10,8 +10,8 @@ from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.players.base import BasePlayer, PlayerEnvironment
 from asyncagg.protocols.context import Terms
+from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player
-from asyncagg.protocols.registry import Protocol
 
 
 class Follower(BasePlayer):

@@ -26,9 +26,9 @@ from asyncagg.players.start import Start
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, Terms, published_text
 from asyncagg.protocols.effects import Cost
+from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.ledger.account import Ledger, Rules
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of
-from asyncagg.protocols.registry import Protocol
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.vectors.encoder import DecodingError, Encoder
@@ -250,7 +250,7 @@ class ModelOwnerPlayer(BasePlayer):
 
     def _may_follow(self, failure: RoundFailed, outcome: RoundOutcome) -> bool:
         """Whether the protocol allows another attempt after one that ended so."""
-        if self.protocol.name == "pairwise" and failure.exposed:
+        if self.protocol.completed_by_late_uploads and failure.exposed:
             if self.terms.threat == "lying":
                 outcome.reason = f"{failure.reason}; no retry once an upload began (threat lying)"
                 return False

@@ -24,7 +24,10 @@ from asyncagg.crypto.signing import verify
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Cost, Enter, Rejected, Role, Send, collect, compute
-from asyncagg.protocols.names import LEAD, Player
+from asyncagg.protocols.forecast.traffic import SIZES, message, packed_vector, permit_flow, publish_flow, signature
+from asyncagg.protocols.forecaster import Flow, Forecaster, Setting, Situation, Work
+from asyncagg.protocols.interface import Protocol
+from asyncagg.protocols.names import LEAD, Phase, Player
 from asyncagg.protocols.secagg.session import shared
 from asyncagg.protocols.steps.lead import Lead
 from asyncagg.protocols.steps.ledger import before_upload
@@ -40,9 +43,9 @@ def owner(context: Context, words: RingVector) -> Role[None]:
     yield Enter("upload")
     others = context.terms.nodes[1:]
     shown = yield from collect(m.NodeKey, others)
-    for each, message in shown.items():
-        check_node_key(context, each, message)
-    keys = {each: message.public for each, message in shown.items()}
+    for each, key in shown.items():
+        check_node_key(context, each, key)
+    keys = {each: key.public for each, key in shown.items()}
     cost = Cost(
         key_pairs=1,
         key_agreements=len(others),
@@ -155,3 +158,52 @@ class SeedHolder(Holder[m.SealedSeed]):
 
 def receiver(context: Context) -> Role[Revealed]:
     return (yield from receive_shares(context, m.SumShare))
+
+
+class AdditiveForecaster(Forecaster):
+    """One share of the vector, and a sealed seed for every other compute node."""
+
+    def traffic(self, setting: Setting) -> dict[Phase, Flow]:
+        others = setting.compute_nodes - 1
+        keys = Flow(0, others * message(SIZES.digest, signature(setting)))
+        share = Flow(packed_vector(setting, nodes=1) + others * message(3 * SIZES.digest))
+        return {"publish": publish_flow(setting) + keys, "upload": share + permit_flow(setting)}
+
+    def key_agreements(self, setting: Setting) -> Work:
+        others = setting.compute_nodes - 1
+        return Work(others, others * setting.survivors)
+
+    def mask_expansions(self, setting: Setting) -> Work:
+        return self.key_agreements(setting)
+
+    def keys_and_shares(self, setting: Setting) -> int:
+        """m keys (one out, m − 1 of the nodes in) and m − 1 seeds."""
+        return 2 * setting.compute_nodes - 1
+
+    def openers(self, situation: Situation) -> list[str]:
+        nodes, corrupt = situation.compute_nodes, situation.corrupt_nodes
+        if nodes == 1:
+            return ["compute-node-0 opens every input by itself: additive shares need at least 2 compute nodes."]
+        fewer = "one alone sees" if nodes == 2 else f"any {nodes - 1} of them see"
+        opening = f"Opening an input takes all {nodes} compute nodes, lead included; {fewer} random numbers only."
+        if corrupt >= nodes:
+            return [f"{opening} But all {nodes} are assumed to collude, so nothing is protected."]
+        return [f"{opening} {corrupt} of them may collude, by assumption."]
+
+    def who_sees_the_sum(self, situation: Situation) -> str:
+        return "Only the model owner sees the sum: the compute nodes send it their shares of it directly."
+
+
+ADDITIVE = Protocol(
+    name="additive",
+    phases=("publish", "upload", "reveal"),
+    owner=owner,
+    lead=lead,
+    node=node,
+    receiver=receiver,
+    forecaster=AdditiveForecaster(),
+    shares=True,
+    reveals=("model-owner",),
+    reveals_only="the compute nodes send their shares to the model owner",
+    least_nodes=2,
+)

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple, NewType
 Player = NewType("Player", str)
 Threat = Literal["curious", "lying"]
 Reveal = Literal["compute-nodes", "model-owner"]
-ProtocolName = Literal["plain", "pairwise", "additive", "secagg", "secagg+"]
 Phase = Literal["publish", "advertise", "share", "upload", "certify", "unmask", "reveal"]
 Exposure = Literal["public", "sealed", "masked", "share", "sum", "clear"]
 """What the receiver of a message can read in it; `clear` is a vector without any protection."""

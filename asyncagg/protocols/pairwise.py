@@ -16,9 +16,13 @@ from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.kdf import derive
 from asyncagg.crypto.keystream import add_masks
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.context import Context
+from asyncagg.protocols.context import Context, GraphPolicy
 from asyncagg.protocols.effects import Cost, Enter, Rejected, Role, Send, compute, receive
-from asyncagg.protocols.names import LEAD, Player, index_of
+from asyncagg.protocols.forecast.sentences import assumed, nodes
+from asyncagg.protocols.forecast.traffic import SIZES, bitmap, message, publish_flow, signature, upload_flow
+from asyncagg.protocols.forecaster import Flow, Forecaster, Setting, Situation, Work
+from asyncagg.protocols.interface import Protocol
+from asyncagg.protocols.names import LEAD, Phase, Player, index_of
 from asyncagg.protocols.secagg.session import shared
 from asyncagg.protocols.steps.lead import Lead
 from asyncagg.protocols.steps.ledger import before_upload
@@ -86,3 +90,60 @@ def node(context: Context) -> Role[None]:
 
 def receiver(context: Context) -> Role[Revealed]:
     return (yield from receive_slices(context, m.SumSlice))
+
+
+class PairwiseForecaster(Forecaster):
+    """Keys to everyone through the lead, and a masked vector."""
+
+    def traffic(self, setting: Setting) -> dict[Phase, Flow]:
+        return {"publish": publish_flow(setting), "advertise": _advertise(setting), "upload": upload_flow(setting)}
+
+    def key_agreements(self, setting: Setting) -> Work:
+        return Work(each_owner=setting.owners - 1)
+
+    def mask_expansions(self, setting: Setting) -> Work:
+        return Work(each_owner=setting.owners - 1)
+
+    def keys_and_shares(self, setting: Setting) -> int:
+        """n keys."""
+        return setting.owners
+
+    def openers(self, situation: Situation) -> list[str]:
+        others = situation.smallest_cohort - 1
+        return [
+            f"Opening an input takes {nodes(situation.compute_nodes)} and every other owner of its roster, "
+            f"{others} or more. {assumed(situation.corrupt_owners)}"
+        ]
+
+    def assumptions(self, situation: Situation) -> list[str]:
+        if situation.threat == "lying":
+            return []
+        return [
+            "If an owner vanishes after the roster, its vector arrives late and the round is retried without "
+            "it, the two sums differ by its input; the ledger says when that may have happened."
+        ]
+
+    def smallest_cohort(self, minimum_cohort: int, roster_floor: int, policy: GraphPolicy | None) -> int:
+        """A whole roster is summed."""
+        return max(minimum_cohort, roster_floor)
+
+
+def _advertise(setting: Setting) -> Flow:
+    """One key out; everyone's entries in."""
+    entry = SIZES.index + SIZES.digest + 2 * SIZES.empty + signature(setting)
+    out = message(SIZES.digest, SIZES.empty, SIZES.digest, signature(setting))
+    roster = message(bitmap(setting), SIZES.digest, setting.owners * entry, 3 * SIZES.empty)
+    return Flow(out, roster)
+
+
+PAIRWISE = Protocol(
+    name="pairwise",
+    phases=("publish", "advertise", "upload", "reveal"),
+    owner=owner,
+    lead=lead,
+    node=node,
+    receiver=receiver,
+    forecaster=PairwiseForecaster(),
+    reveals_only="the masks cancel in the compute nodes' own sum",
+    completed_by_late_uploads=True,
+)

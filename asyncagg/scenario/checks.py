@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from asyncagg.net.links.presets import PRESETS
-from asyncagg.scenario.errors import KeyPath, Mistake, one_of, show, suggestion
+from asyncagg.protocols.registry import BUILT_IN, ProtocolError, find
+from asyncagg.scenario.errors import KeyPath, Mistake, one_of, quoted, show, suggestion
 from asyncagg.scenario.schema.availability import AvailabilityFault
 from asyncagg.scenario.schema.faults import (
     ALL_ROUNDS,
@@ -27,6 +28,11 @@ _LISTED = 3
 
 def check(scenario: Scenario) -> Iterator[Mistake]:
     """Everything that does not fit together, named by the key to change and by the others that take part."""
+    try:
+        find(scenario.aggregation.protocol)
+    except ProtocolError as error:  # installed, and of no use
+        yield _mistake(str(error), "aggregation.protocol")
+        return
     yield from _owners(scenario)
     yield from _links(scenario)
     yield from _thresholds(scenario)
@@ -77,9 +83,10 @@ def _thresholds(scenario: Scenario) -> Iterator[Mistake]:
     """Numbers of owners that a round must be able to reach."""
     there, aggregation = scenario.owners.in_round, scenario.aggregation
     wanted: dict[str, tuple[object, int]] = {"minimum_cohort": (aggregation.minimum_cohort, there)}
-    if aggregation.protocol in ("secagg", "secagg+"):
+    protocol = find(aggregation.protocol)
+    if protocol.takes_threshold:
         wanted["threshold"] = (aggregation.threshold, there)
-    if aggregation.protocol == "secagg+":
+    if protocol.takes_neighbours:
         wanted["neighbours"] = (aggregation.neighbours, there - 1)
     for key, (number, most) in wanted.items():
         if isinstance(number, int) and number > most:
@@ -88,24 +95,27 @@ def _thresholds(scenario: Scenario) -> Iterator[Mistake]:
 
 
 def _reveal(scenario: Scenario) -> Iterator[Mistake]:
-    why = {
-        "plain": "with plain nothing is hidden from the compute nodes",
-        "pairwise": "with pairwise the masks cancel in the compute nodes' own sum",
-    }.get(scenario.aggregation.protocol)
-    if why is not None and scenario.aggregation.reveal == "model-owner":
-        text = f'is "model-owner", but {why} ("compute-nodes"; or additive, secagg or secagg+)'
+    protocol, reveal = find(scenario.aggregation.protocol), scenario.aggregation.reveal
+    if reveal not in protocol.reveals:
+        right = ", ".join(map(quoted, protocol.reveals))
+        others = [name for name in BUILT_IN if reveal in find(name).reveals]
+        why = f"but with {protocol.name} {protocol.reveals_only}"
+        text = f"is {show(reveal)}, {why} ({right}; or {', '.join(others[:-1])} or {others[-1]})"
         yield _mistake(text, "aggregation.reveal", "aggregation.protocol")
 
 
 def _compute_nodes(scenario: Scenario) -> Iterator[Mistake]:
     aggregation, nodes = scenario.aggregation, scenario.aggregation.compute_nodes
-    if aggregation.protocol == "additive":
-        if nodes < 2:
-            text = f"is {nodes}, but additive splits every vector among compute nodes (2 or more)"
-            yield _mistake(text, "aggregation.compute_nodes", "aggregation.protocol")
-        elif aggregation.corrupt_nodes >= nodes:
+    protocol = find(aggregation.protocol)
+    if nodes < protocol.least_nodes:
+        text = (
+            f"is {nodes}, but {protocol.name} splits every vector among compute nodes ({protocol.least_nodes} or more)"
+        )
+        yield _mistake(text, "aggregation.compute_nodes", "aggregation.protocol")
+    elif protocol.shares:
+        if aggregation.corrupt_nodes >= nodes:
             corrupt = aggregation.corrupt_nodes
-            text = f"is {corrupt} of {nodes}, but additive needs one honest node (at most {nodes - 1})"
+            text = f"is {corrupt} of {nodes}, but {protocol.name} needs one honest node (at most {nodes - 1})"
             yield _mistake(text, "aggregation.corrupt_nodes", "aggregation.compute_nodes", "aggregation.protocol")
     elif isinstance(scenario.workload, Synthetic) and nodes > scenario.workload.dimension:
         dimension = scenario.workload.dimension

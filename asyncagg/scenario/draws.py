@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TypeVar
 
+from asyncagg.protocols.names import PHASES, Phase
 from asyncagg.scenario.schema.faults import ByCount, ByFraction, ByProbability, Choice, DropFault, Players
-from asyncagg.scenario.schema.phases import PHASES, PhaseName
 from asyncagg.scenario.schema.scenario import Scenario
 
 T = TypeVar("T")
@@ -34,12 +34,12 @@ def cohort(scenario: Scenario, round_number: int) -> tuple[int, ...]:
     return tuple(sorted(_first_drawn(scenario.owners.in_round, everyone, draw)))
 
 
-def dropped(scenario: Scenario, round_number: int) -> dict[int, PhaseName]:
+def dropped(scenario: Scenario, round_number: int) -> dict[int, Phase]:
     """The owners of the round's cohort that fall silent in it, by index, each with its first silent phase.
 
     The phase is the scenario's own; where the protocol lacks it, its next one is meant.
     """
-    silent: dict[int, PhaseName] = {}
+    silent: dict[int, Phase] = {}
     for number, fault in enumerate(scenario.faults):
         if isinstance(fault, DropFault) and round_number in fault.rounds:
             for owner in _struck(scenario, fault.players, number, round_number):

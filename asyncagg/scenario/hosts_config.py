@@ -167,7 +167,7 @@ def load_config(path: str | os.PathLike[str]) -> HostsConfig:
     return HostsConfig(source, tuple(entry for entry, _ in reader.entries), reader.keys, places)
 
 
-class _Named(NamedTuple):
+class _KeyedRange(NamedTuple):
     """A key that names players, whatever its value; `order` is its place in the file."""
 
     span: PlayerRange
@@ -180,19 +180,19 @@ class _Reader:
     """Takes the keys of a file one by one and gathers what is wrong: (line, key, text)."""
 
     def __init__(self, folder: Path) -> None:
-        self.entries: list[tuple[HostEntry, _Named]] = []
+        self.entries: list[tuple[HostEntry, _KeyedRange]] = []
         self.keys: Path | None = None
         self.wrong: list[tuple[int, str, str]] = []
         self._folder = folder
-        self._named: list[_Named] = []
+        self._named: list[_KeyedRange] = []
 
     def read(self, key: str, value: object, line: int) -> None:
         """A key of the file."""
         if key == KEYS:
             return self._read_keys(value, line)
-        named: _Named | None = None
+        named: _KeyedRange | None = None
         try:
-            named = _Named(PlayerRange.parse(key), key, line, len(self._named))
+            named = _KeyedRange(PlayerRange.parse(key), key, line, len(self._named))
             self._named.append(named)
         except ValueError as error:
             self.wrong.append((line, key, str(error)))
@@ -206,7 +206,7 @@ class _Reader:
 
     def compare_players(self) -> None:
         """No player is in two entries, whatever it is called there."""
-        widest: _Named | None = None
+        widest: _KeyedRange | None = None
         for named in sorted(self._named, key=lambda named: (named.span.role, named.span.first, named.order)):
             if widest is None or (both := named.span.overlap(widest.span)) is None:
                 widest = named

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 
+from asyncagg.protocols.names import PHASES
+from asyncagg.protocols.registry import find
 from asyncagg.scenario.schema.faults import DropFault, Event
-from asyncagg.scenario.schema.phases import PHASES
 from asyncagg.scenario.schema.scenario import Scenario
-
-_SPEAKING_LAST = {"plain": "upload", "pairwise": "upload", "additive": "upload"}
-"""The last phase in which owners have something to say, where they have nothing to say in `unmask`."""
 
 
 def notes(scenario: Scenario) -> tuple[str, ...]:
@@ -17,7 +15,7 @@ def notes(scenario: Scenario) -> tuple[str, ...]:
 
 def _faults(scenario: Scenario) -> Iterator[str]:
     protocol = scenario.aggregation.protocol
-    last = _SPEAKING_LAST.get(protocol, "unmask")
+    last = find(protocol).last_spoken
     for number, fault in enumerate(scenario.faults):
         timed = isinstance(fault, Event) and fault.at_ns is not None
         if isinstance(fault, DropFault | Event) and not timed and not fault.rounds.meet(scenario.rounds):

@@ -170,7 +170,7 @@ def node_begin(played: Played, context: Context) -> bytes:
     """The signature under the publication of this attempt, made again: Ed25519 is deterministic."""
     from asyncagg.protocols.context import published_text
 
-    identity = played.cast.model_owner.identity
+    identity = played.local_players.model_owner.identity
     assert identity is not None
     return identity.sign(published_text(context))
 

@@ -44,7 +44,7 @@ import asyncio, sys
 from asyncagg.cli import interrupts
 interrupts.AGAIN_AFTER, interrupts.END_AFTER = map(float, sys.argv[3:])
 interrupts.watch()
-from asyncagg.engines import loops
+from asyncagg.engines.runtime import event_loops as loops
 
 async def obliging():
     print("working", flush=True)

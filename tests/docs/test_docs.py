@@ -23,7 +23,7 @@ import pytest
 
 from asyncagg.cli.app import app
 from asyncagg.protocols.messages import KINDS
-from asyncagg.protocols.registry import PROTOCOLS
+from asyncagg.protocols.registry import BUILT_IN
 from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import json_schema
 
@@ -246,7 +246,7 @@ def test_messages_and_protocols_that_are_explained_are_those_there_are():
     kinds = set(re.findall(r"`([a-z-]+)`(?::|, or|, slice)", page))
     assert len(kinds) > 10
     assert kinds <= set(KINDS)
-    assert set(re.findall(r"^## `(.+)`$", page, re.MULTILINE)) == set(PROTOCOLS)
+    assert set(re.findall(r"^## `(.+)`$", page, re.MULTILINE)) == set(BUILT_IN)
 
 
 def test_effects_that_are_explained_are_those_there_are():

@@ -6,13 +6,13 @@ from support.runs import run, scenario
 
 import asyncagg
 from asyncagg.api import Result
+from asyncagg.protocols import registry
 from asyncagg.protocols.names import owner_name
-from asyncagg.protocols.registry import PROTOCOLS
 
 
 def play(monkeypatch: pytest.MonkeyPatch, failures: Failures, engine: str = "sim", **tables: object) -> Result:
-    monkeypatch.setitem(PROTOCOLS, "plain", dummy(failures))
-    return run("plain", 5, engine, encoding={"bits": 5}, **tables)
+    monkeypatch.setitem(registry._registered, "dummy", dummy(failures))
+    return run("dummy", 5, engine, encoding={"bits": 5}, **tables)
 
 
 @pytest.mark.parametrize("engine", ["sim", "tcp"])

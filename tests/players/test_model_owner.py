@@ -23,9 +23,9 @@ from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.players.model_steps import kept_state
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.start import RunHooks, Start
+from asyncagg.protocols import registry
 from asyncagg.protocols.ledger.account import Ledger, Rules
 from asyncagg.protocols.names import MODEL_OWNER, Label
-from asyncagg.protocols.registry import PROTOCOLS
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 from asyncagg.runs.result import RoundResult
 from asyncagg.scenario.reading.load import parse
@@ -128,7 +128,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def call(**failures: Any) -> None:
-        monkeypatch.setitem(PROTOCOLS, "plain", dummy(Failures(**failures)))
+        monkeypatch.setitem(registry._registered, "dummy", dummy(Failures(**failures)))
 
     return call
 
@@ -203,7 +203,7 @@ def test_without_its_state_it_would_be_another_model(make: Make) -> None:
 
 def test_attempts_go_on_and_retries_are_counted_anew(make: Make, failing: Callable[..., None]) -> None:
     failing(lead_aborts=(1, 2, 3, 4))
-    run = make("plain", rounds=2, aggregation={"retries": 2})
+    run = make("dummy", rounds=2, aggregation={"retries": 2})
     run.start = Start(1, 2, {"vector": np.zeros(60)}, {"velocity": np.zeros(60)})
     finished = run.play()
     assert finished.result.reason is None
@@ -232,7 +232,7 @@ def test_a_retried_round_has_the_mean_it_would_have_had(make: Make, failing: Cal
     means = []
     for aborts in ((), (1, 2)):
         failing(lead_aborts=aborts)
-        finished = make("plain", rounds=2, encoding={"bits": 2}).play()
+        finished = make("dummy", rounds=2, encoding={"bits": 2}).play()
         assert [each.attempts for each in finished.result.rounds] == [1 + len(aborts)] * 2
         means.append(finished.means)
     for round_index in range(2):
@@ -244,7 +244,7 @@ def test_a_retried_round_has_the_mean_it_would_have_had(make: Make, failing: Cal
 
 def test_an_attempt_is_kept_before_anyone_hears_of_it(make: Make, failing: Callable[..., None]) -> None:
     failing(lead_aborts=(1,))
-    run = make("plain", rounds=2)
+    run = make("dummy", rounds=2)
     heard: list[list[Label]] = []
 
     def begun(label: Label) -> None:

@@ -12,10 +12,10 @@ from support.hand import LABEL, Faults, Hand, flipped
 
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, node_name, owner_name
-from asyncagg.protocols.registry import PROTOCOLS
+from asyncagg.protocols.registry import BUILT_IN
 from asyncagg.vectors.packing import unpack
 
-NAMES = list(PROTOCOLS)
+NAMES = list(BUILT_IN)
 VARIANTS = [
     *((name, {}) for name in NAMES),
     ("secagg", {"threat": "lying"}),

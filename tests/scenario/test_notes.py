@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from asyncagg.protocols.names import PHASES
 from asyncagg.scenario import parse
 from asyncagg.scenario.notes import notes
-from asyncagg.scenario.schema.phases import PHASES
 
 
 def said(rounds: int, protocol: str = "secagg+", engine: str = "sim", **values: Any) -> tuple[str, ...]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
+from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of, owner_name
-from asyncagg.protocols.registry import Protocol
+from asyncagg.protocols.plain import PLAIN
 from asyncagg.protocols.steps.lead import Lead, from_phase_pairs
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.vectors.ring import RingVector
@@ -31,7 +32,7 @@ class Failures:
 
 
 def dummy(failures: Failures) -> Protocol:
-    """The protocol; phases as in `plain`."""
+    """The protocol; phases and forecast as in `plain`."""
 
     def bug(role: str, context: Context) -> None:
         if failures.bugs.get(role) == context.label.attempt:
@@ -88,4 +89,4 @@ def dummy(failures: Failures) -> Protocol:
         members = tuple(owner_name(each) for each in m.from_bitmap(report.members, context.terms.population))
         return Revealed(words, weight, members, from_phase_pairs(report.dropped), {})
 
-    return Protocol("plain", ("publish", "upload", "reveal"), owner, lead, node, receiver)
+    return replace(PLAIN, name="dummy", owner=owner, lead=lead, node=node, receiver=receiver)

@@ -21,9 +21,10 @@ from asyncagg.crypto.signing import Identity
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, GraphPolicy, Terms
+from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Player, index_of, node_name, owner_name
 from asyncagg.protocols.parameters.population import Population, exact
-from asyncagg.protocols.registry import PROTOCOLS, Protocol
+from asyncagg.protocols.registry import find
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.vectors.ring import RingVector, smallest_ring
 from asyncagg.vectors.slices import SlicePlan
@@ -122,7 +123,7 @@ class Hand:
         faults: Faults | None = None,
         **terms: Any,
     ) -> None:
-        self.protocol = PROTOCOLS[name] if isinstance(name, str) else name
+        self.protocol = find(name) if isinstance(name, str) else name
         self.draw = random.Random(f"hand/{seed}")
         self.faults = faults or Faults()
         terms.setdefault("threat", "curious")

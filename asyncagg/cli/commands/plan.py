@@ -13,12 +13,15 @@ import typer
 from asyncagg.cli.output.parameters import bytes_json, bytes_table, parameter_lines, work_json, work_lines
 from asyncagg.cli.output.plain import answer, complain, interruptible
 from asyncagg.cli.output.words import number, size
+from asyncagg.protocols.context import GraphPolicy
 from asyncagg.protocols.forecast.planning import plan
-from asyncagg.protocols.forecast.traffic import Setting
-from asyncagg.protocols.forecast.work import Cost, cost
-from asyncagg.protocols.names import ProtocolName, Reveal, Threat
+from asyncagg.protocols.forecast.work import AttemptCost, cost
+from asyncagg.protocols.forecaster import Setting
+from asyncagg.protocols.interface import Protocol
+from asyncagg.protocols.names import Reveal, Threat
 from asyncagg.protocols.parameters.choose import GraphParameters
 from asyncagg.protocols.parameters.population import Infeasible, Population, exact
+from asyncagg.protocols.registry import ProtocolError, find
 
 INFEASIBLE = 1
 
@@ -33,7 +36,7 @@ class Question:
     threat: Threat
     dimension: int
     bits: int
-    protocol: ProtocolName
+    protocol: Protocol
     reveal: Reveal
     compute_nodes: int
     max_weight: int
@@ -46,11 +49,11 @@ class Figures:
 
     graph: GraphParameters | None
     """None for protocols without one."""
-    cost: Cost
+    cost: AttemptCost
     """Of an attempt in which everyone answers."""
     most_dropped: int
     """⌊δN⌋."""
-    worst: Cost
+    worst: AttemptCost
     """Of an attempt in which so many fall silent at upload."""
 
 
@@ -79,16 +82,18 @@ def plan_round(question: Question, as_json: bool) -> int:
 
 def _answer(question: Question) -> Answer:
     corrupt, dropout = _rate("--corrupt", question.corrupt), _rate("--dropout", question.dropout)
-    if question.protocol == "additive" and question.compute_nodes < 2:
+    protocol = question.protocol
+    if question.compute_nodes < protocol.least_nodes:
         raise typer.BadParameter(
-            "additive splits every vector among compute nodes (2 or more)", param_hint="--compute-nodes"
+            f"{protocol.name} splits every vector among compute nodes ({protocol.least_nodes} or more)",
+            param_hint="--compute-nodes",
         )
     population = Population(question.owners, corrupt, dropout, question.threat)
     dropped = population.lost(question.owners)
-    if question.protocol not in ("secagg", "secagg+"):
+    if protocol.graph is None:
         figures = _figures(question, None, dropped)
         return Answer(figures, figures, ())
-    found = plan(question.protocol, population)
+    found = plan(GraphPolicy(protocol.graph, population))
     reported = _figures(question, found.reported, dropped)
     same = found.run is found.reported
     run = reported if same else None if found.run is None else _figures(question, found.run, dropped)
@@ -103,6 +108,14 @@ def _figures(question: Question, graph: GraphParameters | None, dropped: int) ->
     return Figures(graph, everyone, dropped, worst)
 
 
+def protocol_of(name: str) -> Protocol:
+    """The protocol of this name; typer.BadParameter where there is none."""
+    try:
+        return find(name)
+    except ProtocolError as error:
+        raise typer.BadParameter(str(error), param_hint="--protocol") from None
+
+
 def _rate(option: str, text: str) -> Decimal:
     try:
         rate = exact(text)
@@ -115,7 +128,7 @@ def _rate(option: str, text: str) -> Decimal:
 
 def _setting(question: Question, graph: GraphParameters | None, dropped: int) -> Setting:
     return Setting(
-        protocol=question.protocol,
+        protocol=question.protocol.name,
         owners=question.owners,
         compute_nodes=question.compute_nodes,
         dimension=question.dimension,
@@ -123,7 +136,7 @@ def _setting(question: Question, graph: GraphParameters | None, dropped: int) ->
         max_weight=question.max_weight,
         neighbours=0 if graph is None else graph.neighbours,
         threat=question.threat,
-        reveal="model-owner" if question.protocol == "additive" else question.reveal,
+        reveal=question.reveal if question.reveal in question.protocol.reveals else question.protocol.reveals[0],
         dropped=dropped,
         parameter_bytes=question.parameter_bytes,
     )
@@ -149,7 +162,7 @@ def _figures_json(figures: Figures) -> dict[str, Any]:
 
 def _lines(question: Question, found: Answer) -> Iterator[str]:
     yield (
-        f"{question.protocol} for {number(question.owners, 'owner')} against a {question.threat} lead:"
+        f"{question.protocol.name} for {number(question.owners, 'owner')} against a {question.threat} lead:"
         f" corrupt {question.corrupt}, dropout {question.dropout}"
     )
     yield from found.notes

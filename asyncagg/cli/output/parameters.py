@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from asyncagg.cli.output.words import size
-from asyncagg.protocols.forecast.work import Cost, Work
+from asyncagg.protocols.forecast.work import AttemptCost
+from asyncagg.protocols.forecaster import Work
 from asyncagg.protocols.parameters.choose import GraphParameters
 
 
@@ -25,7 +26,7 @@ def parameter_lines(graph: GraphParameters | None, ring_bits: int, minimum_cohor
     yield f"ring: {ring_bits} bits a coordinate, so that no sum can wrap"
 
 
-def bytes_table(cost: Cost) -> Iterator[str]:
+def bytes_table(cost: AttemptCost) -> Iterator[str]:
     """A line a phase, and the sum."""
     yield f"{'phase':<10}{'sent':>12}{'received':>12}"
     for phase, flow in [*cost.phases.items(), ("together", cost.owner_bytes)]:
@@ -33,19 +34,19 @@ def bytes_table(cost: Cost) -> Iterator[str]:
     yield f"expansion: {cost.expansion:.4f} times the vector in clear, in the accounting of the CCS 2017 paper"
 
 
-def work_lines(cost: Cost) -> Iterator[str]:
+def work_lines(cost: AttemptCost) -> Iterator[str]:
     """Key agreements and mask expansions by role."""
     yield f"key agreements: {_work(cost.key_agreements)}"
     yield f"mask expansions: {_work(cost.mask_expansions)}"
 
 
-def bytes_json(cost: Cost) -> dict[str, Any]:
+def bytes_json(cost: AttemptCost) -> dict[str, Any]:
     """Bytes of one owner: in all, and by phase."""
     phases = {phase: {"sent": flow.sent, "received": flow.received} for phase, flow in cost.phases.items()}
     return {"sent": cost.owner_bytes.sent, "received": cost.owner_bytes.received, "phases": phases}
 
 
-def work_json(cost: Cost) -> dict[str, Any]:
+def work_json(cost: AttemptCost) -> dict[str, Any]:
     """Key agreements and mask expansions by role."""
     return {"key_agreements": _counts(cost.key_agreements), "mask_expansions": _counts(cost.mask_expansions)}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asyncagg.cli.output.words import figures, number, seconds, size
+from asyncagg.protocols.registry import find
 from asyncagg.runs.result import RoundResult, RunResult
 
 _SHOWN = 3
@@ -24,8 +25,8 @@ def summary(result: RunResult, directory: Path) -> Iterator[str]:
     yield from _first("", [f"round {each.round} {each.status}: {each.reason}" for each in without])
     warnings = [f"round {each.round}: {text}" for each in result.rounds for text in each.warnings]
     yield from _first("warning: ", [*warnings, *result.ledger])
-    if result.protocol == "plain":
-        yield "protection: none, plain shows every input to the compute nodes"
+    if not find(result.protocol).protects:
+        yield f"protection: none, {result.protocol} shows every input to the compute nodes"
     yield f"run directory: {directory}"
 
 

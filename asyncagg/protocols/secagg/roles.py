@@ -16,14 +16,17 @@ the answers are sealed to the model owner, which does all that itself, and the n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from asyncagg.crypto.keystream import SignedKey, add_masks
 from asyncagg.crypto.sealing import OVERHEAD
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Cost, Enter, Refuse, Rejected, Role, Send, compute, receive
+from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of
 from asyncagg.protocols.secagg import beacon, certificate
+from asyncagg.protocols.secagg.forecast import SecaggForecaster
 from asyncagg.protocols.secagg.opening import open_sums
 from asyncagg.protocols.secagg.owner import owner
 from asyncagg.protocols.secagg.owner_secrets import BOX_BYTES
@@ -34,8 +37,6 @@ from asyncagg.protocols.steps.reveal import Revealed, Sums, check_sum, receive_s
 from asyncagg.protocols.steps.roster import Gate, Member, member_of, root_of
 from asyncagg.protocols.steps.upload import SliceHolder
 from asyncagg.vectors.ring import RingVector
-
-__all__ = ["lead", "node", "owner", "receiver"]
 
 # -- lead ------------------------------------------------------------------------------------------------------------
 
@@ -234,3 +235,20 @@ def receiver(context: Context) -> Role[Revealed]:
         yield from remove_masks(words, recovered.masks, context.terms.slice_bounds(index)[0])
         slices.append(words)
     return (yield from check_sum(context, report, slices))
+
+
+# -- the two protocols -----------------------------------------------------------------------------------------------
+
+
+SECAGG = Protocol(
+    name="secagg",
+    phases=("publish", "advertise", "share", "upload", "certify", "unmask", "reveal"),
+    owner=owner,
+    lead=lead,
+    node=node,
+    receiver=receiver,
+    forecaster=SecaggForecaster(),
+    graph="secagg",
+    reveals=("compute-nodes", "model-owner"),
+)
+SECAGG_PLUS = replace(SECAGG, name="secagg+", graph="secagg+")

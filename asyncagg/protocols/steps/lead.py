@@ -27,8 +27,7 @@ from asyncagg.protocols.effects import (
     Role,
     Send,
 )
-from asyncagg.protocols.names import MODEL_OWNER, PHASES, Player, index_of, owner_name
-from asyncagg.protocols.names import Phase as PhaseName
+from asyncagg.protocols.names import MODEL_OWNER, PHASES, Phase, Player, index_of, owner_name
 
 Accept = Callable[[Player, M], str | None]
 """None, or why this answer drops its sender."""
@@ -40,10 +39,10 @@ class Lead:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.terms = context.terms
-        self.phase: PhaseName = "publish"
+        self.phase: Phase = "publish"
         self.alive: dict[Player, None] = dict.fromkeys(context.cohort)
-        self.dropped: dict[Player, PhaseName] = {}
-        self.silent_after: dict[Player, PhaseName] = {}
+        self.dropped: dict[Player, Phase] = {}
+        self.silent_after: dict[Player, Phase] = {}
         self.survivors: dict[Player, None] = {}
         self.exposed = False
         self._refusal = ""
@@ -53,11 +52,11 @@ class Lead:
 
     # -- phases -------------------------------------------------------------------------------------------------
 
-    def enter(self, phase: PhaseName) -> Role[None]:
+    def enter(self, phase: Phase) -> Role[None]:
         self.phase = phase
         yield Enter(phase)
 
-    def gather(self, phase: PhaseName, kind: type[M], accept: Accept[M]) -> Role[dict[Player, M]]:
+    def gather(self, phase: Phase, kind: type[M], accept: Accept[M]) -> Role[dict[Player, M]]:
         """One phase in which every owner still here says one thing; who does not is dropped."""
         yield from self.enter(phase)
         answers = yield from self.answers(kind, accept)
@@ -66,7 +65,7 @@ class Lead:
         yield from self.require_cohort()
         return {owner: answers[owner] for owner in self.alive}
 
-    def poll(self, phase: PhaseName, question: m.Message, kind: type[M], accept: Accept[M]) -> Role[dict[Player, M]]:
+    def poll(self, phase: Phase, question: m.Message, kind: type[M], accept: Accept[M]) -> Role[dict[Player, M]]:
         """Ask every survivor still here one thing; who does not answer stays in the sum, and is noted as silent."""
         yield from self.enter(phase)
         for owner in self.alive:
@@ -200,12 +199,12 @@ class Lead:
         )
 
 
-def phase_pairs(phases: dict[Player, PhaseName]) -> tuple[tuple[int, int], ...]:
+def phase_pairs(phases: dict[Player, Phase]) -> tuple[tuple[int, int], ...]:
     """Owners and phases as the integers that messages carry, by owner."""
     return tuple(sorted((index_of(owner), PHASES.index(phase)) for owner, phase in phases.items()))
 
 
-def from_phase_pairs(pairs: tuple[tuple[int, int], ...]) -> dict[Player, PhaseName]:
+def from_phase_pairs(pairs: tuple[tuple[int, int], ...]) -> dict[Player, Phase]:
     return {owner_name(owner): PHASES[phase] for owner, phase in pairs}
 
 

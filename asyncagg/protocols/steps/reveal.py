@@ -29,8 +29,7 @@ from asyncagg.protocols.effects import (
     Send,
     compute,
 )
-from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of, node_name
-from asyncagg.protocols.names import Phase as PhaseName
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Phase, Player, index_of, node_name
 from asyncagg.protocols.secagg import beacon
 from asyncagg.protocols.steps.lead import from_phase_pairs
 from asyncagg.vectors.packing import pack, packed_size, unpack
@@ -49,8 +48,8 @@ class Revealed:
     weight: int
     """W: sum of the survivors' weights."""
     survivors: tuple[Player, ...]
-    dropped: dict[Player, PhaseName]
-    silent_after: dict[Player, PhaseName]
+    dropped: dict[Player, Phase]
+    silent_after: dict[Player, Phase]
 
 
 def send_sum(context: Context, words: RingVector, kind: type[m.SumSlice]) -> Role[None]:

@@ -4,18 +4,24 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from asyncagg.scenario.schema.fields import AutoEven, AutoWhole, PositiveDuration, PositiveSize, Table, in_units
+from asyncagg.protocols.names import Reveal, Threat
+from asyncagg.protocols.registry import ProtocolError, find
+from asyncagg.scenario.schema.fields import (
+    AutoEven,
+    AutoWhole,
+    PositiveDuration,
+    PositiveSize,
+    ProtocolName,
+    Table,
+    in_units,
+)
 from asyncagg.scenario.values.units import DURATION, GIB, SECOND_NS, SIZE
-
-Protocol = Literal["plain", "pairwise", "additive", "secagg", "secagg+"]
-Threat = Literal["curious", "lying"]
-Reveal = Literal["compute-nodes", "model-owner"]
 
 
 class Aggregation(Table):
     """How the owners' vectors are added."""
 
-    protocol: Protocol = Field("secagg+", description="who says what to whom")
+    protocol: ProtocolName = Field("secagg+", description="who says what to whom")
     compute_nodes: int = Field(3, ge=1, le=1000, description="players that add masked vectors; node 0 is the lead")
     threat: Threat = Field("curious", description="the lead's assumed power: it follows the protocol, or may lie")
     reveal: Reveal = Field("compute-nodes", description="who sees the sum first; with additive always the model owner")
@@ -50,15 +56,23 @@ class Aggregation(Table):
 
 
 def with_implied(given: Any) -> Any:
-    """Fills in what follows: additive reveals to the model owner, a lying lead needs a strict ledger."""
+    """Fills in what follows: who sees the sum where the protocol leaves no choice, a strict ledger for a lying lead."""
     if not isinstance(given, dict):
         return given
     implied = dict(given)
-    if given.get("protocol") == "additive" and given.get("reveal") in (None, "compute-nodes"):
-        implied["reveal"] = "model-owner"
+    if given.get("reveal") in (None, "compute-nodes"):
+        implied["reveal"] = _first_to_see(given.get("protocol"))
     if given.get("threat") == "lying" and given.get("ledger") in (None, "warn"):
         implied["ledger"] = "strict"
     return implied
+
+
+def _first_to_see(protocol: object) -> Reveal:
+    """Who sees the sum first unless the scenario says otherwise. What cannot be found is refused elsewhere."""
+    try:
+        return find(str(protocol)).reveals[0]
+    except ProtocolError:
+        return "compute-nodes"
 
 
 AggregationTable = Annotated[Aggregation, BeforeValidator(with_implied)]

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PlainSerializer, PlainValidator, Strict, Tag, WithJsonSchema
 
+from asyncagg.protocols.names import Phase
 from asyncagg.scenario.errors import WrongWithin, show
 from asyncagg.scenario.schema.availability import AvailabilityFault
 from asyncagg.scenario.schema.fields import Duration, PositiveDuration, Table, in_units
-from asyncagg.scenario.schema.phases import PhaseName
 from asyncagg.scenario.values.units import DURATION
 
 SpeakingPhase = Literal["publish", "advertise", "share", "upload", "certify", "unmask"]
@@ -153,7 +153,7 @@ class DropFault(Table):
 class Event(Table):
     """Something that happens once in each of its rounds, when the lead begins a phase, or once in the run."""
 
-    phase: PhaseName | None = Field(None, description="the phase at whose start, at the lead, it happens")
+    phase: Phase | None = Field(None, description="the phase at whose start, at the lead, it happens")
     rounds: RoundSet = _rounds()
     at_ns: Duration | None = Field(None, alias="at", description="in place of a phase: time since the start of the run")
 

@@ -24,7 +24,8 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from asyncagg.scenario.errors import KeyPath, WrongWithin, show
+from asyncagg.protocols import registry
+from asyncagg.scenario.errors import KeyPath, WrongWithin, one_of, show, suggestion
 from asyncagg.scenario.values.units import BANDWIDTH, DURATION, RATE, SIZE, Quantity
 
 
@@ -134,6 +135,29 @@ AutoWhole = Annotated[Literal["auto"] | int, OrAuto()]
 
 AutoEven = Annotated[Literal["auto"] | int, OrAuto(step=2)]
 """A positive even integer, or "auto"."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Marks the name of a protocol that can be found here: one that comes along, was registered, or is installed."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "enum": list(registry.names())}
+
+    def _check(self, value: object) -> str:
+        known = registry.names()
+        if not isinstance(value, str) or value not in known:
+            raise ValueError(f"is {show(value)} ({suggestion(value, known) or one_of(known)})")
+        return value
+
+
+ProtocolName = Annotated[str, _Named()]
+"""The name of a protocol."""
 
 LONGEST = 2**31 - 1
 """The most that an array can have along one of its axes, as players tell each other its shape."""

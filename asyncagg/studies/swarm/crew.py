@@ -20,12 +20,12 @@ class HandLost(Exception):
     """A process has gone before its seeds were played; the text says at which."""
 
 
-def play(seeds: range, folder: Path, processes: int) -> Generator[str | None]:
+def play(seeds: range, folder: Path, processes: int, protocol: str | None = None) -> Generator[str | None]:
     """Of each seed what `check_seed` says, in order. Raises HandLost. However it ends, no process is left."""
     hands: list[subprocess.Popen[bytes]] = []
     try:
         for first in range(min(processes, len(seeds))):
-            hands.append(_start(seeds[first::processes], folder))
+            hands.append(_start(seeds[first::processes], folder, protocol))
         for place, seed in enumerate(seeds):
             yield _told(hands[place % processes], seed)
     finally:
@@ -35,10 +35,10 @@ def play(seeds: range, folder: Path, processes: int) -> Generator[str | None]:
             hand.communicate()
 
 
-def _start(seeds: range, folder: Path) -> subprocess.Popen[bytes]:
+def _start(seeds: range, folder: Path, protocol: str | None) -> subprocess.Popen[bytes]:
     share = (str(number) for number in (seeds.start, seeds.stop, seeds.step))
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "asyncagg.studies.swarm.crew", *share, str(folder)],
+        [sys.executable, "-m", "asyncagg.studies.swarm.crew", *share, str(folder), protocol or ""],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -58,7 +58,7 @@ def main() -> None:
     die_with_parent.hold(sys.stdin.fileno())
     start, stop, step = map(int, sys.argv[1:4])
     for seed in range(start, stop, step):
-        print(json.dumps(check_seed(seed, Path(sys.argv[4]))), flush=True)
+        print(json.dumps(check_seed(seed, Path(sys.argv[4]), sys.argv[5] or None)), flush=True)
 
 
 if __name__ == "__main__":

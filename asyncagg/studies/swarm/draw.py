@@ -12,6 +12,7 @@ from typing import Any, Final
 from asyncagg.engines.experiment import prepare
 from asyncagg.net.links.presets import PRESETS
 from asyncagg.protocols.names import PHASES
+from asyncagg.protocols.registry import BUILT_IN, find
 from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import parse
 
@@ -21,17 +22,18 @@ Values = dict[str, Any]
 DRAWS: Final = 200
 """Draws for one seed; far more than any needs."""
 
-_PROTOCOLS = ("plain", "pairwise", "additive", "secagg", "secagg+")
-_SHARED = ("secagg", "secagg+")
 _SPEAKING = ("publish", "advertise", "share", "upload", "certify", "unmask")
 _CUTS = ("partition", "hold")
 _FAULTS = ("drop", "drop", "slow", "crash", "crash-restart", "partition", "hold", "reset", "corrupt")
 
 
-def scenario_of(seed: int) -> Values:
-    """The scenario of this seed: always the same one. ValueError if nothing feasible is found, which is a bug."""
+def scenario_of(seed: int, protocol: str | None = None) -> Values:
+    """The scenario of this seed: always the same one, of any protocol that comes along, or of the one that is named.
+
+    ValueError if nothing feasible is found, which is a bug.
+    """
     for again in range(DRAWS):
-        values = _Draw(Random(f"swarm {seed} {again}")).scenario(seed)
+        values = _Draw(Random(f"swarm {seed} {again}"), protocol).scenario(seed)
         try:
             prepare(parse(values))
         except ScenarioError:
@@ -43,11 +45,12 @@ def scenario_of(seed: int) -> Values:
 class _Draw:
     """One scenario in the making."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, protocol: str | None) -> None:
         self.random = random
-        self.protocol = random.choice(_PROTOCOLS)
+        drawn = random.choice(tuple(BUILT_IN))
+        self.protocol = find(protocol or drawn)
         self.owners = random.choice((random.randint(2, 5), random.randint(4, 12), random.randint(8, 24)))
-        self.nodes = random.randint(2 if self.protocol == "additive" else 1, 4)
+        self.nodes = random.randint(self.protocol.least_nodes, 4)
         self.lying = self.chance(0.3)
         self.calm = self.chance(0.25)
         """Nothing goes wrong: such a run has to succeed."""
@@ -89,7 +92,7 @@ class _Draw:
     def _aggregation(self) -> Values:
         random = self.random
         aggregation: Values = {
-            "protocol": self.protocol,
+            "protocol": self.protocol.name,
             "compute_nodes": self.nodes,
             "threat": "lying" if self.lying else "curious",
             "minimum_cohort": random.randint(2, max(2, self.owners // 2)),
@@ -98,7 +101,7 @@ class _Draw:
             "on_failure": random.choice(("retry", "retry", "skip", "abort")),
             "retries": random.randint(0, 2),
         }
-        if self.protocol in _SHARED and self.chance(0.4):
+        if len(self.protocol.reveals) > 1 and self.chance(0.4):
             aggregation["reveal"] = "model-owner"
         if self.chance(0.35):
             aggregation["memory_budget"] = f"{random.randint(1, 1500)} B"

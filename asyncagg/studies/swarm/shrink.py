@@ -27,9 +27,9 @@ _SIZES: Final[tuple[tuple[KeyPath, int], ...]] = (
 Broken = Callable[[Values], list[str]]
 
 
-def check_seed(seed: int, folder: Path) -> str | None:
+def check_seed(seed: int, folder: Path, protocol: str | None = None) -> str | None:
     """None if this seed's scenario breaks nothing; else a line that names what it broke and the shrunken file."""
-    values = scenario_of(seed)
+    values = scenario_of(seed, protocol)
     broken = examine(values)
     if not broken:
         return None

@@ -17,7 +17,7 @@ from random import Random
 import pytest
 from support.spans import Run, means, right_mean, scenario, until
 
-from asyncagg.protocols.registry import PROTOCOLS
+from asyncagg.protocols.registry import find
 
 ROUNDS = 3
 KINDS = ("plain", "pairwise", "additive", "secagg", "secagg+")
@@ -58,7 +58,7 @@ Moment = tuple[int, str] | str
 
 def moment(protocol: str, random: Random) -> Moment:
     """One that the seed chooses."""
-    phases = [phase for phase in PROTOCOLS[protocol].phases if phase != "certify"]
+    phases = [phase for phase in find(protocol).phases if phase != "certify"]
     moments: list[Moment] = [(index, phase) for index in range(ROUNDS) for phase in phases]
     return random.choice(["there", "ready", "over", *moments])
 

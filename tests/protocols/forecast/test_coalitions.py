@@ -6,22 +6,25 @@ import re
 
 import pytest
 
-from asyncagg.protocols.forecast.coalitions import Situation, honest_inputs, opens_an_input
-from asyncagg.protocols.forecast.planning import smallest_cohort
+from asyncagg.protocols.context import GraphPolicy
+from asyncagg.protocols.forecast.coalitions import honest_inputs, opens_an_input
+from asyncagg.protocols.forecaster import Situation
 from asyncagg.protocols.parameters.choose import choose
 from asyncagg.protocols.parameters.population import Population, exact
+from asyncagg.protocols.registry import find
 
 
 def sentences(protocol, owners=10, corrupt="0.1", dropout="0.3", threat="curious", minimum_cohort=2, **given):
     who = Population(owners, exact(corrupt), exact(dropout), threat)
-    parameters = choose(protocol, who) if protocol.startswith("secagg") else None
+    policy = GraphPolicy(protocol, who) if protocol.startswith("secagg") else None
+    parameters = None if policy is None else choose(protocol, who)
     defaults = {"reveal": "compute-nodes", "compute_nodes": 3, "parameters": parameters}
     situation = Situation(
         protocol,
         threat,
         corrupt_owners=who.corrupt_owners,
         analysed_corrupt=who.instance(owners).corrupt,
-        smallest_cohort=smallest_cohort(protocol, who, minimum_cohort),
+        smallest_cohort=find(protocol).forecaster.smallest_cohort(minimum_cohort, who.roster_floor, policy),
         **defaults | given,
     )
     return " ".join(opens_an_input(situation))
@@ -121,5 +124,5 @@ def test_honest_inputs(cohort, corrupt, honest):
 @pytest.mark.parametrize("protocol", ["plain", "secagg"])
 def test_graph_parameters_belong_to_graphs(protocol):
     given = choose("secagg", Population(10, exact(0), exact(0), "curious")) if protocol == "plain" else None
-    with pytest.raises(ValueError, match="graph parameters belong to"):
-        Situation(protocol, "curious", "compute-nodes", 1, 1, 2, 3, parameters=given)
+    with pytest.raises(ValueError, match="graph parameters go with"):
+        opens_an_input(Situation(protocol, "curious", "compute-nodes", 1, 1, 2, 3, parameters=given))

@@ -9,9 +9,11 @@ from support.known_answers import vectors
 
 from asyncagg.net.frames import header_size
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.forecast.traffic import SIZES, Flow, Setting
-from asyncagg.protocols.forecast.work import Work, cost, expansion, unmask_expansions
+from asyncagg.protocols.forecast.traffic import SIZES
+from asyncagg.protocols.forecast.work import cost, expansion
+from asyncagg.protocols.forecaster import Flow, Setting, Work
 from asyncagg.protocols.names import Label
+from asyncagg.protocols.secagg.forecast import unmask_expansions
 from asyncagg.protocols.secagg.graph import masking_graph
 from asyncagg.vectors.packing import packed_size
 

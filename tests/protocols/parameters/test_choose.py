@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.known_answers import vectors
 
-from asyncagg.protocols.forecast.planning import plan, smallest_cohort
+from asyncagg.protocols.context import GraphPolicy
+from asyncagg.protocols.forecast.planning import plan
 from asyncagg.protocols.parameters import degree
 from asyncagg.protocols.parameters.choose import (
     GraphParameters,
@@ -25,6 +26,7 @@ from asyncagg.protocols.parameters.choose import (
 from asyncagg.protocols.parameters.degree import Bounds, Instance
 from asyncagg.protocols.parameters.hypergeometric import Hypergeometric
 from asyncagg.protocols.parameters.population import Infeasible, Population, exact
+from asyncagg.protocols.registry import find
 
 THREATS = ("curious", "lying")
 
@@ -318,7 +320,7 @@ def test_up_to_fifty_members_are_a_complete_graph(threat):
 
 def test_a_twelfth_of_a_population_that_would_often_fail():
     """The row (4, 2) fails a fifth of the time: it is reported, and a run uses the complete graph instead."""
-    found = plan("secagg+", population(12, 0, 0.3))
+    found = plan(GraphPolicy("secagg+", population(12, 0, 0.3)))
     assert (found.reported.neighbours, found.reported.threshold) == (4, 2)
     assert found.reported.correctness_bits == 2.19
     assert found.run == choose("secagg", population(12, 0, 0.3))
@@ -375,19 +377,19 @@ def test_unsafe_choices_by_hand_are_refused_in_words(given, says):
 
 
 def test_plan_says_when_the_smallest_roster_would_be_refused():
-    found = plan("secagg+", population(1000, 0.3, 0.3, "lying"))
+    found = plan(GraphPolicy("secagg+", population(1000, 0.3, 0.3, "lying")))
     assert found.reported is found.run
     assert found.notes[0].startswith("If only 700 owners advertise, the attempt is refused: ")
-    assert plan("secagg+", population(1000, 0.1, 0.3)).notes == ()
+    assert plan(GraphPolicy("secagg+", population(1000, 0.1, 0.3))).notes == ()
 
 
 def test_plan_of_a_few_owners_without_a_row():
-    found = plan("secagg+", population(3, 0.1, 0.3))
+    found = plan(GraphPolicy("secagg+", population(3, 0.1, 0.3)))
     assert found.reported == found.run == choose("secagg", population(3, 0.1, 0.3))
 
 
 def test_plan_with_a_row_that_a_run_would_refuse():
-    found = plan("secagg+", population(50, 0.02, 0.5))
+    found = plan(GraphPolicy("secagg+", population(50, 0.02, 0.5)))
     assert found.run is None
     assert found.reported.neighbours == 28
     assert "A run would be refused: threshold 26 is out of reach" in found.notes[0]
@@ -396,17 +398,23 @@ def test_plan_with_a_row_that_a_run_would_refuse():
 def test_a_plan_without_anything_to_report_is_refused():
     for protocol in ("secagg", "secagg+"):
         with pytest.raises(Infeasible, match="out of reach"):
-            plan(protocol, population(10, 0.5, 0.5))
+            plan(GraphPolicy(protocol, population(10, 0.5, 0.5)))
 
 
 def test_smallest_cohort():
     who = population(100, 0.1, 0.3)
-    assert smallest_cohort("plain", who, 2) == 2
-    assert smallest_cohort("pairwise", who, 2) == 70
-    assert smallest_cohort("secagg", who, 2) == 36
-    assert smallest_cohort("secagg", who, 40) == 40
-    assert smallest_cohort("secagg+", who, 2) == 49
-    assert smallest_cohort("secagg+", who, 2, threshold=30, neighbours=80) == 30
+
+    def smallest(name, minimum_cohort, **keys):
+        protocol = find(name)
+        policy = None if protocol.graph is None else GraphPolicy(protocol.graph, who, **keys)
+        return protocol.forecaster.smallest_cohort(minimum_cohort, who.roster_floor, policy)
+
+    assert smallest("plain", 2) == 2
+    assert smallest("pairwise", 2) == 70
+    assert smallest("secagg", 2) == 36
+    assert smallest("secagg", 40) == 40
+    assert smallest("secagg+", 2) == 49
+    assert smallest("secagg+", 2, threshold=30, neighbours=80) == 30
 
 
 # -- exact decimals -----------------------------------------------------------------------------------------

@@ -134,9 +134,9 @@ def test_work_on_a_k_regular_graph(lost: tuple[int, ...], threat: str) -> None:
     assert each.mask_expansions["compute-node"] == n - len(lost) + alive
     assert each.key_agreements == 2 * k * n + alive
     for owner in owners(*range(n)):
-        account = next(player.account.of(0) for player in played.cast.owners if player.me == owner)
-        assert account.key_agreements == 2 * k
-        assert account.expanded == (k + 1) * played.cast.terms.plan.length
+        usage = next(player.usage.of(0) for player in played.local_players.owners if player.me == owner)
+        assert usage.key_agreements == 2 * k
+        assert usage.expanded == (k + 1) * played.local_players.terms.plan.length
 
 
 # -- a whole training run --------------------------------------------------------------------------------------------

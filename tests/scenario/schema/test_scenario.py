@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from asyncagg.protocols.names import PHASES
 from asyncagg.scenario import Scenario, ScenarioError, json_schema, parse
 from asyncagg.scenario.reading.load import load
-from asyncagg.scenario.schema.phases import PHASES
 from asyncagg.scenario.values.units import BANDWIDTH, DURATION, SIZE
 
 DEFAULTS = """\
