@@ -17,14 +17,15 @@ from asyncagg.engines.launch import begin, play
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.runs import npz
 from asyncagg.runs.directory import DirectoryError
+from asyncagg.runs.formats import other_format
 from asyncagg.runs.result import INTERRUPTED, RoundResult
 from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import ENGINES
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_OF_A_MACHINE: Final = ("seconds", "peak_rss_bytes")
-"""Of a result: all but virtual seconds, which the trace holds."""
+_OF_A_MACHINE: Final = ("seconds", "peak_rss_bytes", "version")
+"""Of a result: all but virtual seconds, which the trace holds; and which asyncagg of this format it was."""
 _OF_AN_ENGINE: Final = ("reason", "attempts", "dropped", "silent_after", "seconds", "bytes", "work", "warnings")
 """Of a round: its course, which over sockets depends on when things happen."""
 _OF_THE_HARNESS: Final = ("clipped", "error_max", "error_bound", "exact")
@@ -190,6 +191,8 @@ def _result(file: Path) -> dict[str, Any]:
         raise DirectoryError(f"{file}: {error.strerror} ({_RIGHT})") from None
     except (ValueError, RecursionError) as error:
         raise DirectoryError(f"{file}: is not JSON: {error} ({_RIGHT})") from None
+    if isinstance(result, dict) and (other := other_format(result)) is not None:
+        raise DirectoryError(f"{file}: {other}")
     if (wrong := _wrong(result)) is not None:
         raise DirectoryError(f"{file}: is no result of a run: {wrong} ({_RIGHT})")
     if result["reason"] == INTERRUPTED:

@@ -148,7 +148,8 @@ class Inbound(TcpSession):
 
     def _on_hello(self, frame: Frame) -> None:
         run = self.state.require_run()
-        hello = parse_hello(frame.body, (run, b"") if self.state.tells_run else (run,), self.options.max_players)
+        runs = (run, b"") if self.state.tells_run else (run,)
+        hello = parse_hello(frame, runs, self.options.max_players, self.state.wire_format)
         if frame.sender not in hello.players or self.player in hello.players:
             raise FrameError(Refusal.BAD_HELLO, f"must carry {frame.sender} and not {self.player}")
         self._check_certificate(hello)

@@ -38,6 +38,7 @@ class TcpNetwork(Network):
     `binds` are the local addresses of players that do not listen at their address in `addresses`.
     `facts` go into our hello and our welcome; `admit` may refuse whom a hello is from, `recognise` whom we dialled.
     `on_refusal` is told of every refusal, and `refusals` counts them by `errors.Refusal`.
+    `wire_format` is the number of the format that the players speak; a hello with another one is refused.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class TcpNetwork(Network):
         tls: Tls | None = None,
         facts: Facts = _NO_FACTS,
         tells_run: bool = False,
+        wire_format: int = 0,
     ) -> None:
         options = options or TcpOptions()
         names = tuple(dict.fromkeys(require_name(player) for player in players))
@@ -65,7 +67,9 @@ class TcpNetwork(Network):
         objection = check_facts(facts)
         if objection is not None:
             raise ValueError(objection)
-        self._state = NetworkState(names, run, limits, options, admit, recognise, on_refusal, dict(facts), tells_run)
+        self._state = NetworkState(
+            names, run, limits, options, admit, recognise, on_refusal, dict(facts), tells_run, wire_format
+        )
         self._addresses = addresses
         self._binds = binds
         self._listener = Listener(self._state, tls)

@@ -97,7 +97,7 @@ class Outbound(TcpSession):
             self._distrust(FrameError(Refusal.WRONG_NAME, f"{name_certified(names)}, not for {self._remote}"))
             return
         run = b"" if self._asks_run else self.state.require_run()
-        self.control(HELLO, pack_hello(Hello(run, self._players, self.state.facts)))
+        self.control(HELLO, pack_hello(Hello(run, self._players, self.state.facts, self.state.wire_format)))
 
     def unsafe(self, error: OSError) -> None:
         """See `TcpSession`."""

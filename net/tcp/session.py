@@ -44,6 +44,7 @@ class NetworkState:
     on_refusal: OnRefusal | None = None
     facts: Facts = field(default_factory=dict)
     tells_run: bool = False
+    wire_format: int = 0
     pool: BufferPool = field(default_factory=BufferPool)
     channels: dict[tuple[str, str], TcpChannel] = field(default_factory=dict)
     """By local and remote player, from when they are dialled or accepted until they are closed or gone."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.cli import invoke
 from support.runs import scenario
 
 from asyncagg.engines.experiment import prepare
@@ -17,6 +18,7 @@ from asyncagg.engines.launch import begin, play
 from asyncagg.runs.directory import DirectoryError, RunDirectory
 from asyncagg.scenario import parse
 from asyncagg.studies.verify import verify
+from asyncagg.version import FORMAT, __version__
 
 BUSY: dict[str, Any] = {
     "rounds": 2,
@@ -166,6 +168,18 @@ def test_a_result_that_no_run_leaves_is_refused(
     edit(run / "result.json", change)
     with pytest.raises(DirectoryError, match=says):
         verify(run)
+
+
+def test_a_run_of_another_format_names_who_made_it(finished_runs: dict[str, Path], tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished_runs["sim"], tmp_path / "run"))
+    edit(run / "result.json", lambda result: result.update(version="9.1"))
+    assert verify(run).difference is None  # another version of the same format comes to the same
+    edit(run / "result.json", lambda result: result.update(format=FORMAT + 1, rounds="in another form"))
+    (run / "scenario.toml").write_text("what = 'another version says here'")
+    done = invoke("verify", run)
+    assert done.exit_code == 2
+    made_by = f"asyncagg 9.1 and has format {FORMAT + 1}; this is asyncagg {__version__}, format {FORMAT}"
+    assert done.stderr == f"{run / 'result.json'}: was made by {made_by} (use the one that made it)\n"
 
 
 @pytest.mark.parametrize("name", ["means.npz", "model.npz"])

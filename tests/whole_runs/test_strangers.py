@@ -13,11 +13,12 @@ from support.tap import Tap
 from asyncagg.api import Result, run_async
 from asyncagg.net.errors import Refusal
 from asyncagg.net.frames import MAGIC, PREFIX, Frame, pack_frame
-from asyncagg.net.tcp.hello import HELLO, VERSION
+from asyncagg.net.tcp.hello import HELLO
+from asyncagg.version import FORMAT
 
 
 def hello(to: str, **changes: object) -> bytes:
-    said = {"version": VERSION, "run": b"another run of it", "players": ["data-owner-0"], "facts": {}} | changes
+    said = {"version": FORMAT, "run": b"another run of it", "players": ["data-owner-0"], "facts": {}} | changes
     return pack_frame(Frame("data-owner-0", to, HELLO, msgpack.packb(said)))
 
 
@@ -34,7 +35,7 @@ def attacks(to: str) -> dict[Refusal, bytes]:
         Refusal.UNKNOWN_KIND: header(to, "masked-slice", 64, 1 << 30),
         Refusal.TRUNCATED: hello(to)[:-5],
         Refusal.WRONG_RUN: hello(to),
-        Refusal.WRONG_VERSION: hello(to, version=VERSION + 1),
+        Refusal.WRONG_VERSION: hello(to, version=FORMAT + 1),
     }
 
 

@@ -53,6 +53,7 @@ class Recording:
 
         Raises ScenarioError, DirectoryError or CheckpointError.
         """
+        RunDirectory.check_format(path)  # first of all: another version's scenario may not even load
         played = scenario or load(path / "scenario.toml")
         if played.engine == "sim":
             raise CheckpointError(

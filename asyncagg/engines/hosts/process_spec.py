@@ -28,6 +28,7 @@ from asyncagg.net.tcp.session import Admit
 from asyncagg.net.tls.context import Tls
 from asyncagg.protocols.names import MODEL_OWNER, Player
 from asyncagg.scenario.hosts_config import HostEntry
+from asyncagg.version import FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class HostRuntime(SocketRuntime):
             player = Player(entry.players[0])
             limits = Limits(self.spec.experiment.limits())
             tls, said = self.spec.tls.get(entry.name), parting(self._facts, reason)
-            network = TcpNetwork([player], None, limits, self._addresses, tls=tls, facts=said)
+            network = TcpNetwork([player], None, limits, self._addresses, tls=tls, facts=said, wire_format=FORMAT)
             with contextlib.suppress(NetError):  # it always refuses
                 await network.learn_run(MODEL_OWNER, deadline_ns)
             await network.close()
@@ -116,6 +117,7 @@ class HostRuntime(SocketRuntime):
             tls=spec.tls.get(entry.name),
             facts=self._facts,
             tells_run=MODEL_OWNER in players,
+            wire_format=FORMAT,
         )
         if entry.listens:
             network.take_address(players[0])

@@ -44,6 +44,7 @@ from asyncagg.runs.checkpoint import Checkpoint
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario.reading.load import parse
+from asyncagg.version import FORMAT
 
 
 class ChildRun:
@@ -125,8 +126,16 @@ class ChildRun:
         self._addresses |= dict.fromkeys(setup["listens"], (setup["host"], 0))
 
         def network(together: Sequence[Player], limits: Limits, admit: Admit) -> TcpNetwork:
-            refused = self._observation.refused
-            return TcpNetwork(together, setup["run"], limits, self._addresses, admit=admit, on_refusal=refused, tls=tls)
+            return TcpNetwork(
+                together,
+                setup["run"],
+                limits,
+                self._addresses,
+                admit=admit,
+                on_refusal=self._observation.refused,
+                tls=tls,
+                wire_format=FORMAT,
+            )
 
         runtime = SocketRuntime(experiment, groups(players), network, self._observation.around)
         environment = runtime.environment(

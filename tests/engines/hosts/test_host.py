@@ -15,10 +15,11 @@ from support.hosts import NODES, OWNERS, SECOND, Place, Process, entries, small
 
 import asyncagg
 from asyncagg.engines.hosts import compatibility as known
-from asyncagg.engines.hosts import follower
+from asyncagg.engines.hosts import follower, process_spec
 from asyncagg.net.errors import ListenFailed
 from asyncagg.players.ledger_store import StoreError
 from asyncagg.scenario.hosts_config import load_config
+from asyncagg.version import FORMAT
 
 pytestmark = [pytest.mark.asyncio(loop_factories=["real"]), pytest.mark.timeout(60)]
 
@@ -143,6 +144,18 @@ async def test_who_runs_another_version_is_refused(tmp_path: Path, monkeypatch: 
     _, endings = await play(leader, old)
     assert endings[0] is not None
     assert "not-admitted: data-owner-0 runs asyncagg '0.0.9', and here it is" in endings[0]
+
+
+async def test_who_speaks_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(tmp_path)
+    (leader,) = processes(place, "model-owner", wait=SHORT)
+    monkeypatch.setattr(process_spec, "FORMAT", FORMAT + 1)
+    (newer,) = processes(place, "data-owner-0", wait=SHORT)
+    _, endings = await play(leader, newer)
+    said_of_it = f"data-owner-0 speaks format {FORMAT + 1}, this side format {FORMAT}: run the same asyncagg on both"
+    assert endings == [f"refused by model-owner: wrong-version: {said_of_it}"]
+    assert all(said_of_it in line for line in said(leader, "refuse"))
+    assert len(said(leader, "refuse")) == 1
 
 
 async def test_a_process_that_gives_up_says_why_to_the_model_owner(tmp_path: Path) -> None:

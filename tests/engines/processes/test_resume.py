@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -17,9 +18,11 @@ import pytest
 from support.cli import invoke, strict_json
 from support.spans import Run, means, model, scenario, until
 
+from asyncagg.runs import npz
 from asyncagg.runs.checkpoint import Checkpoint
 from asyncagg.runs.directory import RunDirectory
 from asyncagg.scenario.reading.load import load
+from asyncagg.version import FORMAT, __version__
 
 ROUNDS = 5
 SAME = ("round", "status", "survivors", "dropped", "silent_after", "total_weight", "exact", "error_max", "metrics")
@@ -190,6 +193,29 @@ def test_a_damaged_checkpoint(copy: Path, damage: str) -> None:
     line = refused(copy)
     assert line.startswith(f"{path}: ")
     assert line.endswith("(a checkpoint that asyncagg wrote)")
+
+
+@pytest.mark.parametrize("said", [{"format": FORMAT + 1, "version": "9.1"}, {}])
+def test_a_run_of_another_format(copy: Path, said: dict[str, object]) -> None:
+    """The version that made it is named, before a scenario that this one may not understand is looked at."""
+    path = copy / "result.json"
+    result = strict_json(path.read_text())
+    kept = {key: value for key, value in result.items() if key not in ("format", "version")}
+    path.write_text(json.dumps(kept | said))
+    (copy / "scenario.toml").write_text("what = 'another version says here'")
+    made_by = f"asyncagg 9.1 and has format {FORMAT + 1}" if said else "an asyncagg that does not say which and has no "
+    assert refused(copy).startswith(f"{path}: was made by {made_by}")
+
+
+def test_a_checkpoint_of_another_format(copy: Path) -> None:
+    path = copy / "checkpoint.npz"
+    own, other = f'"format": {FORMAT},'.encode(), f'"format": {FORMAT + 1},'.encode()
+    entries = npz.read(path)
+    assert own in entries["about"].tobytes()
+    entries["about"] = np.frombuffer(entries["about"].tobytes().replace(own, other), np.uint8)
+    with path.open("wb") as file:
+        npz.write(file, entries)
+    assert refused(copy).startswith(f"{path}: was made by asyncagg {__version__} and has format {FORMAT + 1}; this is")
 
 
 def test_another_scenario(copy: Path) -> None:

@@ -134,14 +134,20 @@ async def test_coming_and_going_is_no_offence(node: Node) -> None:
     assert node.network.refusals == {}
 
 
-GOOD = {"version": 1, "run": RUN, "players": ["owner-0"], "facts": {}}
+GOOD = {"version": 0, "run": RUN, "players": ["owner-0"], "facts": {}}
 
 
 @pytest.mark.parametrize(
     ("hello", "reason"),
     [
-        (GOOD | {"version": 2}, "wrong-version: version 2, here it is 1"),
-        (GOOD | {"version": 2, "players": 7}, "wrong-version: version 2, here it is 1"),
+        (
+            GOOD | {"version": 2},
+            "wrong-version: owner-0 speaks format 2, this side format 0: run the same asyncagg on both",
+        ),
+        (
+            GOOD | {"version": 2, "players": 7},
+            "wrong-version: owner-0 speaks format 2, this side format 0: run the same asyncagg on both",
+        ),
         (GOOD | {"version": "1"}, "bad-hello: no map with a version"),
         (GOOD | {"run": b"another"}, "wrong-run: the hello is for another run"),
         (GOOD | {"run": None}, "wrong-run: the run is not told here"),

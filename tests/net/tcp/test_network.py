@@ -214,7 +214,9 @@ async def test_a_welcome_without_run_and_facts_is_no_welcome(body: Any) -> None:
     assert refusals[0].startswith("bad-hello")
 
 
-@pytest.mark.parametrize("reason", ["not-admitted: owner-0 is not expected", "wrong-version: version 1, here it is 2"])
+@pytest.mark.parametrize(
+    "reason", ["not-admitted: owner-0 is not expected", "wrong-version: owner-0 speaks format 1, this side format 2"]
+)
 async def test_a_refusal_is_final(reason: str) -> None:
     hellos = []
 
@@ -239,6 +241,25 @@ async def test_another_run_is_refused_by_name() -> None:
         await listening.listen("node-0", Listener().accept)
         with pytest.raises(Refused, match="wrong-run: the hello is for another run"):
             await dial(dialling)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(2, 3), (3, 2)])
+async def test_who_speaks_another_format_is_refused_by_name(ours: int, theirs: int) -> None:
+    addresses, refused = somewhere(), []
+    async with (
+        network(
+            "node-0", addresses=addresses, wire_format=ours, on_refusal=lambda *said: refused.append(said[1])
+        ) as here,
+        network("owner-0", addresses=addresses, wire_format=theirs) as dialling,
+        network("owner-1", addresses=addresses, wire_format=ours) as alike,
+    ):
+        await here.listen("node-0", Listener().accept)
+        with pytest.raises(Refused) as caught:
+            await dial(dialling)
+        said = f"owner-0 speaks format {theirs}, this side format {ours}: run the same asyncagg on both"
+        assert str(caught.value) == f"refused by node-0: wrong-version: {said}"
+        assert refused == [f"wrong-version: {said}"]
+        await alike.dial("owner-1", "node-0", Recorder(), now_ns() + SECOND)
 
 
 async def test_a_name_that_another_process_has_is_refused() -> None:
