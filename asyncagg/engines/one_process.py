@@ -23,7 +23,7 @@ from asyncagg.runs.result import RoundResult
 
 
 class OneProcess:
-    """The one cast of a run, which is its own witness."""
+    """Plays a run whose players all live here; it answers the recorder's questions itself."""
 
     def __init__(
         self,
@@ -62,11 +62,9 @@ class OneProcess:
             await self._recorder.close()
 
     async def usage_by_role(self, round_index: int) -> UsageByRole:
-        """See `Witness`."""
         return self.local_players.usage_by_role(round_index)
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
-        """See `Witness`."""
         return self.local_players.expected_sum(label, survivors)
 
     async def _observe(self, outcome: RoundOutcome) -> None:

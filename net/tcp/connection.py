@@ -119,7 +119,6 @@ class Connection(asyncio.BufferedProtocol, ABC):
     # --- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio."""
         self.transport = cast("asyncio.Transport", transport)
         self.send_queue = SendQueue(self.transport)
         self.transport.set_write_buffer_limits(high=1, low=0)  # with 0 and 0, TLS would pause us when it is empty
@@ -127,11 +126,9 @@ class Connection(asyncio.BufferedProtocol, ABC):
         self.made()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """See asyncio."""
         return _discarded if self.has_ended else self.decoder.get_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """See asyncio."""
         self._received += nbytes
         if self.has_ended:
             self._discard()
@@ -145,21 +142,18 @@ class Connection(asyncio.BufferedProtocol, ABC):
             self.refuse(error)
 
     def eof_received(self) -> None:
-        """See asyncio; the transport closes itself."""
+        """Refuse a peer whose stream ends inside a frame; the transport closes itself."""
         if not self.has_ended and self.decoder.inside_frame:
             self.note_refusal(FrameError(Refusal.TRUNCATED, "the connection ended inside a frame"))
             self._end("connection lost inside a frame")
 
     def pause_writing(self) -> None:
-        """See asyncio."""
         self.send_queue.pause()
 
     def resume_writing(self) -> None:
-        """See asyncio."""
         self.send_queue.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio."""
         self._end(_lost_reason(exc))
         self.send_queue.drop()
         self.clear_deadline()

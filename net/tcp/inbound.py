@@ -56,7 +56,7 @@ class Admission(ABC):
 
 
 class Inbound(TcpSession):
-    """The listening end of a connection to `player`, over its `threshold`."""
+    """The listening end of a connection to `player`; `admission` counts it until it is let in."""
 
     def __init__(
         self, state: NetworkState, player: str, accept: Accept | None, admission: Admission, address: str
@@ -114,26 +114,23 @@ class Inbound(TcpSession):
             self._admission.refused()
 
     def never_made(self) -> None:
-        """See `TcpSession`."""
         self._admission.left()
 
     def refuse(self, error: FrameError) -> None:
-        """See `Connection`."""
         self._admission.refused()
         super().refuse(error)
 
     def ended(self, reason: str) -> None:
-        """See `TcpSession`; who waits for a channel waits no more."""
+        """End all channels, and forget who waits for one."""
         self._early.clear()
         super().ended(reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio."""
         super().connection_lost(exc)
         self._admission.left()
 
     def on_bye(self, frame: Frame) -> None:
-        """See `TcpSession`; it may be about a channel that was never opened."""
+        """Close the channel that the other side closes, or forget the one it wanted opened."""
         number, _ = parse_fields(frame.body, int, str)
         early = self._early.get(frame.sender)
         if early is not None and parse_fields(early.body, int) == [number]:

@@ -100,18 +100,17 @@ class Outbound(TcpSession):
         self.control(HELLO, pack_hello(Hello(run, self._players, self.state.facts, self.state.wire_format)))
 
     def unsafe(self, error: OSError) -> None:
-        """See `TcpSession`."""
         _answer(self.greeting, self._tls_failure(error) or describe_os_error(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio; the listener may not like our certificate."""
+        """Answer who waits for the greeting where the listener did not like our certificate."""
         failure = self._tls_failure(exc)
         if failure is not None:
             _answer(self.greeting, failure)
         super().connection_lost(exc)
 
     def ended(self, reason: str) -> None:
-        """See `TcpSession`; nothing that is still awaited will come."""
+        """End all channels, and answer everyone who still waits for one."""
         _answer(self.greeting, reason)
         for opening in self._openings.values():
             _answer(opening.answer, reason)
@@ -119,7 +118,7 @@ class Outbound(TcpSession):
         super().ended(reason)
 
     def close_channel(self, channel: TcpChannel, reason: str) -> None:
-        """See `TcpSession`; the last one closes the connection."""
+        """Close one channel for its local player; the last one closes the connection."""
         super().close_channel(channel, reason)
         self._finish_if_idle()
 
@@ -130,7 +129,7 @@ class Outbound(TcpSession):
         self.finish(f"refused: {reason}")
 
     def on_bye(self, frame: Frame) -> None:
-        """See `TcpSession`; for a channel that was not opened yet, it says that the pair has one."""
+        """Close the channel that the listener closes; before it was opened, the pair has one already."""
         number, reason = parse_fields(frame.body, int, str)
         opening = self._openings.get(frame.receiver)
         if opening is not None and opening.number == number:

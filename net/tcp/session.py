@@ -83,7 +83,6 @@ class TcpChannel(Channel):
         state.channels[local, remote] = self
 
     def send(self, kind: str, body: bytes = b"", payload: Buffer = b"") -> int:
-        """See `Channel`."""
         if self._closed:
             raise PeerError(self.remote, "the channel is closed")
         data = flat(payload)
@@ -97,7 +96,6 @@ class TcpChannel(Channel):
         return size
 
     def close(self, reason: str = "") -> None:
-        """See `Channel`."""
         self._closed = True
         session = self.session
         self.part()

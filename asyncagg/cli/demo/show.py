@@ -27,7 +27,7 @@ REST = 0.15
 
 
 class LiveShow:
-    """A picture of the board, drawn anew by a thread of its own. The engine's `Onlooker`, and its progress."""
+    """A picture of the board, drawn anew by a thread of its own. The engine's `ProgressListener`, and its progress."""
 
     def __init__(self, board: Board, console: Console, rest: float = REST) -> None:
         self._board = board

@@ -115,11 +115,10 @@ class _Alone:
     local_players: LocalPlayers
 
     async def usage_by_role(self, round_index: int) -> UsageByRole:
-        """See `Witness`."""
         return self.local_players.usage_by_role(round_index)
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> None:
-        """See `Witness`: no harness sees the inputs."""
+        """None: nobody sees the inputs of all."""
 
 
 def _fatal(missing: Sequence[HostEntry], experiment: Experiment) -> str | None:

@@ -62,18 +62,16 @@ class JoinTracker(Observer):
         self._changed = asyncio.Event()
 
     def joined(self, local: str, remote: str) -> None:
-        """See `Observer`."""
         if remote in self._of:
             self._missing[self._of[remote]].pop((Player(local), remote), None)
             self._changed.set()
 
     def gone(self, local: str, remote: str, reason: str) -> None:
-        """See `Observer`."""
         if remote in self._of:
             self._missing[self._of[remote]][Player(local), remote] = None
 
     def record(self, record: Record) -> None:
-        """See `Observer`; once a round has begun, nobody is waited for."""
+        """Wait for nobody once a round has begun."""
         if record.attempt and not self._begun:
             self._begun = True
             self._changed.set()

@@ -22,7 +22,6 @@ class Preflight(JoinTracker):
         self._losses: dict[str, str] = {}
 
     def gone(self, local: str, remote: str, reason: str) -> None:
-        """See `Observer`."""
         super().gone(local, remote, reason)
         self._losses[remote] = reason
 

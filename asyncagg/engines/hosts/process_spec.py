@@ -1,10 +1,10 @@
 """Engine `hosts`: one process of a run on many machines, as config.json places them; `asyncagg serve` starts it.
 
 The processes may begin in any order. All but the model owner first ask it for the nonce of the run; hellos carry facts
-(`facts`), so that a process with another version, scenario or data dimension is refused by name. When everyone has
-joined, or the preflight's deadline has passed, the rounds begin; whoever comes later joins the next one.
+(`compatibility`), so that a process with another version, scenario or data dimension is refused by name. When everyone
+has joined, or the preflight's deadline has passed, the rounds begin; whoever comes later joins the next one.
 
-`hosting` is the model owner's process, `following` that of anyone else.
+`host` plays the model owner's process, `follower` that of anyone else.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ProcessSpec:
 
 
 class HostRuntime(SocketRuntime):
-    """The networks of a post: one for each of its entries, which is what a certificate is for."""
+    """The networks of a process: one for each of its entries, which is what a certificate is for."""
 
     def __init__(self, spec: ProcessSpec, run: bytes | None) -> None:
         """`run` is the model owner's to know; None: it is asked (`learn_run`).

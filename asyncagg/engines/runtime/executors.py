@@ -88,7 +88,7 @@ class ThreadExecutor:
 
 
 class OwnExecutor:
-    """One player's place at a bench of threads: its gradients are computed one after the other.
+    """One player's use of the threads: its gradients are computed one after the other.
 
     A thread cannot be stopped: a retry begins once the call of the former attempt has returned.
     """

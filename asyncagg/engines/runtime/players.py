@@ -218,7 +218,7 @@ class LocalPlayers:
         kept: dict[str, Kept | None] = {owner.me: owner.kept for owner in self.owners}
         return expected_sum(label, survivors, kept, self.experiment.encoder, self.terms.dimension)
 
-    # -- faults (this object is the director's stage) --------------------------------------------------------------
+    # -- faults (this object is the fault injector's target) ---------------------------------------------------------
 
     async def _phase_began(self, label: Label, phase: Phase) -> None:
         self.injector.phase_began(label, phase)

@@ -72,7 +72,7 @@ class SocketRuntime:
         pinned: Mapping[str, bytes],
         ledgers: Path | None,
     ) -> Environment:
-        """For a cast of players of this site; see `World`."""
+        """What the players of this process stand on."""
         randomness = SystemRandomness()
         return Environment(
             run=run,
