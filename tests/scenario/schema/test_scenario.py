@@ -391,7 +391,6 @@ def test_settings_of_a_workload_are_what_the_file_says() -> None:
         "hidden": [64],
         "learning_rate": 0.3,
         "momentum": 0.8,
-        "partition": "iid",
     }
     assert settings_of(batch_size=8, shares=[1, 2, 3])["batch_size"] == 8
     assert settings_of(shares=[1, 2, 3])["shares"] == [1.0, 2.0, 3.0]
