@@ -113,6 +113,10 @@ class RoleDriver:
         self.host.note(self.label, self.phase, "refuse", peer, reason)
         self.depart(peer, f"refused: {reason}")
 
+    def held(self, kind: type[Message]) -> int:
+        """How many messages of a kind wait to be taken."""
+        return len(self._inbox.get(kind, ()))
+
     # -- the loop ---------------------------------------------------------------------------------------------------
 
     async def run(self, role: e.Role[T]) -> T:

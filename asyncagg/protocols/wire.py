@@ -97,6 +97,9 @@ def says(
     """Register a message class under its kind."""
 
     def register(cls: type[M]) -> type[M]:
+        former = KINDS.get(kind)
+        if former is not None and (former.__module__, former.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(f"the kind {kind!r} is {former.__module__}.{former.__qualname__} already (another kind)")
         cls.kind, cls.to, cls.phase, cls.exposure = kind, to, phase, exposure
         cls.many, cls.per_owner = many, per_owner
         hints = get_type_hints(cls, include_extras=True)

@@ -325,7 +325,7 @@ def test_a_small_order_key_in_a_roster_is_refused_by_name() -> None:
 
 # -- the beacon ------------------------------------------------------------------------------------------------------
 
-GRAPH = {"threat": "lying", "corrupt": 0.05, "dropout": 0.05, "minimum_cohort": 4}
+GRAPH = {"threat": "lying", "corrupt": 0.05, "dropout": 0.05, "minimum_cohort": 3}
 
 
 @pytest.mark.parametrize("change", ["value", "root"])
