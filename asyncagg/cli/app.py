@@ -195,10 +195,15 @@ def plan(
             show_default="4 a coordinate",
         ),
     ] = None,
+    batch: Annotated[str, typer.Option(metavar="auto|T", help="Owners that are only added up together.")] = "1",
+    per_round: Annotated[
+        int | None, typer.Option(parser=whole(1, LARGEST), metavar="N", help="Owners of a round.", show_default="all")
+    ] = None,
+    rounds: Annotated[int, typer.Option(parser=whole(1, 1_000_000), metavar="R", help="Rounds of the run.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Parameters and cost of a round before running anything."""
-    from asyncagg.cli.commands.plan import Question, plan_round, protocol_of
+    from asyncagg.cli.commands.plan import Question, batch_of, plan_round, protocol_of
 
     question = Question(
         owners,
@@ -212,6 +217,9 @@ def plan(
         compute_nodes,
         max_weight,
         4 * dimension if parameter_bytes is None else parameter_bytes,
+        batch_of(batch),
+        per_round,
+        rounds,
     )
     raise typer.Exit(plan_round(question, as_json))
 
@@ -262,11 +270,19 @@ def keys(
     days: Annotated[
         int, typer.Option(parser=whole(1, 36_500), metavar="DAYS", help="How long certificates are good.")
     ] = 365,
+    batch: Annotated[
+        str, typer.Option(metavar="auto|T", help="Cut the data owners into batches, for good; 1: do not.")
+    ] = "1",
+    corrupt: Annotated[str, typer.Option(metavar="FRACTION", help="Of owners that may collude, for auto.")] = "0.1",
+    evictions: Annotated[
+        int, typer.Option(parser=whole(0, 1000), metavar="E", help="Owners of a batch that may be evicted, for auto.")
+    ] = 0,
+    new_epoch: Annotated[bool, typer.Option("--new-epoch", help="Cut owners anew that have been cut already.")] = False,
 ) -> None:
     """Make identities and TLS certificates for every player of a config.json."""
-    from asyncagg.cli.commands.keys import make_keys
+    from asyncagg.cli.commands.keys import KeysRequest, make_keys
 
-    make_keys(config, out, days)
+    make_keys(KeysRequest(config, out, days, batch, corrupt, evictions, new_epoch))
 
 
 class LogForm(StrEnum):

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from asyncagg.engines.experiment import Experiment
+from asyncagg.protocols.batch_size import BatchFigures, batch_figures
 from asyncagg.protocols.context import Terms
-from asyncagg.protocols.forecast import coalitions, planning
+from asyncagg.protocols.forecast import batching, coalitions, planning
 from asyncagg.protocols.forecast.work import AttemptCost, cost
 from asyncagg.protocols.forecaster import Setting, Situation
 from asyncagg.protocols.parameters.choose import GraphParameters
@@ -67,7 +68,8 @@ class Outlook:
     def opens_an_input(self) -> tuple[str, ...]:
         """Sentences: which coalitions open an input, who sees the sum, what is assumed."""
         terms, population = self._terms, self.experiment.population
-        return coalitions.opens_an_input(
+        scenario = self.experiment.scenario
+        sentences = coalitions.opens_an_input(
             Situation(
                 protocol=self._terms.protocol,
                 threat=terms.threat,
@@ -80,6 +82,21 @@ class Outlook:
                 parameters=self.graph,
             )
         )
+        if not self.experiment.protocol.protects:
+            return sentences
+        if self.batches is not None:
+            sentences = (*sentences, *batching.batch_sentences(self.batches, population.dropout))
+        elif terms.threat == "lying":
+            sentences = (*sentences, batching.without_batches())
+        if terms.threat == "lying" and scenario.encoding.rounding_draws == "seeded":
+            sentences = (*sentences, batching.public_draws())
+        return sentences
+
+    @cached_property
+    def batches(self) -> BatchFigures | None:
+        """What the cut means; None where every owner is a batch of its own."""
+        population = self.experiment.population
+        return batch_figures(population) if population.batch > 1 else None
 
     @property
     def smallest_cohort(self) -> int:
@@ -92,6 +109,8 @@ class Outlook:
     def notes(self) -> tuple[str, ...]:
         """Sentences on rosters that have no safe parameters of their own, and on what is odd about the scenario."""
         policy, odd = self.experiment.graph, notes(self.experiment.scenario)
+        if self.batches is not None:
+            odd = (*batching.batch_notes(self.batches), *odd)
         if policy is None:
             return odd
         planned = planning.plan(policy)

@@ -266,6 +266,10 @@ def _policy_fields(policy: GraphPolicy | None) -> tuple[str, ...]:
             population.owners,
             population.corrupt,
             population.dropout,
+            population.cohort,
+            population.rounds,
+            population.attempts,
+            population.batch,
             policy.threshold,
             policy.neighbours,
         )

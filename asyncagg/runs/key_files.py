@@ -26,11 +26,12 @@ from asyncagg.crypto.certificates import Authority, CertificateError, TlsCertifi
 from asyncagg.crypto.randomness import SystemRandomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.runs import roster_file
-from asyncagg.runs.roster_file import KEY, RosterError
+from asyncagg.runs.roster_file import KEY, Cut, RosterError
 
 AUTHORITY, AUTHORITY_KEY, ROSTER, CONFIG = "ca.pem", "ca.key", "roster.json", "config.json"
 CERTIFICATE, KEY_FILE, IDENTITIES = "tls.pem", "tls.key", "identities.json"
 
+SEED_BYTES = 32
 _T = TypeVar("_T")
 _EVERYONE, _OWNER_ONLY, _ANYONE_ELSE = 0o644, 0o600, 0o077
 _MAKES = "`asyncagg keys` makes"
@@ -68,10 +69,14 @@ class Keys:
     """Of the players of this process."""
     roster: Mapping[str, bytes]
     """Everybody's public key, 32 bytes."""
+    cut: Cut | None = None
+    """Into which batches the owners are cut, where they are."""
 
 
-def write_keys(folder: Path, sites: Sequence[Site], config: str, now: datetime, days: int) -> None:
+def write_keys(folder: Path, sites: Sequence[Site], config: str, now: datetime, days: int, batch: int = 1) -> None:
     """Makes the folder, with new keys for every site; `config` is the text of its config.json.
+
+    With a `batch` above 1 the data owners are cut into batches of at least so many.
 
     All of it appears at once, under its name, when all of it is written. Raises KeyFilesError where the folder exists
     and is not empty, or cannot be written.
@@ -80,7 +85,7 @@ def write_keys(folder: Path, sites: Sequence[Site], config: str, now: datetime, 
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise KeyFilesError([f"{folder}: exists and is not empty (a new folder, nothing is overwritten)"])
         with _appearing(folder) as unfinished:
-            _fill(unfinished, sites, config, now, days)
+            _fill(unfinished, sites, config, now, days, batch)
     except CertificateError as error:
         raise KeyFilesError([f"{folder}: cannot be made: {error}"]) from None
     except OSError as error:
@@ -108,7 +113,7 @@ def _appearing(folder: Path) -> Iterator[Path]:
         raise
 
 
-def _fill(folder: Path, sites: Sequence[Site], config: str, now: datetime, days: int) -> None:
+def _fill(folder: Path, sites: Sequence[Site], config: str, now: datetime, days: int, batch: int) -> None:
     authority = Authority.create("asyncagg players", now, days)
     public: dict[str, bytes] = {}
     for site in sites:
@@ -123,7 +128,8 @@ def _fill(folder: Path, sites: Sequence[Site], config: str, now: datetime, days:
         public |= {player: identity.public for player, identity in identities.items()}
     _write(folder / AUTHORITY, authority.certificate_pem, _EVERYONE)
     _write(folder / AUTHORITY_KEY, authority.key_pem(), _OWNER_ONLY)
-    roster_file.write(folder / ROSTER, public)
+    seed = SystemRandomness().bytes(SEED_BYTES)  # only now: a key chosen after the seed would choose its batch
+    roster_file.write(folder / ROSTER, public, Cut(batch, seed) if batch > 1 else None)
     _write(folder / CONFIG, config.encode(), _EVERYONE)
 
 
@@ -159,7 +165,7 @@ class _Loading:
         self._wrong += self._identity_mistakes(identities, roster)
         if self._wrong:
             raise KeyFilesError(self._wrong)
-        return Keys(authority.pem, certificate.pem, key_pem, identities, roster)
+        return Keys(authority.pem, certificate.pem, key_pem, identities, roster, roster_file.read_cut(self._roster))
 
     def _attempt(self, step: Callable[[], _T]) -> _T | None:
         try:
@@ -230,7 +236,9 @@ def _certificate(path: Path) -> TlsCertificate:
 
 
 def _roster(path: Path) -> dict[str, bytes]:
+    """The keys of the roster, which has to have a cut that can be read, or none."""
     try:
+        roster_file.read_cut(path)
         return roster_file.read(path)
     except RosterError as error:
         raise KeyFilesError([str(error)]) from None

@@ -142,7 +142,8 @@ def session_of(count: int, corrupt: str, dropout: str) -> tuple[Context, Session
     experiment = prepare(parse(scenario(3, "secagg", threat="lying")))
     population = Population(count, exact(corrupt), exact(dropout), "lying")
     policy = GraphPolicy("secagg+", population)
-    terms = replace(experiment.terms(bytes(16)), graph=policy, population=count, minimum_cohort=2)
+    known = {"graph": policy, "population": count, "cut": None, "cohorts": None, "assumed": None}
+    terms = replace(experiment.terms(bytes(16)), minimum_cohort=2, **known)
     context = Context(terms, owner_name(7), Label(0, 1), bytes((count + 7) // 8), bytes(32), None)  # type: ignore[arg-type]
     parameters = policy.parameters(count)
     names = tuple(owner_name(index) for index in range(count))

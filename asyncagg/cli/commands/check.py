@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from typing import Any
 
-from asyncagg.cli.output.parameters import bytes_json, bytes_table, parameter_lines, work_json, work_lines
+from asyncagg.cli.output.parameters import batches_json, bytes_json, bytes_table, parameter_lines, work_json, work_lines
 from asyncagg.cli.output.plain import answer, interruptible, refusing
 from asyncagg.cli.output.words import number, size
 from asyncagg.engines.experiment import prepare
@@ -48,6 +48,7 @@ def _json(scenario: Scenario, outlook: Outlook) -> dict[str, Any]:
         **work_json(outlook.cost),
         "expansion": outlook.cost.expansion,
         "smallest_cohort": outlook.smallest_cohort,
+        **batches_json(outlook.batches),
         "opens_an_input": list(outlook.opens_an_input),
         "notes": list(outlook.notes),
     }

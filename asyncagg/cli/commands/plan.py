@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 import typer
 
-from asyncagg.cli.output.parameters import bytes_json, bytes_table, parameter_lines, work_json, work_lines
+from asyncagg.cli.output.parameters import batches_json, bytes_json, bytes_table, parameter_lines, work_json, work_lines
 from asyncagg.cli.output.plain import answer, complain, interruptible
 from asyncagg.cli.output.words import number, size
+from asyncagg.protocols.batch_size import BatchFigures, batch_figures, batch_size
 from asyncagg.protocols.context import GraphPolicy
+from asyncagg.protocols.forecast.batching import batch_notes, batch_sentences
 from asyncagg.protocols.forecast.planning import plan
 from asyncagg.protocols.forecast.work import AttemptCost, cost
 from asyncagg.protocols.forecaster import Setting
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import Reveal, Threat
-from asyncagg.protocols.parameters.choose import GraphParameters
+from asyncagg.protocols.parameters.choose import Auto, GraphParameters
 from asyncagg.protocols.parameters.population import Infeasible, Population, exact
 from asyncagg.protocols.registry import ProtocolError, find
 
@@ -41,6 +43,10 @@ class Question:
     compute_nodes: int
     max_weight: int
     parameter_bytes: int
+    batch: int | Auto
+    """1 reckons with no batches: the published rows."""
+    per_round: int | None
+    rounds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Answer:
     run: Figures | None
     """Those of a run; None if it would be refused, as the notes say."""
     notes: tuple[str, ...]
+    batches: BatchFigures | None = None
+    """None: every owner is a batch of its own."""
 
 
 def plan_round(question: Question, as_json: bool) -> int:
@@ -88,16 +96,35 @@ def _answer(question: Question) -> Answer:
             f"{protocol.name} splits every vector among compute nodes ({protocol.least_nodes} or more)",
             param_hint="--compute-nodes",
         )
-    population = Population(question.owners, corrupt, dropout, question.threat)
-    dropped = population.lost(question.owners)
+    population = _population(question, corrupt, dropout)
+    dropped = population.lost(population.cohort)
+    batches = batch_figures(population) if population.batch > 1 else None
     if protocol.graph is None:
         figures = _figures(question, None, dropped)
-        return Answer(figures, figures, ())
+        return Answer(figures, figures, _hint(question, population), batches)
     found = plan(GraphPolicy(protocol.graph, population))
     reported = _figures(question, found.reported, dropped)
     same = found.run is found.reported
     run = reported if same else None if found.run is None else _figures(question, found.run, dropped)
-    return Answer(reported, run, found.notes)
+    return Answer(reported, run, (*found.notes, *_hint(question, population)), batches)
+
+
+def _population(question: Question, corrupt: Decimal, dropout: Decimal) -> Population:
+    everyone = Population(
+        question.owners, corrupt, dropout, question.threat, per_round=question.per_round, rounds=question.rounds
+    )
+    return replace(everyone, batch=batch_size(everyone, question.batch))
+
+
+def _hint(question: Question, population: Population) -> tuple[str, ...]:
+    """What batches would be, where none were asked for and a lead that lies makes a run have them."""
+    if question.batch != 1 or not population.lying or not question.protocol.protects:
+        return ()
+    try:
+        size = batch_size(population, "auto")
+    except Infeasible as refusal:
+        return (f"Reckoned with batches of 1; a run cannot be cut into others: {refusal}.",)
+    return (f'Reckoned with batches of 1; a run takes batch = "auto", here {size} (--batch auto).',)
 
 
 def _figures(question: Question, graph: GraphParameters | None, dropped: int) -> Figures:
@@ -116,6 +143,15 @@ def protocol_of(name: str) -> Protocol:
         raise typer.BadParameter(str(error), param_hint="--protocol") from None
 
 
+def batch_of(text: str) -> int | Auto:
+    """T as it was said; typer.BadParameter for what is none."""
+    if text == "auto":
+        return "auto"
+    if not (text.isascii() and text.isdigit() and int(text) >= 1):
+        raise typer.BadParameter(f'{text} is no size ("auto", or a whole number from 1)', param_hint="--batch")
+    return int(text)
+
+
 def _rate(option: str, text: str) -> Decimal:
     try:
         rate = exact(text)
@@ -129,7 +165,7 @@ def _rate(option: str, text: str) -> Decimal:
 def _setting(question: Question, graph: GraphParameters | None, dropped: int) -> Setting:
     return Setting(
         protocol=question.protocol.name,
-        owners=question.owners,
+        owners=question.owners if question.per_round is None else question.per_round,
         compute_nodes=question.compute_nodes,
         dimension=question.dimension,
         bits=question.bits,
@@ -144,7 +180,7 @@ def _setting(question: Question, graph: GraphParameters | None, dropped: int) ->
 
 def _json(found: Answer) -> dict[str, Any]:
     run = None if found.run is None else _figures_json(found.run)
-    return {**_figures_json(found.reported), "notes": list(found.notes), "run": run}
+    return {**_figures_json(found.reported), **batches_json(found.batches), "notes": list(found.notes), "run": run}
 
 
 def _figures_json(figures: Figures) -> dict[str, Any]:
@@ -166,6 +202,9 @@ def _lines(question: Question, found: Answer) -> Iterator[str]:
         f" corrupt {question.corrupt}, dropout {question.dropout}"
     )
     yield from found.notes
+    if found.batches is not None:
+        yield from batch_sentences(found.batches, question.dropout)
+        yield from batch_notes(found.batches)
     if found.run is not None:
         yield ""
         yield from _block(question, found.run)

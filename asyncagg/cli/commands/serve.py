@@ -24,9 +24,12 @@ from asyncagg.learning.errors import WorkloadError
 from asyncagg.net.errors import ListenFailed, NetError
 from asyncagg.net.tls.context import Tls
 from asyncagg.players.ledger_store import StoreError
+from asyncagg.protocols.batches import Batches
 from asyncagg.protocols.names import MODEL_OWNER, Player
+from asyncagg.protocols.parameters.population import Infeasible
 from asyncagg.runs.key_files import Keys, load_keys
 from asyncagg.runs.result import INTERRUPTED
+from asyncagg.scenario.cohorts import population
 from asyncagg.scenario.errors import ScenarioError, show
 from asyncagg.scenario.hosts_config import HostEntry, HostsConfig, load_config
 from asyncagg.scenario.reading.load import load
@@ -73,7 +76,7 @@ def serve(request: ServeRequest) -> int:
         keys = _keys(request, config, entries)
         listen = _listen(request, mine)
         _check_protection(config, scenario, listen, protected=bool(keys) or request.insecure, keys=bool(keys))
-        experiment = prepare(scenario)
+        experiment = prepare(scenario, pinned=_pinned_cut(scenario, keys))
         try:
             observation = observe(mine.name, log=request.log, metrics=request.metrics)
             spec = _spec(request, experiment, config, entries, keys, observation, listen)
@@ -187,6 +190,27 @@ def _keys(request: ServeRequest, config: HostsConfig, entries: list[HostEntry]) 
     if folder is None or request.insecure:
         return {}
     return {entry.name: load_keys(folder, entry, datetime.now(UTC)) for entry in entries}
+
+
+def _pinned_cut(scenario: Scenario, keys: dict[str, Keys]) -> Batches | None:
+    """The cut that stands with the identities; ScenarioError where the scenario means another one.
+
+    Without keys there is none, and the scenario's own holds within the run only.
+    """
+    if not keys:
+        return None
+    cut = next(iter(keys.values())).cut
+    try:
+        wanted = population(scenario).batch
+    except Infeasible as refusal:
+        scenario.refuse("aggregation.batch", str(refusal))
+    has = 1 if cut is None else cut.size
+    if wanted != has:
+        said = scenario.aggregation.batch
+        means = f'is "auto", which means {wanted}' if said == "auto" else f"is {said}"
+        right = "run asyncagg keys again, with --batch auto" if cut is None else f"batch = {has}, or new identities"
+        scenario.refuse("aggregation.batch", f"{means}, but the roster cuts the owners into batches of {has} ({right})")
+    return None if cut is None else Batches(scenario.owners.count, cut.size, cut.seed)
 
 
 def _listen(request: ServeRequest, mine: HostEntry) -> tuple[str, int] | None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from asyncagg.cli.output.words import size
+from asyncagg.protocols.batch_size import BatchFigures
+from asyncagg.protocols.forecast.batching import LOSSES
 from asyncagg.protocols.forecast.work import AttemptCost
 from asyncagg.protocols.forecaster import Work
 from asyncagg.protocols.parameters.choose import GraphParameters
@@ -62,3 +64,17 @@ def _work(work: Work) -> str:
     if work.model_owner:
         parts.append(f"{work.model_owner} by the model owner")
     return ", ".join(parts)
+
+
+def batches_json(figures: BatchFigures | None) -> dict[str, Any]:
+    """The cut; batches of one owner where there is none."""
+    if figures is None:
+        return {"batch": 1}
+    return {
+        "batch": figures.batch,
+        "batch_bits": figures.bits,
+        "batches": figures.batches,
+        "batches_lost": figures.batches_lost,
+        "share_in_sum": {f"{loss:g}": figures.share(loss) for loss in (0.01, 0.02, 0.05)},
+        "rounds_at_first_attempt": {f"{loss:g}": figures.rounds_that_end(loss) for loss in LOSSES},
+    }
