@@ -106,7 +106,7 @@ def test_an_empty_folder_is_filled(tmp_path: Path):
 
 
 def test_a_failure_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(path: Path, identities: object) -> None:
+    def full(path: Path, identities: object, cut: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr(roster_file, "write", full)
