@@ -1,7 +1,7 @@
 """Links and faults over any network: the same channels, late, held up or broken as a scenario says.
 
-It works in virtual time, to the nanosecond, as it does in real time. See `links` for what a link does and
-`channel_faults` for what can go wrong. Dialling itself takes no time on the link. It waits while a fault cuts
+It works in virtual time, to the nanosecond, as it does in real time. See `model` for what a link does and
+`faults` for what can go wrong. Dialling itself takes no time on the link. It waits while a fault cuts
 the two players off, and until the end of an earlier channel has reached the other side.
 """
 
