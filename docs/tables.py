@@ -15,12 +15,19 @@ from typing import Any
 from typer.testing import CliRunner
 
 from asyncagg.cli.app import app
+from asyncagg.protocols.batch_size import auto_batch, covering_dropout, expected_share
 from asyncagg.scenario.schema.scenario import json_schema
 
 DOCS = Path(__file__).parent
 SHIPPED = DOCS.parent / "scenarios"
 ROUND = "--owners 100 --dimension 100000"
 """The round whose costs are compared."""
+
+POPULATIONS = (12, 50, 100, 200, 1000, 10_000)
+CORRUPT = (1, 5, 10, 20)
+"""Per cent."""
+SIZES = (3, 8, 13, 17)
+LOSSES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 Schema = dict[str, Any]
 
@@ -30,8 +37,34 @@ def up_to_date() -> dict[Path, str]:
     scenarios, choosing = DOCS / "scenarios.md", DOCS / "choosing.md"
     return {
         scenarios: _with(scenarios, keys=keys(), shipped=shipped()),
-        choosing: _with(choosing, costs=costs(), thresholds=thresholds()),
+        choosing: _with(
+            choosing,
+            costs=costs(),
+            thresholds=thresholds(),
+            **{"batch sizes": batch_sizes(), "batch shares": batch_shares()},
+        ),
     }
+
+
+def batch_sizes() -> str:
+    """T that `auto` takes, by owners and the part of them that may be corrupt."""
+    head = [f"| owners | {' | '.join(f'corrupt = {share / 100:g}' for share in CORRUPT)} |", "|---" * 5 + "|"]
+    rows = [
+        f"| {count} | {' | '.join(str(auto_batch(count, -(-count * share // 100))) for share in CORRUPT)} |"
+        for count in POPULATIONS
+    ]
+    return "\n".join([*head, *rows])
+
+
+def batch_shares() -> str:
+    """Expected share of owners in a sum, (1 − d)^T, and the dropout that covers what a round of 1,000 usually loses."""
+    head = [f"| T | {' | '.join(f'd = {loss:.1%}' for loss in LOSSES)} | dropout at d = 1 % |", "|---" * 8 + "|"]
+    rows = [
+        f"| {size} | {' | '.join(f'{expected_share(size, loss):.3f}' for loss in LOSSES)} "
+        f"| {covering_dropout(1000, size, 0.01)} |"
+        for size in SIZES
+    ]
+    return "\n".join([*head, *rows])
 
 
 def _with(page: Path, **tables: str) -> str:
