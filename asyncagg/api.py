@@ -19,7 +19,7 @@ from asyncagg.mean_inputs import check_keywords, encoding_of, fallen_of, inputs_
 from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.registry import find
 from asyncagg.runs.trace import Trace
-from asyncagg.scenario.reading.errors import ScenarioError
+from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import load, parse
 from asyncagg.scenario.schema.aggregation import Aggregation
 from asyncagg.scenario.schema.scenario import Scenario

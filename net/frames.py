@@ -122,7 +122,7 @@ class Everyone:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class FrameRules:
     """Who may say what to whom on a connection at present."""
 
     limits: Limits

@@ -26,18 +26,16 @@ class MemoryNetwork(Network):
         self._closed = False
 
     async def listen(self, player: str, accept: Accept) -> None:
-        """See `Network`. ValueError when the player listens already."""
+        """Let others dial `player`. ValueError when it listens already."""
         if player in self._accepts:
             raise ValueError(f"{player} listens already")
         self._accepts[require_name(player)] = accept
         _wake(self._waiting.pop(player, {}))
 
     def unlisten(self, player: str) -> None:
-        """See `Network`."""
         self._accepts.pop(player, None)
 
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
-        """See `Network`."""
         if require_name(local) == require_name(remote):
             raise ValueError(f"{local} cannot dial itself")
         started_ns = now_ns()
@@ -53,7 +51,7 @@ class MemoryNetwork(Network):
         return self._connect(local, remote, sink)
 
     async def close(self) -> None:
-        """See `Network`. What was sent is delivered; nobody is told `gone`, since all ends close at once."""
+        """Close everything. What was sent is delivered; nobody is told `gone`, since all ends close at once."""
         self._closed = True
         for waiters in self._waiting.values():
             _wake(waiters)
@@ -114,7 +112,6 @@ class _MemoryChannel(Channel):
         self._ends[self.local, self.remote] = self
 
     def send(self, kind: str, body: bytes = b"", payload: Buffer = b"") -> int:
-        """See `Channel`."""
         if self._closed:
             raise PeerError(self.remote, "the channel is closed")
         data = flat(payload)
@@ -130,7 +127,6 @@ class _MemoryChannel(Channel):
         return size
 
     def close(self, reason: str = "") -> None:
-        """See `Channel`."""
         other = self._other
         self.shut()
         if other is not None:

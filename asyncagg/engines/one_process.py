@@ -13,16 +13,17 @@ from asyncagg.engines.record.recorder import ResultRecorder
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.engines.runtime.identities import everyone
-from asyncagg.engines.runtime.players import Environment, LocalPlayers, RunHooks
+from asyncagg.engines.runtime.players import Environment, LocalPlayers
 from asyncagg.net.clock import now_ns
 from asyncagg.players.outcome import RoundOutcome
+from asyncagg.players.start import RunHooks
 from asyncagg.protocols.ledger.disclosure import condensed
 from asyncagg.protocols.names import Label, Player
 from asyncagg.runs.result import RoundResult
 
 
 class OneProcess:
-    """The one cast of a run, which is its own witness."""
+    """Plays a run whose players all live here; it answers the recorder's questions itself."""
 
     def __init__(
         self,
@@ -61,11 +62,9 @@ class OneProcess:
             await self._recorder.close()
 
     async def usage_by_role(self, round_index: int) -> UsageByRole:
-        """See `Witness`."""
         return self.local_players.usage_by_role(round_index)
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
-        """See `Witness`."""
         return self.local_players.expected_sum(label, survivors)
 
     async def _observe(self, outcome: RoundOutcome) -> None:

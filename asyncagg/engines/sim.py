@@ -21,8 +21,6 @@ from asyncagg.net.virtual.loop import run_virtual
 from asyncagg.protocols.names import Player
 from asyncagg.runs.result import RoundResult
 
-RANDOMNESS = "seeded (insecure, simulation only)"
-
 
 def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
     """Play the experiment to its end on a loop of its own."""

@@ -21,6 +21,7 @@ from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
 from asyncagg.protocols.names import Player, role_of
 from asyncagg.runs.result import RoundResult
+from asyncagg.version import FORMAT
 
 LOOPBACK = "127.0.0.1"
 
@@ -38,7 +39,7 @@ async def _play(experiment: Experiment, finished: RunRecord, progress: Callable[
     addresses = {str(player): (LOOPBACK, 0) for player in players if role_of(player) != "data-owner"}
 
     def network(together: Sequence[Player], limits: Limits, admit: Admit) -> TcpNetwork:
-        return TcpNetwork(together, nonce, limits, addresses, admit=admit)
+        return TcpNetwork(together, nonce, limits, addresses, admit=admit, wire_format=FORMAT)
 
     keys = identities.generate(experiment.scenario, lambda whose: randomness)
     runtime = SocketRuntime(experiment, groups(players), network)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from asyncagg.learning.errors import WorkloadError
-from asyncagg.learning.options import Options
 from asyncagg.learning.owners import Arrays, DataOwner, ModelOwner, Shapes
 from asyncagg.learning.workload import Workload
 from asyncagg.vectors.arrays import WHOLE, ArrayError, as_array, as_weight
@@ -36,10 +35,8 @@ _UNSOUND = (
 """What zipfile and numpy raise on damaged files: numpy parses the headers as Python literals."""
 
 
-def workload(owners: int, rounds: int, base: Path, options: Options) -> Workload:
+def workload(owners: int, rounds: int, base: Path, *, file: str) -> Workload:
     """Owners with the vectors of `file`, an .npz with `vectors` and perhaps `weights`: see `from_arrays`."""
-    file = options.text("file", "the path of an .npz file")
-    options.finish("vectors")
     arrays = _read(file, base)
     try:
         return from_arrays(arrays["vectors"], arrays.get("weights"), owners=owners, rounds=rounds)

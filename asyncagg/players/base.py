@@ -1,6 +1,6 @@
-"""A player's desk: its channels, its conversations, and the checks between a peer's bytes and a role.
+"""What all players have in common: channels, the roles of an attempt, and the checks between a peer's bytes and a role.
 
-A frame becomes a message of a label. Messages of the current label go to the conversation of the role they are for,
+A frame becomes a message of a label. Messages of the current label go to the driver of the role they are for,
 later ones wait (bounded) until the player is told of that label, earlier ones are dropped. Bytes that are not a
 message cost their sender its part in the attempt, and nobody else anything.
 """
@@ -38,7 +38,7 @@ class Executor(Protocol):
 
 
 async def _nobody(label: Label, phase: Phase) -> None:
-    """Whom the lead need not tell of a phase."""
+    """Default callback: does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class PlayerEnvironment:
 
 
 class BasePlayer(ABC):
-    """One player's connections and conversations; the three kinds of player add what they do with a new label."""
+    """One player's connections and roles; the three kinds of player add what they do with a new label."""
 
     roles: tuple[m.RoleName, ...]
 
@@ -159,7 +159,7 @@ class BasePlayer(ABC):
     # -- messages ---------------------------------------------------------------------------------------------------
 
     def route(self, peer: Player, label: Label, message: m.Message) -> None:
-        """Bring a message to whom it is for: this player itself, a conversation, the stash, or nobody."""
+        """Bring a message to whom it is for: this player itself, a role, the stash, or nobody."""
         if isinstance(message, m.Failed):
             self._failed(peer, label, message)
         elif self.control(peer, label, message):
@@ -218,7 +218,7 @@ class BasePlayer(ABC):
         elif self.store is not None:
             self.store.save()
 
-    # -- for conversations ------------------------------------------------------------------------------------------
+    # -- for the drivers of roles -----------------------------------------------------------------------------------
 
     def open(self, label: Label, *roles: m.RoleName) -> list[RoleDriver]:
         """Begin a label with these roles, and hand them what has already come for it."""

@@ -51,7 +51,7 @@ class OwnerPart:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An owner's input to one attempt, as it keeps it: what an experiment's harness re-encodes."""
+    """An owner's input to one attempt, as it keeps it: what an experiment's oracle re-encodes."""
 
     label: Label
     values: np.ndarray

@@ -1,7 +1,7 @@
 """The driver: one role of one attempt, its mailbox, and the loop that carries out its effects.
 
-The same driver runs in every engine. It knows time only through the desk's clock: at the lead a timer for each phase,
-and one for each permit. Each (peer, kind) is taken at most once an attempt, which bounds the mailbox.
+The same driver runs in every engine. It knows time only through the running loop's clock: at the lead a timer for
+each phase, and one for each permit. Each (peer, kind) is taken at most once an attempt, which bounds the mailbox.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class DriverHost(Protocol):
-    """What a conversation needs of the player it is held at."""
+    """What a driver needs of the player whose role it runs."""
 
     deadlines: Mapping[Phase, int]
     permit_limit_ns: int

@@ -49,7 +49,7 @@ class Follower(BasePlayer):
             self.cancel_tasks()
 
     def crash(self) -> None:
-        """See `Desk`; no task of the attempt takes another step, or fails what this player is when it is back."""
+        """Stop as a crash does: no task of the attempt takes another step, or disturbs this player when it is back."""
         super().crash()
         self.cancel_tasks()
 

@@ -140,7 +140,7 @@ class ModelOwnerPlayer(BasePlayer):
         return range(0 if self.part.start is None else self.part.start.round, self.part.rounds)
 
     def crash(self) -> None:
-        """See `Desk`; the run ends with the model owner."""
+        """Stop as a crash does; the run ends with the model owner."""
         self._crashed = True
         for driver in self.drivers.values():
             driver.fail(RoundFailed(f"{self.me} crashed"))

@@ -1,11 +1,14 @@
-"""Where a resumed run goes on."""
+"""Where the model owner's run starts, and who is told as it goes on."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from asyncagg.learning.owners import Arrays
+from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.ledger.account import Ledger, Rules
+from asyncagg.protocols.names import Label
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 
 
@@ -35,3 +38,12 @@ class Start:
                 raise CheckpointError(f"checkpoint: {error}") from None
         parameters, state = dict(checkpoint.parameters), dict(checkpoint.state)
         return cls(checkpoint.round, checkpoint.attempt, parameters, state, ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class RunHooks:
+    """How the run of a model owner goes: where it starts, and who is told of each attempt and each round."""
+
+    observe: Callable[[RoundOutcome], Awaitable[None]]
+    begins: Callable[[Label], None] = lambda label: None
+    start: Start | None = None

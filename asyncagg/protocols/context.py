@@ -26,8 +26,7 @@ from asyncagg.protocols.parameters.population import Population
 from asyncagg.vectors.packing import packed_size
 from asyncagg.vectors.ring import Ring
 from asyncagg.vectors.slices import SlicePlan
-
-VERSION = 1
+from asyncagg.version import FORMAT
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ class Context:
         return hashlib.sha256(
             encode_fields(
                 "asyncagg round",
-                VERSION,
+                FORMAT,
                 terms.run,
                 terms.scenario,
                 *self.label,

@@ -18,16 +18,20 @@ from numpy.typing import NDArray
 
 from asyncagg.runs import npz
 from asyncagg.runs.atomic import replace
+from asyncagg.runs.formats import other_format, stamp
 from asyncagg.runs.result import RoundResult
 
-SCHEMA = 1
 FILE = "checkpoint.npz"
 LARGEST = 2**63 - 1
 
 Arrays = Mapping[str, NDArray[Any]]
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-_ABOUT = {"schema", "scenario", "round", "attempt", "t", "parameters", "state", "ledger", "rounds"}
+_ABOUT = {"version", "format", "scenario", "round", "attempt", "t", "parameters", "state", "ledger", "rounds"}
+
+
+class _OtherFormat(ValueError):
+    """A checkpoint that another asyncagg can read; the text says which."""
 
 
 class CheckpointError(Exception):
@@ -76,7 +80,7 @@ class Checkpoint:
 
     def _about(self) -> bytes:
         about = {
-            "schema": SCHEMA,
+            **stamp(),
             "scenario": self.scenario.hex(),
             "round": self.round,
             "attempt": self.attempt,
@@ -100,6 +104,8 @@ class Checkpoint:
             ) from None
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror} (a checkpoint)") from None
+        except _OtherFormat as error:
+            raise CheckpointError(f"{path}: {error}") from None
         except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{path}: {error} (a checkpoint that asyncagg wrote)") from None
 
@@ -142,8 +148,10 @@ def _read_about(array: NDArray[Any] | None) -> dict[str, Any]:
     if array is None or array.dtype != np.uint8 or array.ndim != 1:
         raise ValueError("has no entry `about`")
     about = json.loads(array.tobytes(), parse_constant=_no_number)
-    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
-        raise ValueError(f"is not of schema {SCHEMA}")
+    if not isinstance(about, dict):
+        raise ValueError("what it says about itself is no object")
+    if (other := other_format(about)) is not None:
+        raise _OtherFormat(other)
     if set(about) != _ABOUT:
         raise ValueError(f"says {', '.join(sorted(about))}")
     for name in ("round", "attempt", "t"):

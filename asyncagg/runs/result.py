@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asyncagg.runs.formats import stamp
+
 SCHEMA = 1
 INTERRUPTED = "interrupted"
 
@@ -185,6 +187,7 @@ class RunResult:
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
+            **stamp(),
             "name": self.name,
             "seed": self.seed,
             "engine": self.engine,

@@ -78,7 +78,6 @@ class LinkedChannel(Channel):
     # --- for the player
 
     def send(self, kind: str, body: bytes = b"", payload: Buffer = b"") -> int:
-        """See `Channel`."""
         if self._closed:
             raise PeerError(self.remote, "the channel is closed")
         data = flat(payload)
@@ -97,7 +96,6 @@ class LinkedChannel(Channel):
         return size
 
     def close(self, reason: str = "") -> None:
-        """See `Channel`."""
         self._closed = True
         if self._deaf:
             return
@@ -112,7 +110,7 @@ class LinkedChannel(Channel):
     # --- for the channel inside
 
     def deliver(self, frame: Frame) -> None:
-        """See `Sink`: the frame has arrived and goes down the line."""
+        """The frame has arrived and goes down the line."""
         if self._deaf or self._over:
             return
         if self._host.down.full:
@@ -124,7 +122,7 @@ class LinkedChannel(Channel):
         self.inward.put(present_ns, taken_ns, size, self._take, frame, size)
 
     def gone(self, peer: str, reason: str) -> None:
-        """See `Sink`: the end has arrived, behind what came before."""
+        """The end has arrived, behind what came before."""
         if self._over:
             return
         self._over = True

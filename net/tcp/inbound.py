@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from asyncagg.net.channel import Accept
 from asyncagg.net.errors import FrameError, Refusal
-from asyncagg.net.frames import Everyone, Frame, Gate, Header, pack_frame
+from asyncagg.net.frames import Everyone, Frame, FrameRules, Header, pack_frame
 from asyncagg.net.tcp.hello import (
     BYE,
     ENDS,
@@ -25,7 +25,7 @@ from asyncagg.net.tcp.hello import (
     parse_hello,
     stranger_limits,
 )
-from asyncagg.net.tcp.session import NetworkState, Session, TcpChannel
+from asyncagg.net.tcp.session import NetworkState, TcpChannel, TcpSession
 from asyncagg.net.tls.context import certified, name_certified
 from asyncagg.net.tls.errors import explain
 
@@ -55,13 +55,13 @@ class Admission(ABC):
         """The socket is closed."""
 
 
-class Inbound(Session):
-    """The listening end of a connection to `player`, over its `threshold`."""
+class Inbound(TcpSession):
+    """The listening end of a connection to `player`; `admission` counts it until it is let in."""
 
     def __init__(
         self, state: NetworkState, player: str, accept: Accept | None, admission: Admission, address: str
     ) -> None:
-        super().__init__(state, Gate(stranger_limits(state.options.max_players), Everyone(), (player,)))
+        super().__init__(state, FrameRules(stranger_limits(state.options.max_players), Everyone(), (player,)))
         self.player = player
         self._accept = accept
         self._early: dict[str, Frame] = {}
@@ -114,26 +114,23 @@ class Inbound(Session):
             self._admission.refused()
 
     def never_made(self) -> None:
-        """See `Session`."""
         self._admission.left()
 
     def refuse(self, error: FrameError) -> None:
-        """See `Connection`."""
         self._admission.refused()
         super().refuse(error)
 
     def ended(self, reason: str) -> None:
-        """See `Session`; who waits for a channel waits no more."""
+        """End all channels, and forget who waits for one."""
         self._early.clear()
         super().ended(reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio."""
         super().connection_lost(exc)
         self._admission.left()
 
     def on_bye(self, frame: Frame) -> None:
-        """See `Session`; it may be about a channel that was never opened."""
+        """Close the channel that the other side closes, or forget the one it wanted opened."""
         number, _ = parse_fields(frame.body, int, str)
         early = self._early.get(frame.sender)
         if early is not None and parse_fields(early.body, int) == [number]:
@@ -148,7 +145,8 @@ class Inbound(Session):
 
     def _on_hello(self, frame: Frame) -> None:
         run = self.state.require_run()
-        hello = parse_hello(frame.body, (run, b"") if self.state.tells_run else (run,), self.options.max_players)
+        runs = (run, b"") if self.state.tells_run else (run,)
+        hello = parse_hello(frame, runs, self.options.max_players, self.state.wire_format)
         if frame.sender not in hello.players or self.player in hello.players:
             raise FrameError(Refusal.BAD_HELLO, f"must carry {frame.sender} and not {self.player}")
         self._check_certificate(hello)
@@ -160,7 +158,7 @@ class Inbound(Session):
         self.lingers = True
         self._addressee = frame.sender
         limits = self.state.limits | TO_LISTENER if hello.run else ENDS
-        self.decoder.set_gate(Gate(limits, frozenset(hello.players), (self.player,)))
+        self.decoder.set_rules(FrameRules(limits, frozenset(hello.players), (self.player,)))
         self.control(WELCOME, pack_welcome(run, self.state.facts))
         if not hello.run:
             self.finish("told the run")

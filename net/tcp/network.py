@@ -38,6 +38,7 @@ class TcpNetwork(Network):
     `binds` are the local addresses of players that do not listen at their address in `addresses`.
     `facts` go into our hello and our welcome; `admit` may refuse whom a hello is from, `recognise` whom we dialled.
     `on_refusal` is told of every refusal, and `refusals` counts them by `errors.Refusal`.
+    `wire_format` is the number of the format that the players speak; a hello with another one is refused.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class TcpNetwork(Network):
         tls: Tls | None = None,
         facts: Facts = _NO_FACTS,
         tells_run: bool = False,
+        wire_format: int = 0,
     ) -> None:
         options = options or TcpOptions()
         names = tuple(dict.fromkeys(require_name(player) for player in players))
@@ -65,7 +67,9 @@ class TcpNetwork(Network):
         objection = check_facts(facts)
         if objection is not None:
             raise ValueError(objection)
-        self._state = NetworkState(names, run, limits, options, admit, recognise, on_refusal, dict(facts), tells_run)
+        self._state = NetworkState(
+            names, run, limits, options, admit, recognise, on_refusal, dict(facts), tells_run, wire_format
+        )
         self._addresses = addresses
         self._binds = binds
         self._listener = Listener(self._state, tls)
@@ -87,7 +91,9 @@ class TcpNetwork(Network):
         return self._state.require_run()
 
     async def listen(self, player: str, accept: Accept) -> None:
-        """See `Network`. ValueError when the player is not local, has no address or listens already."""
+        """Let others dial `player`. ValueError when it is not local, has no address or listens already.
+
+        ListenFailed when its address cannot be had."""
         host, port = self._place(player)
         self._state.require_run()
         try:
@@ -115,14 +121,16 @@ class TcpNetwork(Network):
         self._listener.give_back()
 
     def unlisten(self, player: str) -> None:
-        """See `Network`. The address stays: the player comes back to where it was."""
+        """Let nobody dial `player` any more. The address stays: it comes back to where it was."""
         if self._listener.listens(player):
             self._listener.close(player)
             for session in self._inbound(player):
                 session.pause()
 
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
-        """See `Network`. ValueError when `local` is not a local player, or `remote` is the same."""
+        """A channel from `local` to `remote`. ValueError when `local` is not a local player, or `remote` is the same.
+
+        ConnectFailed and Refused as `Network` has them."""
         if local not in self._state.players or local == require_name(remote):
             raise ValueError(f"{local} cannot dial {remote} here")
         if (local, remote) in self._state.channels:
@@ -137,7 +145,7 @@ class TcpNetwork(Network):
         return channel
 
     async def close(self) -> None:
-        """See `Network`. Cancelled, it cuts the connections that it was still waiting for."""
+        """Close all channels in order and stop listening; cancelled, cut those that were still waited for."""
         self._state.closed = True
         await asyncio.sleep(0)  # attempts that have not begun do so: then they end with an answer
         self._dialler.give_up()
@@ -183,7 +191,6 @@ class _Dialled(TcpChannel):
         self.sink = self
 
     def gone(self, peer: str, reason: str) -> None:
-        """See `Sink`."""
         asyncio.get_running_loop().call_soon(self._tell, peer, reason)
 
     def _tell(self, peer: str, reason: str) -> None:

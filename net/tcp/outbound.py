@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from asyncagg.net.errors import FrameError, Refusal, Refused, Untrusted, describe_os_error
-from asyncagg.net.frames import Everyone, Frame, Gate, pack_frame
+from asyncagg.net.frames import Everyone, Frame, FrameRules, pack_frame
 from asyncagg.net.tcp.hello import (
     BYE,
     FROM_LISTENER,
@@ -24,7 +24,7 @@ from asyncagg.net.tcp.hello import (
     parse_fields,
     parse_welcome,
 )
-from asyncagg.net.tcp.session import NetworkState, Session, TcpChannel
+from asyncagg.net.tcp.session import NetworkState, TcpChannel, TcpSession
 from asyncagg.net.tls.context import certified, name_certified
 from asyncagg.net.tls.errors import final
 
@@ -48,11 +48,11 @@ class _Opening:
     answer: asyncio.Future[Failure | None]
 
 
-class Outbound(Session):
+class Outbound(TcpSession):
     """The dialling end of a connection to `remote`; `greeting` is what the listener answers to the hello."""
 
     def __init__(self, state: NetworkState, remote: str) -> None:
-        super().__init__(state, Gate(GREETING, (remote,), Everyone()))
+        super().__init__(state, FrameRules(GREETING, (remote,), Everyone()))
         self._remote = remote
         self._players = tuple(player for player in state.players if player != remote)
         self._asks_run = state.run is None
@@ -97,21 +97,20 @@ class Outbound(Session):
             self._distrust(FrameError(Refusal.WRONG_NAME, f"{name_certified(names)}, not for {self._remote}"))
             return
         run = b"" if self._asks_run else self.state.require_run()
-        self.control(HELLO, pack_hello(Hello(run, self._players, self.state.facts)))
+        self.control(HELLO, pack_hello(Hello(run, self._players, self.state.facts, self.state.wire_format)))
 
     def unsafe(self, error: OSError) -> None:
-        """See `Session`."""
         _answer(self.greeting, self._tls_failure(error) or describe_os_error(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio; the listener may not like our certificate."""
+        """Answer who waits for the greeting where the listener did not like our certificate."""
         failure = self._tls_failure(exc)
         if failure is not None:
             _answer(self.greeting, failure)
         super().connection_lost(exc)
 
     def ended(self, reason: str) -> None:
-        """See `Session`; nothing that is still awaited will come."""
+        """End all channels, and answer everyone who still waits for one."""
         _answer(self.greeting, reason)
         for opening in self._openings.values():
             _answer(opening.answer, reason)
@@ -119,7 +118,7 @@ class Outbound(Session):
         super().ended(reason)
 
     def close_channel(self, channel: TcpChannel, reason: str) -> None:
-        """See `Session`; the last one closes the connection."""
+        """Close one channel for its local player; the last one closes the connection."""
         super().close_channel(channel, reason)
         self._finish_if_idle()
 
@@ -130,7 +129,7 @@ class Outbound(Session):
         self.finish(f"refused: {reason}")
 
     def on_bye(self, frame: Frame) -> None:
-        """See `Session`; for a channel that was not opened yet, it says that the pair has one."""
+        """Close the channel that the listener closes; before it was opened, the pair has one already."""
         number, reason = parse_fields(frame.body, int, str)
         opening = self._openings.get(frame.receiver)
         if opening is not None and opening.number == number:
@@ -147,7 +146,7 @@ class Outbound(Session):
             return
         self.state.run = run
         self.lingers = True
-        self.decoder.set_gate(Gate(self.state.limits | FROM_LISTENER, (self._remote,), frozenset(self._players)))
+        self.decoder.set_rules(FrameRules(self.state.limits | FROM_LISTENER, (self._remote,), frozenset(self._players)))
         _answer(self.greeting, None)
         if self._asks_run:  # which the listener gives no other answer to
             self.finish("the run is learnt")

@@ -14,11 +14,12 @@ from typing import TypeAlias
 
 from asyncagg.net.channel import Buffer, Channel, Sink, closed_reason, flat
 from asyncagg.net.errors import FrameError, PeerError
-from asyncagg.net.frames import CONTROL, Frame, Gate, Limits, pack_header, pack_stem
+from asyncagg.net.frames import CONTROL, Frame, FrameRules, Limits, pack_header, pack_stem
 from asyncagg.net.options import TcpOptions
 from asyncagg.net.tcp.buffers import BufferPool
 from asyncagg.net.tcp.connection import Connection
 from asyncagg.net.tcp.hello import BYE, PING, REFUSE, Facts, Hello, pack_reason, parse_fields
+from asyncagg.net.tls.transport import SecuredProtocol
 
 Admit: TypeAlias = Callable[[Hello, asyncio.BaseTransport], str | None]
 """Whether to let the players of a hello in: None, or why not. The transport knows their certificate."""
@@ -43,10 +44,11 @@ class NetworkState:
     on_refusal: OnRefusal | None = None
     facts: Facts = field(default_factory=dict)
     tells_run: bool = False
+    wire_format: int = 0
     pool: BufferPool = field(default_factory=BufferPool)
     channels: dict[tuple[str, str], TcpChannel] = field(default_factory=dict)
     """By local and remote player, from when they are dialled or accepted until they are closed or gone."""
-    sessions: dict[Session, None] = field(default_factory=dict)
+    sessions: dict[TcpSession, None] = field(default_factory=dict)
     """Every connection whose socket is open."""
     refusals: dict[str, int] = field(default_factory=dict)
     closed: bool = False
@@ -77,11 +79,10 @@ class TcpChannel(Channel):
         self._state = state
         self._stem = pack_stem(local, remote)
         self._closed = False
-        self.session: Session | None = None
+        self.session: TcpSession | None = None
         state.channels[local, remote] = self
 
     def send(self, kind: str, body: bytes = b"", payload: Buffer = b"") -> int:
-        """See `Channel`."""
         if self._closed:
             raise PeerError(self.remote, "the channel is closed")
         data = flat(payload)
@@ -95,14 +96,13 @@ class TcpChannel(Channel):
         return size
 
     def close(self, reason: str = "") -> None:
-        """See `Channel`."""
         self._closed = True
         session = self.session
         self.part()
         if session is not None:
             session.close_channel(self, reason)
 
-    def join(self, session: Session, player: str, number: int) -> None:
+    def join(self, session: TcpSession, player: str, number: int) -> None:
         """Be the channel of `player`, which the session's connection carries."""
         self.session, self.player, self.number = session, player, number
         session.channels[player] = self
@@ -114,11 +114,11 @@ class TcpChannel(Channel):
             del self._state.channels[self.local, self.remote]
 
 
-class Session(Connection):
+class TcpSession(Connection, SecuredProtocol):
     """What both ends of a connection have in common."""
 
-    def __init__(self, state: NetworkState, gate: Gate) -> None:
-        super().__init__(state.options, state.pool, gate)
+    def __init__(self, state: NetworkState, rules: FrameRules) -> None:
+        super().__init__(state.options, state.pool, rules)
         self.state = state
         self.channels: dict[str, TcpChannel] = {}
         self.handlers: dict[str, Callable[[Frame], None]] = {
@@ -144,9 +144,6 @@ class Session(Connection):
     @abstractmethod
     def unsafe(self, error: OSError) -> None:
         """The TLS handshake below failed, or was cut: the connection will never be made."""
-
-    def never_made(self) -> None:
-        """The socket of a connection that failed in its TLS handshake is closed."""
 
     # --- what they share
 

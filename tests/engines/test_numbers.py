@@ -21,7 +21,7 @@ from asyncagg.engines.experiment import prepare
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.names import MODEL_OWNER, Label
-from asyncagg.scenario.reading.errors import ScenarioError
+from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import parse
 
 COUNTS = np.random.default_rng(0).integers(0, 10**6, (50, 8))

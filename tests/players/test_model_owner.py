@@ -16,13 +16,13 @@ from asyncagg.engines import one_process
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin, play
 from asyncagg.engines.record.run_record import RunRecord
-from asyncagg.engines.runtime.players import LocalPlayers, RunHooks
+from asyncagg.engines.runtime.players import LocalPlayers
 from asyncagg.learning import workload
 from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.players.model_steps import kept_state
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import Start
+from asyncagg.players.start import RunHooks, Start
 from asyncagg.protocols import registry
 from asyncagg.protocols.ledger.account import Ledger, Rules
 from asyncagg.protocols.names import MODEL_OWNER, Label

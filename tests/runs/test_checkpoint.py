@@ -220,7 +220,8 @@ def npy(header: str, values: bytes = b"") -> bytes:
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"schema": 2}, "not of schema 1"),
+        ({"format": 2, "version": "9.1"}, "was made by asyncagg 9.1 and has format 2; this is asyncagg"),
+        ({"format": True}, "and has no format that it says; this is asyncagg"),
         ({"ledger": None}, "says attempt"),
         ({"more": 1}, "says attempt"),
         ({"scenario": "00"}, "scenario is not a digest"),
@@ -256,7 +257,7 @@ NESTED = "(" * 60000
         (b"\x93NUMPY", "no .npz file"),
         (zipped({}), "no entry `about`"),
         (archived({"about": np.zeros(3)}), "no entry `about`"),
-        (archived({"about": np.frombuffer(b"[]", np.uint8)}), "not of schema"),
+        (archived({"about": np.frombuffer(b"[]", np.uint8)}), "what it says about itself is no object"),
         (archived({"about": np.frombuffer(b"\xff{", np.uint8)}), "checkpoint that asyncagg wrote"),
         (archived({"about": np.frombuffer(b'{"t": NaN}', np.uint8)}), "NaN is no number"),
         (archived({"about": np.frombuffer(b"[" * 100_000, np.uint8)}), "checkpoint that asyncagg wrote"),

@@ -87,7 +87,7 @@ async def _watched(runtime: HostRuntime, deadline_ns: int) -> AsyncIterator[None
             there = await tracker.complete(now_ns() + REMINDER_NS)
         spec.observation.turned("ok")
 
-    watching = asyncio.get_running_loop().create_task(watch(), name="roll")
+    watching = asyncio.get_running_loop().create_task(watch(), name="join-tracker")
     try:
         yield
     finally:

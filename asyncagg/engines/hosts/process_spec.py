@@ -1,10 +1,10 @@
 """Engine `hosts`: one process of a run on many machines, as config.json places them; `asyncagg serve` starts it.
 
 The processes may begin in any order. All but the model owner first ask it for the nonce of the run; hellos carry facts
-(`facts`), so that a process with another version, scenario or data dimension is refused by name. When everyone has
-joined, or the preflight's deadline has passed, the rounds begin; whoever comes later joins the next one.
+(`compatibility`), so that a process with another version, scenario or data dimension is refused by name. When everyone
+has joined, or the preflight's deadline has passed, the rounds begin; whoever comes later joins the next one.
 
-`hosting` is the model owner's process, `following` that of anyone else.
+`host` plays the model owner's process, `follower` that of anyone else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
 from asyncagg.net.tls.context import Tls
 from asyncagg.protocols.names import MODEL_OWNER, Player
-from asyncagg.scenario.hosts_config import Entry
+from asyncagg.scenario.hosts_config import HostEntry
+from asyncagg.version import FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,9 @@ class ProcessSpec:
     """What one process serves, and with what."""
 
     experiment: Experiment
-    entries: Sequence[Entry]
+    entries: Sequence[HostEntry]
     """All of config.json."""
-    mine: Sequence[Entry]
+    mine: Sequence[HostEntry]
     """Those that live here."""
     tls: Mapping[str, Tls]
     """By entry that lives here; empty where connections are not encrypted."""
@@ -61,7 +62,7 @@ class ProcessSpec:
 
 
 class HostRuntime(SocketRuntime):
-    """The networks of a post: one for each of its entries, which is what a certificate is for."""
+    """The networks of a process: one for each of its entries, which is what a certificate is for."""
 
     def __init__(self, spec: ProcessSpec, run: bytes | None) -> None:
         """`run` is the model owner's to know; None: it is asked (`learn_run`).
@@ -96,7 +97,7 @@ class HostRuntime(SocketRuntime):
             player = Player(entry.players[0])
             limits = Limits(self.spec.experiment.limits())
             tls, said = self.spec.tls.get(entry.name), parting(self._facts, reason)
-            network = TcpNetwork([player], None, limits, self._addresses, tls=tls, facts=said)
+            network = TcpNetwork([player], None, limits, self._addresses, tls=tls, facts=said, wire_format=FORMAT)
             with contextlib.suppress(NetError):  # it always refuses
                 await network.learn_run(MODEL_OWNER, deadline_ns)
             await network.close()
@@ -116,6 +117,7 @@ class HostRuntime(SocketRuntime):
             tls=spec.tls.get(entry.name),
             facts=self._facts,
             tells_run=MODEL_OWNER in players,
+            wire_format=FORMAT,
         )
         if entry.listens:
             network.take_address(players[0])

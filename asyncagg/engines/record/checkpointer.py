@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from asyncagg.engines.experiment import Experiment
-from asyncagg.engines.runtime.players import RunHooks
 from asyncagg.net.clock import now_ns
 from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import Start
+from asyncagg.players.start import RunHooks, Start
 from asyncagg.protocols.names import Label
 from asyncagg.runs.checkpoint import Checkpoint
 from asyncagg.runs.result import RoundResult

@@ -1,7 +1,7 @@
 """The oracle of an experiment: it sees every input, and compares what was revealed with what had to be revealed.
 
 After each round the inputs that the survivors kept are encoded again, one owner at a time, where their owners live; the
-portions of all processes add up to what the sum must be. Players never do this; a real deployment has no harness.
+sums of all processes add up to what the sum must be. Players never do this; a real deployment has no oracle.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ExpectedSum:
         return cls(0, words, plain, 0, 0, np.zeros((len(layout.names), 2), np.int64))
 
     def plus(self, other: ExpectedSum) -> ExpectedSum:
-        """Both together; sums are cut to the ring by `judge`."""
+        """Both together; sums are cut to the ring by `compare`."""
         add_into(self.words, other.words)
         return ExpectedSum(
             self.owners + other.owners,

@@ -79,7 +79,7 @@ class ResultRecorder:
             raise CheckpointError(f"{path}: {error.strerror} (room to write)") from None
 
     async def _sum(self, outcome: RoundOutcome, each: RoundResult) -> None:
-        """What the sum says, where there is one, and what the harness says to it."""
+        """What the sum says, where there is one, and what the oracle says to it."""
         revealed, label = outcome.revealed, outcome.label
         if revealed is None or outcome.mean is None or label is None:
             return

@@ -25,8 +25,7 @@ from asyncagg.players.compute_node import ComputeNodePlayer
 from asyncagg.players.data_owner import DataOwnerPlayer, Kept, OwnerPart
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart
-from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import Start
+from asyncagg.players.start import RunHooks
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of, owner_name, role_of
 from asyncagg.runs.trace import Trace
 
@@ -56,15 +55,6 @@ class Environment:
     """Folder for the owners' privacy ledgers; None keeps them in memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunHooks:
-    """How the run of a model owner goes: where it starts, and who is told of each attempt and each round."""
-
-    observe: Callable[[RoundOutcome], Awaitable[None]]
-    begins: Callable[[Label], None] = lambda label: None
-    start: Start | None = None
-
-
 class OtherProcesses(Protocol):
     """The players of the same experiment that live in other processes."""
 
@@ -87,7 +77,7 @@ class LocalPlayers:
         hooks: RunHooks | None = None,
         other_processes: OtherProcesses | None = None,
     ) -> None:
-        """`course` goes with the model owner; `elsewhere` with a cast that is not all there is."""
+        """`hooks` go with the model owner; `other_processes` where these are not all players of the run."""
         self.experiment = experiment
         self.environment = environment
         self.terms = experiment.terms(environment.run, environment.pinned)
@@ -228,7 +218,7 @@ class LocalPlayers:
         kept: dict[str, Kept | None] = {owner.me: owner.kept for owner in self.owners}
         return expected_sum(label, survivors, kept, self.experiment.encoder)
 
-    # -- faults (this object is the director's stage) --------------------------------------------------------------
+    # -- faults (this object is the fault injector's target) ---------------------------------------------------------
 
     async def _phase_began(self, label: Label, phase: Phase) -> None:
         self.injector.phase_began(label, phase)

@@ -23,7 +23,6 @@ from asyncagg.players.base import Executor
 from asyncagg.protocols.names import Player, role_of
 from asyncagg.scenario.schema.scenario import Scenario
 
-RANDOMNESS = "system"
 FLEET = 1000
 """Most owners that share one connection to each peer."""
 
@@ -73,7 +72,7 @@ class SocketRuntime:
         pinned: Mapping[str, bytes],
         ledgers: Path | None,
     ) -> Environment:
-        """For a cast of players of this site; see `World`."""
+        """What the players of this process stand on."""
         randomness = SystemRandomness()
         return Environment(
             run=run,

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import Field, PrivateAttr, Strict
 
-from asyncagg.scenario.reading.errors import KeyPath, Mistake, ScenarioError
-from asyncagg.scenario.reading.layers import Sources
+from asyncagg.scenario.errors import KeyPath, Mistake, ScenarioError
 from asyncagg.scenario.schema.aggregation import Aggregation, AggregationTable, Encoding
-from asyncagg.scenario.schema.compute import Compute, DeviceName
+from asyncagg.scenario.schema.compute import ComputeSection, DeviceName
 from asyncagg.scenario.schema.faults import Fault
 from asyncagg.scenario.schema.fields import Table, inner
 from asyncagg.scenario.schema.links import Group, LinkName, LinkTable
 from asyncagg.scenario.schema.phases import Phases
 from asyncagg.scenario.schema.workload import Digits, Python, Vectors, Workload
+from asyncagg.scenario.sources import Sources
 from asyncagg.scenario.values.toml import to_toml
 
 ENGINES = ("sim", "tcp", "processes", "hosts")
@@ -88,7 +88,7 @@ class Scenario(Table):
     network: LinkTable = inner(LinkTable, "the link of every player that has no other")
     links: dict[str, LinkTable] = Field(default_factory=dict, description="links by name")
     phases: Phases = inner(Phases, "how long each phase may last")
-    compute: Compute = inner(Compute, "what computing costs in virtual time; absent: nothing")
+    compute: ComputeSection = inner(ComputeSection, "what computing costs in virtual time; absent: nothing")
     faults: Annotated[tuple[Fault, ...], Strict(False)] = Field((), description="what goes wrong")
     expect: Expect = inner(Expect, "what the run must come to")
 
