@@ -29,6 +29,10 @@ class PresenceNetwork(Network):
         """See `Network`."""
         self._inner.unlisten(player)
 
+    def pardon(self, player: str) -> None:
+        """See `Network`."""
+        self._inner.pardon(player)
+
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         """See `Network`."""
         channel = await self._inner.dial(local, remote, _Sink(local, sink, self._observer), deadline_ns)
