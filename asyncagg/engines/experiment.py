@@ -13,15 +13,17 @@ from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.kinds import build
 from asyncagg.learning.owners import DataOwner
 from asyncagg.learning.workload import Workload, check_max_weight
-from asyncagg.protocols import messages as m
+from asyncagg.players.published import description_bytes
 from asyncagg.protocols.batches import Batches, indices_in
 from asyncagg.protocols.cohort import Cohorts
 from asyncagg.protocols.context import GraphPolicy, Terms
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.ledger.account import Rules
+from asyncagg.protocols.messages import Measures
 from asyncagg.protocols.names import PHASES, Label, Phase, Player, owner_name
 from asyncagg.protocols.parameters.choose import COMPLETE_UP_TO, check_minimum_cohort
 from asyncagg.protocols.parameters.population import Infeasible, Population
+from asyncagg.protocols.permissions import Permissions
 from asyncagg.protocols.registry import find
 from asyncagg.scenario import draws
 from asyncagg.scenario.cohorts import cohorts, cut
@@ -133,13 +135,20 @@ class Experiment:
         least = self.scenario.aggregation.minimum_cohort
         return max(least, self.population.roster_floor) if self._losses_count() else least
 
-    def limits(self) -> dict[str, tuple[int, int]]:
-        """Largest body and payload of every kind."""
-        words = self.plan.length * self.encoder.ring.word_bytes
-        holders = self._holders(self.population.cohort)
+    @cached_property
+    def permissions(self) -> Permissions:
+        """Who may say what to whom, and how much of it."""
+        terms = self.terms(bytes(RUN_NONCE_BYTES))  # sizes are those of any run
         parameters = self.workload.initial_parameters()
-        values = sum(np.size(array) for array in parameters.values())
-        return m.limits(self.scenario.owners.count, holders, 8 * values, words + 64)
+        measures = Measures(
+            population=terms.population,
+            holders=self._holders(self.population.cohort),
+            parameter_bytes=8 * sum(np.size(array) for array in parameters.values()),
+            description_bytes=description_bytes(parameters),
+            slice_bytes=0,
+        )
+        slices = [terms.slice_bytes(node) for node in range(terms.compute_nodes)]
+        return Permissions(self.protocol.all_kinds, measures, slices)
 
     def _holders(self, most: int) -> int:
         """How many may hold shares of one owner's secrets, in a roster of any size.

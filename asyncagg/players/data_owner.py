@@ -96,7 +96,7 @@ class DataOwnerPlayer(Follower):
         self.store = part.store
 
     async def run(self, deadline_ns: int | None) -> None:
-        """Dial out to everyone, then serve attempts until the run is finished or the model owner is gone."""
+        """Dial out to everyone, then serve attempts until the run is finished, or a peer is lost for good."""
         await self.serve((*self.terms.nodes, MODEL_OWNER), deadline_ns)
 
     # -- what is not for a role -------------------------------------------------------------------------------------

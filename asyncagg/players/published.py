@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgpack
 import numpy as np
 
 from asyncagg.learning.owners import Arrays
@@ -30,6 +31,12 @@ def pack_parameters(published: Arrays) -> tuple[tuple[tuple[str, tuple[int, ...]
     """`(name, shape, dtype)` of every array of `as_published`, in order, and all their bytes."""
     described = tuple((name, array.shape, array.dtype.str) for name, array in published.items())
     return described, b"".join(array.tobytes() for array in published.values())
+
+
+def description_bytes(parameters: Arrays) -> int:
+    """Bytes that names, shapes and types of published arrays take in a message; both types take as many."""
+    described, _ = pack_parameters(as_published(parameters))
+    return len(msgpack.packb(described))
 
 
 def unpack_parameters(message: m.Publish) -> Arrays:

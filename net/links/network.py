@@ -13,7 +13,7 @@ from typing import TypeAlias
 from asyncagg.net.channel import Accept, Channel, Network, Sink
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import ConnectFailed, PeerError
-from asyncagg.net.frames import Limits
+from asyncagg.net.frames import PairLimits
 from asyncagg.net.links.channel import Common, Host, LinkedChannel
 from asyncagg.net.links.delay_line import DelayLine
 from asyncagg.net.links.faults import ChannelFaults
@@ -32,7 +32,7 @@ class LinkedNetwork(Network):
     """
 
     def __init__(
-        self, inner: Network, links: Links, limits: Limits, seed: int, faults: ChannelFaults | None = None
+        self, inner: Network, links: Links, limits: PairLimits, seed: int, faults: ChannelFaults | None = None
     ) -> None:
         self._inner = inner
         self._links = links
@@ -51,6 +51,10 @@ class LinkedNetwork(Network):
 
     def unlisten(self, player: str) -> None:
         self._inner.unlisten(player)
+
+    def pardon(self, player: str) -> None:
+        """See `Network`."""
+        self._inner.pardon(player)
 
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         if not self._matters(local, dialler=local):

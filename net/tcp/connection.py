@@ -41,6 +41,7 @@ class Connection(asyncio.BufferedProtocol, ABC):
         self.transport: asyncio.Transport
         self.send_queue: SendQueue
         self._received = 0
+        self._probed_ns = -NANOSECONDS
         self._discard_from = 0
         self._keepalive = Keepalive(now_ns(), options.keepalive_ns, options.stall_ns)
         self._look_timer: asyncio.TimerHandle | None = None
@@ -110,6 +111,12 @@ class Connection(asyncio.BufferedProtocol, ABC):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def probe(self) -> None:
+        """Say something that a lost connection is noticed by; not more than once a second, however often asked."""
+        if now_ns() - self._probed_ns >= NANOSECONDS:
+            self._probed_ns = now_ns()
+            self.control(PING)
 
     def is_doubtful(self) -> bool:
         """Whether the peer should have been heard by now, so that a newer connection may replace this one."""

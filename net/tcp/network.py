@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from asyncagg.net.channel import Accept, Channel, Network, Sink
-from asyncagg.net.errors import ListenFailed, NetError, Refused, describe_os_error, host_port
-from asyncagg.net.frames import Limits, require_name
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import ListenFailed, NetError, NotNow, describe_os_error, host_port
+from asyncagg.net.frames import PairLimits, require_name
 from asyncagg.net.options import TcpOptions
 from asyncagg.net.tcp.dialler import Addresses, Dialler
 from asyncagg.net.tcp.hello import Facts, check_facts, is_run
@@ -45,7 +46,7 @@ class TcpNetwork(Network):
         self,
         players: Sequence[str],
         run: bytes | None,
-        limits: Limits,
+        limits: PairLimits,
         addresses: Addresses,
         *,
         binds: Binds = _ADDRESSES,
@@ -134,7 +135,10 @@ class TcpNetwork(Network):
         if local not in self._state.players or local == require_name(remote):
             raise ValueError(f"{local} cannot dial {remote} here")
         if (local, remote) in self._state.channels:
-            raise Refused(remote, f"{local} is already connected")
+            raise NotNow(remote, f"{local} is already connected")
+        objection = self._state.exclusions.objection(local, remote, now_ns())
+        if objection is not None:
+            raise NotNow(remote, objection)
         self._state.require_run()
         channel = _Dialled(self._state, local, remote, sink)
         try:
@@ -143,6 +147,10 @@ class TcpNetwork(Network):
             channel.close("gave up dialling")
             raise
         return channel
+
+    def pardon(self, player: str) -> None:
+        """See `Network`."""
+        self._state.exclusions.pardon(player)
 
     async def close(self) -> None:
         """Close all channels in order and stop listening; cancelled, cut those that were still waited for."""

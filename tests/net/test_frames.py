@@ -222,7 +222,7 @@ def test_a_damaged_stream_gives_frames_and_then_at_most_a_refusal(frames: list[F
             "bad-header: not in its shortest form",
         ),
         (raw_frame("owner-0", "node-0", "nöte", 0, 0), "bad-header: a name is not ASCII"),
-        (raw_frame("owner-0", "node-0", "a\x1b[2Jb", 0, 0), "unknown-kind: 'a?[2Jb' is not a kind"),
+        (raw_frame("owner-0", "node-0", "a\x1b[2Jb", 0, 0), "unknown-kind: 'a?[2Jb' is not for owner-0"),
         (
             raw_frame("owner-0", "node-0", "note", 2001, 0),
             "too-large: note: body of 2001 bytes, at most 2000",

@@ -10,11 +10,13 @@ import pytest
 
 from asyncagg.net.frames import Frame, Limits
 from asyncagg.net.memory import MemoryNetwork
-from asyncagg.players.base import STASHED_PER_OWNER, BasePlayer, PlayerEnvironment
+from asyncagg.players.allowance import ATTEMPTS
+from asyncagg.players.base import BasePlayer, PlayerEnvironment
 from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.names import LEAD, MODEL_OWNER, PHASES, Label, Player, node_name, owner_name
+from asyncagg.protocols.names import LEAD, PHASES, Label, Player, node_name, owner_name
+from asyncagg.protocols.permissions import Permissions
 from asyncagg.runs.trace import Trace
 
 O1, O2 = owner_name(1), owner_name(2)
@@ -22,6 +24,8 @@ N1 = node_name(1)
 NOW, LATER, EARLIER = Label(1, 2), Label(2, 1), Label(1, 1)
 DIGEST = bytes(32)
 SECOND = 1_000_000_000
+SLICE = 64
+PERMISSIONS = Permissions(list(m.KINDS.values()), m.Measures(4, 4, 64, 64, 0), [SLICE] * 3)
 
 
 class Inline:
@@ -40,18 +44,19 @@ class Plain(BasePlayer):
         return False
 
     def ends_attempt(self, peer: Player) -> bool:
-        return peer == MODEL_OWNER
+        return peer == N1
 
 
-def make_player() -> Plain:
+def make_player(permits: bool = False) -> Plain:
     environment = PlayerEnvironment(
-        network=MemoryNetwork(Limits(m.limits(4, 4, 64, 64))),
+        network=MemoryNetwork(Limits({})),
         executor=Inline(),
         trace=Trace(),
         deadlines=dict.fromkeys(PHASES, SECOND),
         permit_limit_ns=SECOND // 10,
         start_ns=0,
-        population=4,
+        permissions=PERMISSIONS,
+        permits=permits,
     )
     return Plain(LEAD, environment)
 
@@ -105,19 +110,89 @@ async def test_early_labels_wait_until_the_player_is_told_of_them() -> None:
     assert await hear(lead, m.Joined) == e.Got(O1, m.Joined(DIGEST))
 
 
+def slice_for(label: Label, size: int = SLICE, kind: type[m.MaskedSlice] = m.MaskedSlice) -> Frame:
+    return frame(O1, label, kind(bytes(size), DIGEST, bytes(16)))
+
+
 async def test_what_waits_is_bounded_for_each_peer_and_dropped_when_it_leaves() -> None:
     player = make_player()
-    for _ in range(100):
-        player.deliver(frame(O1, LATER, m.Joined(DIGEST)))
-    assert len(player._stash[O1]) == 1
-    for number in range(100):
-        player.deliver(frame(O1, Label(5, number), m.Joined(DIGEST)))
-    assert len(player._stash[O1]) == 1
-    for _ in range(100):
+    player.open(NOW, "lead")
+    player.deliver(frame(O1, LATER, m.Joined(DIGEST)))
+    kept = len(player._stash)
+    player.deliver(frame(O2, LATER, m.Joined(DIGEST)))
+    assert len(player._stash) == 2 * kept
+    for number in range(2, 12):
+        player.deliver(frame(O1, Label(2, number), m.Joined(DIGEST)))
+    assert len(player._stash) == 2 * kept  # of the latest attempt alone
+    player.deliver(frame(O1, Label(2, 3), m.Advertise(DIGEST, b"", DIGEST, b"")))
+    assert len(player._stash) == 2 * kept  # which is not that of an earlier one
+    for _ in range(8):
         player.deliver(frame(N1, LATER, m.Held(1)))
-    assert len(player._stash[N1]) == STASHED_PER_OWNER * 4
+    assert refusals(player) == []
     player.gone(O1, "connection lost")
-    assert O1 not in player._stash
+    player.gone(N1, "connection lost")
+    assert len(player._stash) == kept
+
+
+async def test_only_the_next_attempts_are_waited_for() -> None:
+    player = make_player()
+    player.open(NOW, "lead")
+    for label in (Label(3, 1), Label(1000, 1)):
+        player.deliver(frame(O1, label, m.Joined(DIGEST)))
+    assert len(player._stash) == 0
+    for label in (Label(1, 3), Label(1, 7), Label(2, 1), Label(2, 9)):
+        player.deliver(frame(O1, label, m.Joined(DIGEST)))
+        assert len(player._stash) > 0
+    assert refusals(player) == []
+
+
+async def test_a_kind_that_comes_twice_ahead_of_its_attempt_costs_its_sender_the_channel() -> None:
+    player = make_player()
+    (lead,) = player.open(NOW, "lead")
+    for _ in range(2):
+        player.deliver(frame(O1, LATER, m.Joined(DIGEST)))
+    assert refusals(player) == [(O1, "sent joined again, ahead of its attempt")]
+    assert isinstance(await hear(lead, m.Joined, peers=(O1,)), e.Gone)
+
+
+async def test_more_bytes_ahead_than_the_largest_message_cost_their_sender_the_channel() -> None:
+    player = make_player()
+    player.open(NOW, "node")
+    for kind in (m.MaskedSlice, m.ClearSlice):
+        player.deliver(slice_for(LATER, 40 * SLICE, kind))  # beyond the limit of the header, which is not checked here
+    ((peer, reason),) = refusals(player)
+    assert peer == O1
+    assert reason.startswith("sent ")
+    assert "bytes ahead of their attempt, at most " in reason
+    assert len(player._stash) == 0
+
+
+async def test_a_slice_that_needs_a_permit_does_not_wait() -> None:
+    player = make_player(permits=True)
+    player.open(NOW, "node")
+    player.deliver(slice_for(LATER))
+    assert len(player._stash) == 0
+    assert refusals(player) == []
+
+
+async def test_stale_messages_without_end_cost_their_sender_the_channel() -> None:
+    player = make_player()
+    player.open(NOW, "lead")
+    for _ in range(ATTEMPTS):
+        player.deliver(frame(O1, EARLIER, m.Joined(DIGEST)))
+    assert refusals(player) == []
+    player.deliver(frame(O1, EARLIER, m.Joined(DIGEST)))
+    assert refusals(player) == [(O1, f"sent joined more than {ATTEMPTS} times too often")]
+
+
+async def test_what_comes_with_every_attempt_is_never_too_much() -> None:
+    player = make_player()
+    for attempt in range(1, 4 * ATTEMPTS):
+        player.open(Label(1, attempt), "lead")
+        player.deliver(frame(O1, Label(1, attempt), m.Joined(DIGEST)))
+    for attempt in range(1, ATTEMPTS):  # and some that were held up
+        player.deliver(frame(O2, Label(1, attempt), m.Joined(DIGEST)))
+    assert refusals(player) == []
 
 
 async def test_labels_that_a_peer_makes_up_take_no_memory() -> None:
@@ -146,11 +221,11 @@ async def test_the_second_of_a_kind_ends_its_senders_part_and_nobody_elses() -> 
 async def test_kinds_that_may_come_often_are_bounded_too() -> None:
     player = make_player()
     player.open(NOW, "lead")
-    for _ in range(4 * 4 + 16):
+    for _ in range(2 * 4):
         player.deliver(frame(N1, NOW, m.Held(1)))
     assert refusals(player) == []
     player.deliver(frame(N1, NOW, m.Held(1)))
-    assert refusals(player) == [(N1, "sent held 33 times")]
+    assert refusals(player) == [(N1, "sent held 9 times")]
 
 
 @pytest.mark.parametrize(
@@ -158,9 +233,9 @@ async def test_kinds_that_may_come_often_are_bounded_too() -> None:
     [
         (Frame(O1, LEAD, "joined", b"\xc1"), "joined: body is not msgpack"),
         (Frame(O1, LEAD, "joined", b"\x93\x01\x02\x03"), "joined.digest: not bytes"),
-        (Frame(O1, LEAD, "nonsense", b""), "unknown kind 'nonsense'"),
-        (frame(O1, NOW, m.Report(b"\x01", (), ())), "sent report, which is not for compute-node-0"),
-        (frame(O1, NOW, m.Permit()), "sent permit, which is not for compute-node-0"),
+        (Frame(O1, LEAD, "nonsense", b""), "sent nonsense, which is not for it to say to compute-node-0"),
+        (frame(O1, NOW, m.Report(b"\x01", (), ())), "sent report, which is not for it to say to compute-node-0"),
+        (frame(N1, NOW, m.Joined(DIGEST)), "sent joined, which is not for it to say to compute-node-0"),
     ],
 )
 async def test_what_is_no_message_for_this_player_is_refused_by_name(bad: Frame, reason: str) -> None:
@@ -168,9 +243,9 @@ async def test_what_is_no_message_for_this_player_is_refused_by_name(bad: Frame,
     (lead,) = player.open(NOW, "lead")
     player.deliver(bad)
     ((peer, said),) = refusals(player)
-    assert peer == O1
+    assert peer == bad.sender
     assert said.startswith(reason)
-    gone = await hear(lead, m.Joined, peers=(O1,))
+    gone = await hear(lead, m.Joined, peers=(peer,))
     assert isinstance(gone, e.Gone)
     player.open(LATER, "lead")
     player.deliver(frame(O1, LATER, m.Joined(DIGEST)))
@@ -195,8 +270,8 @@ async def test_failed_ends_the_attempt_only_from_who_may() -> None:
     (lead,) = player.open(NOW, "lead")
     player.deliver(frame(O1, NOW, m.Failed("I am out", (), False)))
     assert await hear(lead, m.Joined, peers=(O1,)) == e.Gone(O1, "I am out")
-    player.deliver(frame(MODEL_OWNER, EARLIER, m.Failed("long ago", (), False)))
-    player.deliver(frame(MODEL_OWNER, NOW, m.Failed("over", ((2, 3),), True)))
+    player.deliver(frame(N1, EARLIER, m.Failed("long ago", (), False)))
+    player.deliver(frame(N1, NOW, m.Failed("over", ((2, 3),), True)))
     with pytest.raises(Ended, match="over") as ended:
         await hear(lead, m.Joined)
     assert (ended.value.dropped, ended.value.exposed) == ({O2: "upload"}, True)
@@ -205,7 +280,7 @@ async def test_failed_ends_the_attempt_only_from_who_may() -> None:
 async def test_a_failure_that_came_early_ends_the_attempt_it_is_about() -> None:
     player = make_player()
     player.open(NOW, "lead")
-    player.deliver(frame(MODEL_OWNER, LATER, m.Failed("over", (), False)))
+    player.deliver(frame(N1, LATER, m.Failed("over", (), False)))
     (lead,) = player.open(LATER, "lead")
     with pytest.raises(Ended, match="over"):
         await hear(lead, m.Joined)

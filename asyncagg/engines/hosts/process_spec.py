@@ -17,11 +17,12 @@ from pathlib import Path
 from asyncagg.crypto.signing import Identity
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.hosts.compatibility import facts, objection, parting
+from asyncagg.engines.runtime.limits import frame_limits
 from asyncagg.engines.runtime.sockets import SocketRuntime
 from asyncagg.engines.watch.observers import Observers
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import NetError
-from asyncagg.net.frames import Limits
+from asyncagg.net.frames import PairLimits
 from asyncagg.net.tcp.hello import Hello
 from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
@@ -29,6 +30,9 @@ from asyncagg.net.tls.context import Tls
 from asyncagg.protocols.names import MODEL_OWNER, Player
 from asyncagg.scenario.hosts_config import HostEntry
 from asyncagg.version import FORMAT
+
+REUNION_WAITS = 10
+"""How many times longer than for the others at the beginning a lost model owner is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,11 @@ class ProcessSpec:
     @property
     def players(self) -> list[Player]:
         return [Player(player) for entry in self.mine for player in entry.players]
+
+    @property
+    def patience_ns(self) -> int:
+        """How long a model owner that was lost is looked for: its host may be started anew, and the run resumed."""
+        return REUNION_WAITS * self.wait_ns
 
     def deadline_ns(self) -> int:
         """The moment, from now, until which the others are waited for."""
@@ -95,14 +104,14 @@ class HostRuntime(SocketRuntime):
         """Say to the model owner why this process does not take part; in vain where it cannot be reached either."""
         for entry in self.spec.mine:
             player = Player(entry.players[0])
-            limits = Limits(self.spec.experiment.limits())
+            limits = frame_limits(self.spec.experiment.permissions)
             tls, said = self.spec.tls.get(entry.name), parting(self._facts, reason)
             network = TcpNetwork([player], None, limits, self._addresses, tls=tls, facts=said, wire_format=FORMAT)
             with contextlib.suppress(NetError):  # it always refuses
                 await network.learn_run(MODEL_OWNER, deadline_ns)
             await network.close()
 
-    def _make(self, players: Sequence[Player], limits: Limits, admit: Admit) -> TcpNetwork:
+    def _make(self, players: Sequence[Player], limits: PairLimits, admit: Admit) -> TcpNetwork:
         spec = self.spec
         entry = next(entry for entry in spec.mine if players[0] in entry.players)
         network = TcpNetwork(

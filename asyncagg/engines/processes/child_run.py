@@ -33,7 +33,7 @@ from asyncagg.engines.watch.logs import Log
 from asyncagg.engines.watch.observers import Observers
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.net.clock import now_ns
-from asyncagg.net.frames import Limits
+from asyncagg.net.frames import PairLimits
 from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
 from asyncagg.net.tls.context import Tls
@@ -125,7 +125,7 @@ class ChildRun:
         tls = Tls.from_pem(setup["authority"], setup["certificate"], setup["key"])
         self._addresses |= dict.fromkeys(setup["listens"], (setup["host"], 0))
 
-        def network(together: Sequence[Player], limits: Limits, admit: Admit) -> TcpNetwork:
+        def network(together: Sequence[Player], limits: PairLimits, admit: Admit) -> TcpNetwork:
             return TcpNetwork(
                 together,
                 setup["run"],

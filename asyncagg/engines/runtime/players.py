@@ -53,6 +53,8 @@ class Environment:
     """Everyone's public keys."""
     ledgers: Path | None = None
     """Folder for the owners' privacy ledgers; None keeps them in memory."""
+    patience_ns: int | None = None
+    """How long a player that has lost the model owner looks for it; None: until its process is told of the end."""
 
 
 class OtherProcesses(Protocol):
@@ -93,7 +95,9 @@ class LocalPlayers:
             deadlines=experiment.deadlines(),
             permit_limit_ns=experiment.scenario.aggregation.permit_limit_ns,
             start_ns=environment.start_ns,
-            population=experiment.scenario.owners.count,
+            permissions=experiment.permissions,
+            permits=self.terms.permits,
+            patience_ns=environment.patience_ns,
             phase_began=self._phase_began,
         )
         self.model_owner = None if hooks is None else self._model_owner(hooks)
@@ -229,12 +233,18 @@ class LocalPlayers:
         """Stop a player as a crash does; whether it was running here. Without the model owner the run ends."""
         if player == MODEL_OWNER and self.model_owner is not None:
             self.model_owner.crash()
+            self.finish(f"{MODEL_OWNER} crashed")
             return True
         if not self.tasks.runs(player):
             return False
         self.tasks.stop(player)
         self._others[player].crash()
         return True
+
+    def finish(self, reason: str) -> None:
+        """The run is over: nobody here looks for anybody any more."""
+        for player in self._others.values():
+            player.finish(reason)
 
     def restart(self, player: Player, state: bool) -> bool:
         """Bring a player back that lives here and has stopped; whether it had. It dials everyone again."""
@@ -267,5 +277,5 @@ class LocalPlayers:
 
     def redial(self, node: Player) -> list[asyncio.Task[None]]:
         """Whoever here has lost this node dials it at once; the attempts."""
-        redials = [player.redial_now(node) for player in self._others.values()]
+        redials = [player.redialler.hurry(node) for player in self._others.values()]
         return [each for each in redials if each is not None]

@@ -27,6 +27,10 @@ class PresenceNetwork(Network):
     def unlisten(self, player: str) -> None:
         self._inner.unlisten(player)
 
+    def pardon(self, player: str) -> None:
+        """See `Network`."""
+        self._inner.pardon(player)
+
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         channel = await self._inner.dial(local, remote, _Sink(local, sink, self._observer), deadline_ns)
         self._observer.joined(local, remote)

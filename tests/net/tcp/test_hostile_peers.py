@@ -107,7 +107,7 @@ async def test_an_oversized_header_is_refused_before_it_arrives(node: Node) -> N
 async def test_a_stranger_may_say_nothing_but_hello(node: Node) -> None:
     async with raw_peer(node.address) as peer:
         peer.say("note")
-        assert await peer.hear_reason() == "unknown-kind: 'note' is not a kind of frame here"
+        assert await peer.hear_reason() == "unknown-kind: 'note' is not for owner-0 to say to node-0"
         await node.refused(Refusal.UNKNOWN_KIND)
 
 
@@ -247,7 +247,7 @@ def bad_frames() -> dict[str, tuple[bytes, str]]:
     return {
         "unknown kind": (
             pack_frame(Frame(*good[:2], "vote")),
-            "unknown-kind: 'vote' is not a kind of frame here",
+            "unknown-kind: 'vote' is not for owner-0 to say to node-0",
         ),
         "second hello": (
             pack_frame(Frame(*good[:2], HELLO)),
