@@ -18,11 +18,11 @@ from asyncagg.engines.runtime import players as module
 from asyncagg.engines.runtime.executors import InlineExecutor
 from asyncagg.engines.runtime.faults import channel_faults, slowness
 from asyncagg.engines.runtime.identities import everyone
+from asyncagg.engines.runtime.limits import frame_limits
 from asyncagg.engines.runtime.players import Environment, LocalPlayers
 from asyncagg.engines.runtime.prices import player_prices
 from asyncagg.learning import workload
 from asyncagg.net.clock import now_ns
-from asyncagg.net.frames import Limits
 from asyncagg.net.memory import MemoryNetwork
 from asyncagg.players.ledger_store import StoreError
 from asyncagg.players.outcome import RoundOutcome
@@ -45,7 +45,7 @@ class Run:
         given = workload.given(owners, Nothing()) if owners else None
         self.experiment: Experiment = prepare(self.scenario, given)
         self.faults = channel_faults(self.scenario)
-        self.network = MemoryNetwork(Limits(self.experiment.limits()))
+        self.network = MemoryNetwork(frame_limits(self.experiment.permissions))
         self.trace = Trace()
         self.outcomes: list[RoundOutcome] = []
         self.when_observed: Callable[[], None] = lambda: None
