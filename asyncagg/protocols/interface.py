@@ -34,7 +34,7 @@ class Protocol:
     forecaster: Forecaster
     """What an attempt costs, and who can open an input."""
     protects: bool = True
-    """Whether anything is hidden: no ledger is kept where nothing is."""
+    """Whether anything is hidden: no account is kept where nothing is."""
     graph: GraphProtocol | None = None
     """Whose rules for neighbours and threshold it uses; None: it has neither."""
     threats: tuple[Threat, ...] = ("curious", "lying")

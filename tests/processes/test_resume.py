@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 from support.cli import invoke, strict_json
 from support.spans import Run, means, model, scenario, until
 
+from asyncagg.runs import npz
 from asyncagg.runs.checkpoint import Checkpoint
 from asyncagg.runs.directory import RunDirectory
 from asyncagg.scenario.reading.load import load
@@ -190,6 +192,35 @@ def test_a_damaged_checkpoint(copy: Path, damage: str) -> None:
     line = refused(copy)
     assert line.startswith(f"{path}: ")
     assert line.endswith("(a checkpoint that asyncagg wrote)")
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("rounds.jsonl", "(the file that asyncagg wrote beside this checkpoint)"),
+        ("account.jsonl", "(the account that asyncagg wrote)"),
+    ],
+)
+def test_damage_beside_the_checkpoint(copy: Path, name: str, right: str) -> None:
+    path = copy / name
+    first, _, rest = path.read_bytes().partition(b"\n")
+    path.write_bytes(bytes(len(first)) + b"\n" + rest)
+    line = refused(copy)
+    assert line.startswith(f"{path}:1: ")
+    assert line.endswith(right)
+    path.write_bytes(first)
+    assert refused(copy).startswith(f"{path}: has no whole lines in its first ")
+    path.unlink()
+    assert refused(copy).startswith(f"{path}: No such file or directory")
+
+
+def test_a_run_of_an_earlier_version(copy: Path) -> None:
+    path = copy / "checkpoint.npz"
+    arrays = npz.read(path)
+    about = json.loads(arrays["about"].tobytes()) | {"schema": 1}
+    npz.write(path, arrays | {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)})
+    right = "(resume with the version that made it)"
+    assert refused(copy) == f"{path}: is of schema 1, and this version of asyncagg reads 2 {right}"
 
 
 def test_another_scenario(copy: Path) -> None:

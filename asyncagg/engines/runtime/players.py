@@ -25,8 +25,7 @@ from asyncagg.players.compute_node import ComputeNodePlayer
 from asyncagg.players.data_owner import DataOwnerPlayer, Kept, OwnerPart
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart
-from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import Start
+from asyncagg.players.start import RunHooks
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of, owner_name, role_of
 from asyncagg.runs.trace import Trace
 
@@ -53,16 +52,7 @@ class Environment:
     pinned: Mapping[str, bytes] = field(default_factory=dict)
     """Everyone's public keys."""
     ledgers: Path | None = None
-    """Folder for the owners' privacy ledgers; None keeps them in memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunHooks:
-    """How the run of a model owner goes: where it starts, and who is told of each attempt and each round."""
-
-    observe: Callable[[RoundOutcome], Awaitable[None]]
-    begins: Callable[[Label], None] = lambda label: None
-    start: Start | None = None
+    """Folder for the owners' accounts; None keeps them in memory."""
 
 
 class OtherProcesses(Protocol):
@@ -137,7 +127,7 @@ class LocalPlayers:
             part,
             self.environment.randomness(MODEL_OWNER),
             self.environment.identities.get(MODEL_OWNER),
-            experiment.ledger_rules(),
+            experiment.account_rules(),
             hooks.observe,
         )
 
@@ -184,11 +174,12 @@ class LocalPlayers:
         return lambda label: randomness.bytes(KEY_BYTES)
 
     def _store(self, owner: Player) -> LedgerStore | None:
-        """An owner's ledger: in the run directory where there is one, else in memory."""
-        rules, folder = self.experiment.ledger_rules(), self.environment.ledgers
-        if rules is None:
+        """An owner's account: in the run directory where there is one, else in memory."""
+        experiment, folder = self.experiment, self.environment.ledgers
+        if not experiment.protocol.protects:
             return None
-        return LedgerStore(rules, None if folder is None else folder / f"{owner}.json", self.experiment.durable)
+        path = None if folder is None else folder / f"{owner}.jsonl"
+        return LedgerStore(experiment.scenario.owners.count, path, experiment.durable)
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
@@ -255,7 +246,7 @@ class LocalPlayers:
             back.forget()
             if isinstance(back, DataOwnerPlayer):
                 part = self._part(index_of(player))
-                in_memory = self.environment.ledgers is None  # an in-memory ledger survives, as a file would
+                in_memory = self.environment.ledgers is None  # an account in memory survives, as a file would
                 back.begin_with(replace(part, store=back.store) if in_memory else part)
         self.tasks.start(player, self._again(back))
         return True
