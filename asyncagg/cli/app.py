@@ -315,7 +315,7 @@ def serve(
         typer.Option(
             parser=_folder,
             metavar="DIR",
-            help="The run directory, a new one (model owner); where privacy ledgers are kept (data owners).",
+            help="The run directory, a new one (model owner); where accounts are kept (data owners).",
             show_default=False,
         ),
     ] = None,

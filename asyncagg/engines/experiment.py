@@ -18,7 +18,7 @@ from asyncagg.protocols.batches import Batches, indices_in
 from asyncagg.protocols.cohort import Cohorts
 from asyncagg.protocols.context import GraphPolicy, Terms
 from asyncagg.protocols.interface import Protocol
-from asyncagg.protocols.ledger.account import Rules
+from asyncagg.protocols.ledger.comparison import Rules
 from asyncagg.protocols.messages import Measures
 from asyncagg.protocols.names import PHASES, Label, Phase, Player, owner_name
 from asyncagg.protocols.parameters.choose import COMPLETE_UP_TO, check_minimum_cohort
@@ -110,16 +110,16 @@ class Experiment:
         """Phase → nanoseconds."""
         return {name: self.scenario.phases[name].deadline_ns for name in PHASES}
 
-    def ledger_rules(self) -> Rules | None:
-        """What privacy ledgers watch for; None where nothing is protected."""
+    def account_rules(self) -> Rules | None:
+        """What the model owner's account watches for; None where nothing is protected."""
         aggregation = self.scenario.aggregation
         if not self.protocol.protects:
             return None
         return Rules(
             owners=self.scenario.owners.count,
             minimum_cohort=aggregation.minimum_cohort,
-            strict=aggregation.ledger == "strict",
             weights=self.max_weight > 1,
+            batches=self.batches,
         )
 
     def _open_slices(self) -> int:

@@ -16,8 +16,7 @@ from asyncagg.engines.runtime.identities import everyone
 from asyncagg.engines.runtime.players import Environment, LocalPlayers
 from asyncagg.net.clock import now_ns
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import RunHooks
-from asyncagg.protocols.ledger.disclosure import condensed
+from asyncagg.players.start import Progress, RunHooks
 from asyncagg.protocols.names import Label, Player
 from asyncagg.runs.result import RoundResult
 
@@ -35,13 +34,11 @@ class OneProcess:
         self._experiment = experiment
         self._finished = finished
         self._recorder = ResultRecorder(experiment, finished, self, progress)
-        checkpointer = None
+        hooks = RunHooks(self._observe)
         if finished.folder is not None and experiment.scenario.engine != "sim":  # what `sim` played is played again
             checkpointer = Checkpointer(experiment, finished.folder, finished.resumed, environment.start_ns)
-        hooks = RunHooks(self._observe) if checkpointer is None else checkpointer.hooks(self._recorder.observe)
+            hooks = checkpointer.hooks(self._recorder.observe)
         self.local_players = LocalPlayers(experiment, environment, finished.trace, everyone(experiment.scenario), hooks)
-        if checkpointer is not None:
-            checkpointer.model_owner = self.local_players.model_owner
 
     async def play(self) -> None:
         """The whole run; `finished` is filled as it goes."""
@@ -57,8 +54,7 @@ class OneProcess:
             result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             if local_players.model_owner is not None:
                 self._finished.model = local_players.model_owner.parameters
-                if local_players.model_owner.ledger is not None:
-                    result.ledger = list(condensed(local_players.model_owner.ledger.findings))
+                result.ledger = local_players.model_owner.disclosed
             await self._recorder.close()
 
     async def usage_by_role(self, round_index: int) -> UsageByRole:
@@ -67,5 +63,5 @@ class OneProcess:
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
         return self.local_players.expected_sum(label, survivors)
 
-    async def _observe(self, outcome: RoundOutcome) -> None:
+    async def _observe(self, outcome: RoundOutcome, progress: Progress) -> None:
         await self._recorder.observe(outcome)

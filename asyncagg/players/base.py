@@ -74,7 +74,7 @@ class BasePlayer(ABC):
         self.permit_limit_ns = environment.permit_limit_ns
         self.usage = PlayerUsage()
         self.store: LedgerStore | None = None
-        """Where this player's privacy ledger is kept, if it keeps one."""
+        """Where this player's account is kept, if it keeps one."""
         self.channels: dict[str, Channel] = {}
         self.departed: dict[str, str] = {}
         self.label = NO_ROUND

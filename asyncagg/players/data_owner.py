@@ -44,7 +44,7 @@ class OwnerPart:
     draws_key: Callable[[Label], bytes]
     """16-byte key of the rounding draws of one attempt."""
     store: LedgerStore | None
-    """Its privacy ledger; None where nothing is protected."""
+    """Its account; None where nothing is protected."""
     silent_from: Callable[[int], Phase | None]
     """Round → the first phase in which a `drop` fault silences it."""
 
@@ -94,6 +94,9 @@ class DataOwnerPlayer(Follower):
         """Take what makes this owner, as a process does when it begins."""
         self.part = part
         self.store = part.store
+        if part.store is not None and part.store.torn:
+            cut = f"its account ended in half a line, {part.store.torn} bytes, which were cut off"
+            self.note(self.label, "publish", "fault", self.me, cut)
 
     async def run(self, deadline_ns: int | None) -> None:
         """Dial out to everyone, then serve attempts until the run is finished, or a peer is lost for good."""
@@ -137,7 +140,7 @@ class DataOwnerPlayer(Follower):
                 digest=parameter_digest(parameters),
                 randomness=self.randomness,
                 identity=self.identity,
-                ledger=None if self.store is None else self.store.ledger,
+                account=None if self.store is None else self.store.account,
                 sealing_key=message.sealing_key,
             )
             refusal = self._repeats(label) or check_published(context, message.signature)
@@ -156,10 +159,10 @@ class DataOwnerPlayer(Follower):
 
     def _repeats(self, label: Label) -> str | None:
         """Whether this attempt may have been played before this owner's process began: its entry must never change."""
-        newest = None if self.store is None else self.store.ledger.newest
+        newest = None if self.store is None else self.store.account.newest
         if newest is None or label > newest:
             return None
-        return f"not newer than round {newest.round}, attempt {newest.attempt}, of this owner's privacy ledger"
+        return f"not newer than round {newest.round}, attempt {newest.attempt}, of this owner's account"
 
     async def _vector(self, label: Label, parameters: Arrays) -> RingVector:
         """This owner's extended vector: encoded coordinates, counts and weight."""

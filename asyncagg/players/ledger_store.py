@@ -1,60 +1,88 @@
-"""Where a data owner's privacy ledger lives: a file that a restart finds again, or memory in virtual time."""
+"""Where a data owner keeps its account: a file that a restart finds again, or memory in virtual time."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from threading import Lock
 
-from asyncagg.protocols.ledger.account import Ledger, Rules
-from asyncagg.runs.atomic import make_folder, replace
+from asyncagg.protocols.ledger.account import OwnerAccount
+from asyncagg.protocols.ledger.entries import check_first_line, first_line, read_line
+from asyncagg.protocols.names import Label
+from asyncagg.runs import lines
+from asyncagg.runs.atomic import make_folder
+from asyncagg.runs.lines import LineFile, OtherWriter
+
+_LONGEST_FIRST = 1000
+"""Bytes of another file's first line that are looked at."""
 
 
 class StoreError(Exception):
-    """A ledger that cannot be kept, or read again; the text says which file and why."""
+    """An account that cannot be kept, or gone on with; the text says which file and why."""
 
 
 class LedgerStore:
-    """One owner's ledger. `save` replaces the file in one step; without a path it keeps the ledger in memory.
+    """One owner's account. `save` adds what is new to the file; without a path nothing outlives this process.
 
-    Raises StoreError where the file is no ledger of these rules, or cannot be written.
+    Of a file that is there already only the first line and the last are read: all that an owner asks of its account is
+    which attempt was its last. Raises StoreError where the file is no account of this population, or cannot be written.
     """
 
-    def __init__(self, rules: Rules, path: Path | None = None, durable: bool = False) -> None:
-        """`durable`: what was saved outlives a power cut, and saving takes its time; see `runs.atomic`."""
+    def __init__(self, owners: int, path: Path | None = None, durable: bool = False) -> None:
+        """`durable`: what was saved outlives a power cut, and saving takes its time; see `runs.lines`."""
         self.path = path
         self.durable = durable
+        self.torn = 0
+        """Bytes of half a line that a crash had left at the end of the file, and that were cut off."""
         self._lock = Lock()
-        self.ledger = Ledger(rules)
-        self._written = _version(path)
-        if path is not None and path.exists():
-            try:
-                self.ledger = Ledger.from_data(rules, json.loads(path.read_text()))
-            except OSError as error:
-                raise StoreError(f"{path}: {error.strerror} (a privacy ledger that can be read)") from None
-            except ValueError as error:
-                raise StoreError(f"{path}: is no privacy ledger of this run: {error}") from None
+        self._file: LineFile | None = None
+        self.account = OwnerAccount(owners)
+        if path is not None:
+            self._open(path)
 
     def save(self) -> None:
         """May be called from any thread."""
-        if self.path is None:
-            return
         with self._lock:
-            if _version(self.path) != self._written:
-                raise StoreError(f"{self.path}: another process writes this privacy ledger (one process for an owner)")
-            data = json.dumps(self.ledger.to_data()).encode()
+            noted = self.account.take()
+            if self._file is None or not noted:
+                return
+            texts = [] if self._file.size else [first_line(self.account.owners)]
+            texts += [entry.line() for entry in noted]
             try:
-                make_folder(self.path.parent, self.durable)
-                replace(self.path, lambda file: file.write(data), self.durable)
+                make_folder(self._file.path.parent, self.durable)
+                self._file.add("".join(f"{text}\n" for text in texts))
+            except OtherWriter:
+                why = "another process writes this account (one process for an owner)"
+                raise StoreError(f"{self.path}: {why}") from None
             except OSError as error:
-                raise StoreError(f"{self.path}: {error.strerror} (room for the privacy ledger)") from None
-            self._written = _version(self.path)
+                raise StoreError(f"{self.path}: {error.strerror} (room for the account)") from None
 
+    def _open(self, path: Path) -> None:
+        former = path.with_suffix(".json")
+        if former.exists():
+            raise StoreError(f"{former}: is an account of an earlier version (go on with the asyncagg that made it)")
+        try:
+            if path.exists():
+                self._check(path)
+                self.torn = lines.mend(path)
+                self.account.newest = self._newest(path)
+            self._file = LineFile(path, self.durable)
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror} (an account that can be read and written)") from None
+        except ValueError as error:
+            right = "one that this version of asyncagg wrote; go on with the version that made it"
+            raise StoreError(f"{path}: is no account of this run: {error} ({right})") from None
 
-def _version(path: Path | None) -> tuple[int, int] | None:
-    """What tells a file from those that take its place; None while there is none."""
-    try:
-        found = None if path is None else path.stat()
-    except OSError:
-        return None
-    return None if found is None else (found.st_ino, found.st_mtime_ns)
+    def _check(self, path: Path) -> None:
+        """ValueError unless the file begins as an account does, or ends before it is clear that it does not."""
+        right = f"{first_line(self.account.owners)}\n".encode()
+        with path.open("rb") as file:
+            if not right.startswith(file.read(len(right))):
+                file.seek(0)
+                check_first_line(file.readline(_LONGEST_FIRST).decode(errors="replace"), self.account.owners)
+
+    def _newest(self, path: Path) -> Label | None:
+        """The attempt of the last entry; None without one. ValueError for what is no entry."""
+        last = lines.last(path)
+        if last is None or last == first_line(self.account.owners):
+            return None
+        return read_line(last, self.account.owners).label

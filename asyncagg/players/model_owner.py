@@ -22,13 +22,14 @@ from asyncagg.players.driver import Ended, RoundFailed
 from asyncagg.players.model_steps import Learnt, copies, learn, ready
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.published import as_published, pack_parameters
-from asyncagg.players.start import Start
+from asyncagg.players.start import Progress, Start
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.batches import indices_in, set_of
 from asyncagg.protocols.context import Context, Terms, published_text
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.interface import Protocol
-from asyncagg.protocols.ledger.account import Ledger, Rules
+from asyncagg.protocols.ledger.comparison import Rules
+from asyncagg.protocols.ledger.sums import SumAccount
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of, owner_name
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import CheckpointError
@@ -56,7 +57,7 @@ class ModelPart:
     retries: int
     start: Start | None = None
     """Where a resumed run goes on; None: at the beginning."""
-    begins: Callable[[Label], None] = lambda label: None
+    begins: Callable[[Progress], None] = lambda progress: None
     """Called before an attempt is published, so that its label can be kept: a resumed run never uses one again."""
 
 
@@ -74,7 +75,7 @@ class ModelOwnerPlayer(BasePlayer):
         randomness: Randomness,
         identity: Identity | None,
         rules: Rules | None,
-        observe: Callable[[RoundOutcome], Awaitable[None]],
+        observe: Callable[[RoundOutcome, Progress], Awaitable[None]],
     ) -> None:
         """`observe` is waited for after each round, before the next one is published."""
         super().__init__(MODEL_OWNER, environment)
@@ -87,11 +88,9 @@ class ModelOwnerPlayer(BasePlayer):
         self._observe = observe
         self.state: Arrays = {}
         """What the model keeps between rounds, beside the parameters."""
-        self.ledger = Ledger(rules) if rules is not None else None
+        self.account = SumAccount(rules) if rules is not None else None
         if part.start is not None:
-            self.parameters, self.ledger = part.start.parameters, part.start.ledger
-        if self.ledger is not None:
-            self.ledger.rules = replace(self.ledger.rules, strict=False)  # it tells; owners refuse
+            self.parameters, self.account = part.start.parameters, part.start.account
         self._arrival = asyncio.Event()
         self._crashed = False
 
@@ -128,12 +127,27 @@ class ModelOwnerPlayer(BasePlayer):
     async def _rounds(self) -> str | None:
         for index in self._indices():
             outcome = await self._round(index)
-            await self._observe(outcome)
+            await self._observe(outcome, self._after(outcome))
             if outcome.status == "failed":
                 return f"round {index}: {outcome.reason}"
             if self._crashed:
                 return f"{self.me} crashed after round {index}"
         return None
+
+    @property
+    def disclosed(self) -> list[str]:
+        """What the sums of the run give away together, in sentences: for its result, once it is over."""
+        return [] if self.account is None else self.account.sentences()
+
+    def _progress(self, round_index: int, attempt: int) -> Progress:
+        noted = () if self.account is None else self.account.take()
+        return Progress(round_index, attempt, self.parameters, self.state, noted)
+
+    def _after(self, outcome: RoundOutcome) -> Progress:
+        """Where the run stands after a round: one that failed is played again when the run is resumed."""
+        if outcome.status == "failed":
+            return self._progress(outcome.round, outcome.attempts)
+        return self._progress(outcome.round + 1, 0)
 
     def _indices(self) -> range:
         """The rounds to go."""
@@ -228,7 +242,7 @@ class ModelOwnerPlayer(BasePlayer):
 
     def _cut_off(self, label: Label) -> RoundFailed | None:
         """The failure of an attempt that ended with its process, so that nobody knows whether uploads had begun."""
-        if self.ledger is None or all(entry.label != label for entry in self.ledger.entries):
+        if self.account is None or not self.account.has_sum(label):
             return None
         return RoundFailed(f"attempt {label.attempt} was interrupted", exposed=True)
 
@@ -250,14 +264,14 @@ class ModelOwnerPlayer(BasePlayer):
 
     def _expose(self, label: Label, cohort: tuple[Player, ...]) -> None:
         """Until an attempt has ended, its sum may come to be known: a run that is resumed later hears no more of it."""
-        if self.ledger is not None:
+        if self.account is not None:
             bitmap = m.to_bitmap([index_of(owner) for owner in cohort], self.terms.population)
-            self.ledger.uploaded(label, self._digest, bitmap, self.terms.minimum_cohort)
+            self.account.published(label, self._digest, bitmap, self.terms.minimum_cohort)
 
     def _note_failure(self, failure: RoundFailed) -> None:
         """An attempt that failed after uploads began may still come to have a sum; another one will not."""
-        if self.ledger is not None and not failure.exposed:
-            self.ledger.withdrawn(self.label)
+        if self.account is not None and not failure.exposed:
+            self.account.withdrawn(self.label)
 
     def _may_retry(self, failure: RoundFailed, outcome: RoundOutcome) -> bool:
         """Whether the policy, and the protocol's rule on sums that may yet come to be known, allow another attempt."""
@@ -289,10 +303,9 @@ class ModelOwnerPlayer(BasePlayer):
         if self.terms.batches.size > 1:
             gone = {**dict.fromkeys(revealed.survivors), **outcome.dropped}
             outcome.with_their_batch = [owner for owner in self.part.cohort(outcome.round) if owner not in gone]
-        if self.ledger is not None:
+        if self.account is not None:
             survivors = m.to_bitmap([index_of(owner) for owner in revealed.survivors], self.terms.population)
-            self.ledger.withdrawn(self.label)
-            self.ledger.settled(self.label, self._digest, survivors)
+            self.account.settled(self.label, self._digest, survivors)
         outcome.mean = mean
 
         def work() -> Learnt | str:
@@ -310,7 +323,7 @@ class ModelOwnerPlayer(BasePlayer):
         published = as_published(self.parameters)
         self._digest = parameter_digest(published)
         self._expose(label, cohort)
-        self.part.begins(label)
+        self.part.begins(self._progress(*label))
         limit_ns = sum(self.deadlines[phase] for phase in self.protocol.phases)
         end_ns = now_ns() + limit_ns
         wait_ns = now_ns() + self.deadlines["publish"]

@@ -1,49 +1,64 @@
-"""Where the model owner's run starts, and who is told as it goes on."""
+"""Where the model owner's run starts, who is told as it goes on, and what for a checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from asyncagg.learning.owners import Arrays
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.protocols.ledger.account import Ledger, Rules
-from asyncagg.protocols.names import Label
+from asyncagg.protocols.ledger.comparison import Rules
+from asyncagg.protocols.ledger.entries import Entry
+from asyncagg.protocols.ledger.sums import SumAccount
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """The state of a run between two rounds, or within one that did not end."""
+class Progress:
+    """The state of a run between two rounds, or within one that has not ended."""
 
     round: int
-    """The first round to play, from 0."""
+    """The next round to finish, from 0."""
     attempt: int
     """The last attempt at it that was begun; 0: none."""
     parameters: Arrays
     """What this round publishes."""
+    state: Arrays
+    """What the model keeps beside them, see `ModelOwner.state`."""
+    noted: tuple[Entry, ...]
+    """What the model owner noted in its account since it handed out its progress before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The state in which a resumed run begins; see `Progress`."""
+
+    round: int
+    attempt: int
+    parameters: Arrays
     state: Arrays = field(default_factory=dict)
-    """What the model kept, see `ModelOwner.state`."""
-    ledger: Ledger | None = None
-    """The model owner's privacy ledger; None where nothing is protected."""
+    account: SumAccount | None = None
+    """The model owner's; None where nothing is protected."""
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, rules: Rules | None) -> Start:
-        """Where a checkpoint goes on; CheckpointError if its privacy ledger is none under these rules."""
-        ledger = None
+    def of(cls, checkpoint: Checkpoint, rules: Rules | None, entries: Iterable[Entry]) -> Start:
+        """Where a checkpoint goes on; CheckpointError if the account's entries are none under these rules."""
+        account = None
         if rules is not None:
             try:
-                ledger = Ledger.from_data(rules, checkpoint.ledger)
+                account = SumAccount.again(rules, entries)
             except ValueError as error:
-                raise CheckpointError(f"checkpoint: {error}") from None
+                raise CheckpointError(f"account: {error} (the account of this run)") from None
         parameters, state = dict(checkpoint.parameters), dict(checkpoint.state)
-        return cls(checkpoint.round, checkpoint.attempt, parameters, state, ledger)
+        return cls(checkpoint.round, checkpoint.attempt, parameters, state, account)
 
 
 @dataclass(frozen=True, slots=True)
 class RunHooks:
     """How the run of a model owner goes: where it starts, and who is told of each attempt and each round."""
 
-    observe: Callable[[RoundOutcome], Awaitable[None]]
-    begins: Callable[[Label], None] = lambda label: None
+    observe: Callable[[RoundOutcome, Progress], Awaitable[None]]
+    """A round has ended; waited for before the next one is published."""
+    begins: Callable[[Progress], None] = lambda progress: None
+    """An attempt is about to be published."""
     start: Start | None = None

@@ -18,7 +18,7 @@ from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity, verify
 from asyncagg.protocols.batches import SEED_BYTES, Batches
 from asyncagg.protocols.cohort import Cohorts
-from asyncagg.protocols.ledger.account import Ledger
+from asyncagg.protocols.ledger.account import OwnerAccount
 from asyncagg.protocols.messages import from_bitmap, to_bitmap
 from asyncagg.protocols.names import MODEL_OWNER, Label, Player, Reveal, Threat, index_of, node_name, owner_name
 from asyncagg.protocols.parameters.choose import Auto, GraphParameters, GraphProtocol, choose
@@ -144,8 +144,8 @@ class Context:
     randomness: Randomness
     identity: Identity | None = None
     """This player's signing key (threat `lying`)."""
-    ledger: Ledger | None = None
-    """A data owner's own privacy ledger."""
+    account: OwnerAccount | None = None
+    """A data owner's own; None where nothing is protected."""
     sealing_key: bytes = b""
     """The model owner's public key of this attempt, where it removes the masks (reveal `model-owner`)."""
     sealing_pair: KeyPair | None = None

@@ -7,7 +7,7 @@ A role is a generator. It yields effects and is sent events; it touches no socke
     Send(to, message)       never waits
     Receive(kinds, peers)   waits → Got(peer, message) | Gone(peer, reason) | Expired(key)
     Compute(cost, work)     a heavy pure function: on a thread in real engines, charged to the cost model in sim
-    Persist()               the privacy ledger is written down before anything else is said
+    Persist()               the owner's account is written down before anything else is said
     Release(payload)        the memory of a received vector may be used again
     Drop(owner, reason)     at the lead: this owner is out of the attempt (trace)
     Refuse(peer, reason)    the one site of peer errors: that peer's part in this attempt ends, the others' go on
@@ -80,7 +80,7 @@ class Compute:
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Waits until the ledger is where a restart finds it."""
+    """Waits until the account is where a restart finds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class Protocol:
     kinds: tuple[type[Message], ...] = ()
     """What its roles say to each other, beside what players say whatever the protocol (`messages.COMMON`)."""
     protects: bool = True
-    """Whether anything is hidden: no ledger is kept where nothing is."""
+    """Whether anything is hidden: no account is kept where nothing is."""
     graph: GraphProtocol | None = None
     """Whose rules for neighbours and threshold it uses; None: it has neither."""
     threats: tuple[Threat, ...] = ("curious", "lying")

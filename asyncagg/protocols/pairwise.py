@@ -109,7 +109,7 @@ class PairwiseForecaster(Forecaster):
             return []
         return [
             "If an owner vanishes after the roster, its vector arrives late and the round is retried without "
-            "it, the two sums differ by its input; the ledger says when that may have happened."
+            "it, the two sums differ by its input; the run's account says when that may have happened."
         ]
 
     def smallest_cohort(self, minimum_cohort: int, roster_floor: int, policy: GraphPolicy | None) -> int:

@@ -1,14 +1,17 @@
-"""The checkpoint of a run: what a resumed one needs to go on, in one file that is always whole.
+"""The checkpoint of a run: what a resumed one needs to go on, of the same size however many rounds are finished.
 
-`checkpoint.npz` in the run directory: the arrays of the parameters and of what the model keeps beside them, numbered,
-and `about`, the UTF-8 bytes of a JSON object with all the rest.
+`checkpoint.npz` in the run directory is replaced in one step: the arrays of the parameters and of what the model keeps
+beside them, numbered, and `about`, the UTF-8 bytes of a JSON object with all the rest. What grows with the rounds is in
+two files beside it, to which lines are only added: `rounds.jsonl`, a finished round each, and `account.jsonl`, the
+account of the model owner. They are added to before the checkpoint is replaced, which says how long they are: what a
+crash left beyond that is cut off (`cut`), as it belongs to what is played again.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,18 +19,20 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncagg.runs import npz
+from asyncagg.runs import lines, npz
 from asyncagg.runs.atomic import replace
 from asyncagg.runs.formats import other_format, stamp
 from asyncagg.runs.result import RoundResult
 
 FILE = "checkpoint.npz"
+ROUNDS = "rounds.jsonl"
+ACCOUNT = "account.jsonl"
 LARGEST = 2**63 - 1
 
 Arrays = Mapping[str, NDArray[Any]]
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-_ABOUT = {"version", "format", "scenario", "round", "attempt", "t", "parameters", "state", "ledger", "rounds"}
+_ABOUT = {"version", "format", "scenario", "round", "attempt", "t", "parameters", "state", "rounds", "account"}
 
 
 class _OtherFormat(ValueError):
@@ -40,10 +45,7 @@ class CheckpointError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """A run between two rounds, or within one that has not ended.
-
-    ValueError unless `rounds` are all those before `round`, in order.
-    """
+    """A run between two rounds, or within one that has not ended."""
 
     scenario: bytes
     """Digest of the scenario, 32 bytes."""
@@ -55,16 +57,12 @@ class Checkpoint:
     """What this round publishes."""
     state: Arrays
     """What the model keeps beside them (`ModelOwner.state`)."""
-    ledger: object
-    """The model owner's privacy ledger (`Ledger.to_data`); None where nothing is protected."""
-    rounds: tuple[RoundResult, ...]
-    """The finished rounds, skipped ones among them."""
+    rounds_bytes: int
+    """How much of `rounds.jsonl` counts: the rounds before this one, skipped ones among them."""
+    account_bytes: int
+    """How much of `account.jsonl` counts; 0 where nothing is protected."""
     t: int
     """Of the last trace record, nanoseconds since the start of the run."""
-
-    def __post_init__(self) -> None:
-        if [each.round for each in self.rounds] != list(range(self.round)):
-            raise ValueError(f"the finished rounds are not those before round {self.round}")
 
     def write(self, folder: Path, durable: bool = True) -> None:
         """Replace the run directory's checkpoint in one step; CheckpointError, and the former stays, where not."""
@@ -87,8 +85,8 @@ class Checkpoint:
             "t": self.t,
             "parameters": list(self.parameters),  # their names are the user's: none of them names an entry
             "state": list(self.state),
-            "ledger": self.ledger,
-            "rounds": [each.to_json() for each in self.rounds],
+            "rounds": self.rounds_bytes,
+            "account": self.account_bytes,
         }
         return json.dumps(about, allow_nan=False).encode()
 
@@ -117,6 +115,48 @@ class Checkpoint:
                 " (resume with the scenario the run was started with)"
             )
 
+    def finished_rounds(self, folder: Path) -> list[RoundResult]:
+        """Those before this round, in order; CheckpointError where the run directory's are others."""
+        path = folder / ROUNDS
+        texts = _counted(path, self.rounds_bytes)
+        rounds = [_round(path, number, text) for number, text in enumerate(texts)]
+        if [each.round for each in rounds] != list(range(self.round)):
+            raise CheckpointError(f"{path}: its rounds are not those before round {self.round} ({_OURS})")
+        return rounds
+
+    def account(self, folder: Path) -> Iterator[str]:
+        """The lines of the model owner's account that count; CheckpointError where there are not so many."""
+        return _counted(folder / ACCOUNT, self.account_bytes)
+
+    def cut(self, folder: Path) -> None:
+        """Take away what came after this checkpoint. OSError."""
+        for name, size in ((ROUNDS, self.rounds_bytes), (ACCOUNT, self.account_bytes)):
+            lines.cut(folder / name, size)
+
+
+_OURS = "the file that asyncagg wrote beside this checkpoint"
+
+
+def _counted(path: Path, size: int) -> Iterator[str]:
+    try:
+        yield from lines.read(path, size)
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror} ({_OURS})") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error} ({_OURS})") from None
+
+
+def _round(path: Path, number: int, text: str) -> RoundResult:
+    try:
+        return RoundResult.from_json(json.loads(text, parse_constant=_no_number))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}:{number + 1}: {error} ({_OURS})") from None
+
+
+def round_line(each: RoundResult) -> str:
+    """A finished round as its line in `rounds.jsonl`, with the end of it."""
+    return json.dumps(each.to_json(), allow_nan=False, separators=(",", ":")) + "\n"
+
 
 def _plain(path: Path, what: str, value: object) -> NDArray[Any]:
     """As the file holds it: little-endian, in C order."""
@@ -138,8 +178,8 @@ def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Checkpoint:
         attempt=about["attempt"],
         parameters=parameters,
         state=state,
-        ledger=about["ledger"],
-        rounds=tuple(_round(position, each) for position, each in enumerate(about["rounds"])),
+        rounds_bytes=about["rounds"],
+        account_bytes=about["account"],
         t=about["t"],
     )
 
@@ -154,7 +194,7 @@ def _read_about(array: NDArray[Any] | None) -> dict[str, Any]:
         raise _OtherFormat(other)
     if set(about) != _ABOUT:
         raise ValueError(f"says {', '.join(sorted(about))}")
-    for name in ("round", "attempt", "t"):
+    for name in ("round", "attempt", "t", "rounds", "account"):
         if type(about[name]) is not int or not 0 <= about[name] <= LARGEST:
             raise ValueError(f"{name} is not a number from 0 to {LARGEST}")
     for name in ("parameters", "state"):
@@ -162,8 +202,6 @@ def _read_about(array: NDArray[Any] | None) -> dict[str, Any]:
             raise ValueError(f"{name} is not a list of names")
     if not isinstance(about["scenario"], str) or not _DIGEST.fullmatch(about["scenario"]):
         raise ValueError("scenario is not a digest")
-    if not isinstance(about["rounds"], list):
-        raise ValueError("rounds is not a list")
     return about
 
 
@@ -181,10 +219,3 @@ def _take(arrays: dict[str, NDArray[Any]], kind: str, names: Sequence[str]) -> A
         return {name: arrays.pop(f"{kind}-{position}") for position, name in enumerate(names)}
     except KeyError as error:
         raise ValueError(f"has no entry {error}") from None
-
-
-def _round(position: int, data: object) -> RoundResult:
-    try:
-        return RoundResult.from_json(data)
-    except ValueError as error:
-        raise ValueError(f"rounds.{position}: {error}") from None

@@ -59,17 +59,13 @@ class RunDirectory:
     def reopen(cls, path: Path, scenario: bytes) -> tuple[RunDirectory, Checkpoint]:
         """The directory of an interrupted run of the scenario with this digest, and where that run goes on.
 
-        Removed are half-written files, and means of rounds that the checkpoint does not count as finished: those are
-        played again. CheckpointError without a sound checkpoint of that scenario, DirectoryError while another process
-        goes on with the run; then nothing is touched.
+        Nothing in it is touched before `cut_back`. CheckpointError without a sound checkpoint of that scenario,
+        DirectoryError while another process goes on with the run.
         """
         with _said(path, "the directory of a run that was interrupted"):
             directory = cls(path)._hold()
             stored = Checkpoint.read(path)
             stored.check_scenario(scenario)
-            kept_means.forget(path, stored.round)
-            for temporary in path.rglob("*.tmp"):
-                temporary.unlink()
         return directory, stored
 
     @staticmethod
@@ -84,6 +80,14 @@ class RunDirectory:
             return
         if isinstance(result, dict) and (other := other_format(result)) is not None:
             raise DirectoryError(f"{path / RESULT}: {other}")
+
+    def cut_back(self, stored: Checkpoint) -> None:
+        """Remove what came after this checkpoint, and is played again: rounds, their means, half-written files."""
+        with _said(self.path):
+            stored.cut(self.path)
+            kept_means.forget(self.path, stored.round)
+            for temporary in self.path.rglob("*.tmp"):
+                temporary.unlink()
 
     def _hold(self) -> RunDirectory:
         """Until this object or its process ends, no other process can resume this run: two would share labels."""
@@ -125,7 +129,8 @@ class RunDirectory:
     def remove_checkpoint(self) -> None:
         """Take away what only a resumed run needs, once the run went well and `gather_means` has all means."""
         with _said(self.path):
-            (self.path / checkpoint.FILE).unlink(missing_ok=True)
+            for name in (checkpoint.FILE, checkpoint.ROUNDS):
+                (self.path / name).unlink(missing_ok=True)
             kept_means.forget(self.path)
 
     def _replace(self, name: str, write: Callable[[BinaryIO], object]) -> None:

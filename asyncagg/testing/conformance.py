@@ -94,7 +94,6 @@ def _scenario(
             "compute_nodes": max(3, protocol.least_nodes),
             "corrupt": 0.1,
             "dropout": 0.2,
-            "ledger": "warn",
             **keys,
         },
         "workload": {"kind": "synthetic", "dimension": _DIMENSION},

@@ -93,7 +93,7 @@ def test_boxes_of_another_round_do_not_open_at_the_model_owner() -> None:
 def test_no_key_label_or_vector_is_used_in_two_attempts() -> None:
     """Three attempts of one round and a second round: every key, box, commitment and masked slice is new."""
     falls_silent = sending(m.UnmaskShares, lambda context, effect: ())
-    values = scenario(6, "secagg", on_failure="retry", retries=2, rounds=2, dropout=0.0, ledger="warn")
+    values = scenario(6, "secagg", on_failure="retry", retries=2, rounds=2, dropout=0.0)
     twist = first_attempts(falls_silent, 3)
     played = play(values, {owner_name(index): twist for index in (0, 1, 2, 3)})
     labels = sorted({each.label for each in played.of(m.Advertise)})

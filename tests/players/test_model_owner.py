@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from support.runs import Nothing, Vector, scenario
 from asyncagg.engines import one_process
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin, play
+from asyncagg.engines.record.checkpointer import Checkpointer
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.runtime.players import LocalPlayers
 from asyncagg.learning import workload
@@ -22,14 +26,17 @@ from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.players.model_steps import kept_state
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import RunHooks, Start
+from asyncagg.players.start import Progress, RunHooks, Start
 from asyncagg.protocols import registry
-from asyncagg.protocols.ledger.account import Ledger, Rules
+from asyncagg.protocols.batches import Batches
+from asyncagg.protocols.ledger.comparison import Rules
+from asyncagg.protocols.ledger.entries import Entry
+from asyncagg.protocols.ledger.sums import SumAccount
 from asyncagg.protocols.names import MODEL_OWNER, Label
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
-from asyncagg.runs.result import RoundResult
 from asyncagg.scenario.reading.load import parse
 
+RULES = Rules(owners=4, minimum_cohort=3, weights=True)
 OWNERS = [Vector(np.linspace(-0.3, 0.7, 60) * factor, weight) for factor, weight in ((1, 3), (0.5, 1), (-1, 7), (2, 2))]
 
 
@@ -65,6 +72,9 @@ class Run:
         self.experiment = prepare(self.scenario, workload.given(OWNERS, model or Momentum()))
         self.start: Start | None = None
         self.begun: list[Label] = []
+        self.noted: list[Entry] = []
+        """All that the model owner handed out of its account."""
+        self.checkpointer: Checkpointer | None = None
         self.outcomes: list[RoundOutcome] = []
         self.when_begun: Callable[[Label], None] = lambda label: None
         self.when_observed: Callable[[RoundOutcome], Awaitable[None]] | None = None
@@ -80,10 +90,13 @@ class Run:
                 assert self.model_owner is not None
                 run.player = self.model_owner
 
-        def course(observe: Callable[[RoundOutcome], Awaitable[None]], *_: Any, **__: Any) -> RunHooks:
-            async def observed(outcome: RoundOutcome) -> None:
-                await observe(outcome)
+        def course(observe: Callable[[RoundOutcome, Progress], Awaitable[None]], *_: Any, **__: Any) -> RunHooks:
+            async def observed(outcome: RoundOutcome, progress: Progress) -> None:
+                await observe(outcome, progress)
                 run.outcomes.append(outcome)
+                run.noted += progress.noted
+                if run.checkpointer is not None:
+                    run.checkpointer.ended(run.results[-1], progress)
                 if run.when_observed is not None:
                     await run.when_observed(outcome)
 
@@ -92,26 +105,32 @@ class Run:
         self._patch.setattr(one_process, "LocalPlayers", Watched)
         self._patch.setattr(one_process, "RunHooks", course)
         finished = begin(self.scenario)
+        self.results = finished.result.rounds
         play(self.experiment, finished, lambda each: None)
         return finished
 
-    def _begins(self, label: Label) -> None:
+    def _begins(self, progress: Progress) -> None:
+        label = Label(progress.round, progress.attempt)
         self.begun.append(label)
+        self.noted += progress.noted
+        if self.checkpointer is not None:
+            self.checkpointer.begins(progress)
         self.when_begun(label)
 
-    def checkpoint(self, round_index: int, attempt: int) -> Checkpoint:
-        """Of this moment."""
-        player = self.player
-        return Checkpoint(
-            scenario=self.scenario.digest(),
-            round=round_index,
-            attempt=attempt,
-            parameters=player.parameters,
-            state=player.state,
-            ledger=None if player.ledger is None else player.ledger.to_data(),
-            rounds=tuple(RoundResult(index, "ok") for index in range(round_index)),
-            t=player.now(),
-        )
+    def keep_in(self, folder: Path) -> None:
+        """Keep checkpoints there, as runs in real time do."""
+        self.checkpointer = Checkpointer(self.experiment, folder, None, 0)
+
+    def start_from(self, folder: Path) -> None:
+        """Go on from the checkpoint there, as a resumed run does."""
+        stored = Checkpoint.read(folder)
+        assert [each.round for each in stored.finished_rounds(folder)] == list(range(stored.round))
+        stored.cut(folder)
+        self.start = Checkpointer(self.experiment, folder, stored, 0).hooks(nobody).start
+
+
+async def nobody(outcome: RoundOutcome) -> Any:
+    raise AssertionError
 
 
 Make = Callable[..., Run]
@@ -140,19 +159,19 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_a_run_that_goes_on_comes_to_the_same_from_every_checkpoint(protocol: str, make: Make, tmp_path: Path) -> None:
     whole = make(protocol, rounds=3, encoding={"bits": 8})
     folders: list[Path] = []
+    (tmp_path / "run").mkdir()
+    whole.keep_in(tmp_path / "run")
 
     def keep(label: Label) -> None:
-        folders.append(tmp_path / f"{label.round}")
-        folders[-1].mkdir()
-        whole.checkpoint(*label).write(folders[-1])
+        folders.append(Path(shutil.copytree(tmp_path / "run", tmp_path / f"{label.round}")))
 
     whole.when_begun = keep
     expected = whole.play()
     assert whole.begun == [Label(0, 1), Label(1, 1), Label(2, 1)]
-    rules = whole.experiment.ledger_rules()
     for index, folder in enumerate(folders):
         rest = make(protocol, rounds=3, encoding={"bits": 8})
-        rest.start = Start.of(Checkpoint.read(folder), rules)
+        rest.start_from(folder)
+        rest.keep_in(folder)
         finished = rest.play()
         assert finished.result.reason is None
         assert rest.begun == [Label(index, 2), *whole.begun[index + 1 :]]
@@ -161,20 +180,31 @@ def test_a_run_that_goes_on_comes_to_the_same_from_every_checkpoint(protocol: st
             np.testing.assert_array_equal(mean, expected.means[round_index])
         np.testing.assert_array_equal(finished.model["vector"], expected.model["vector"])
         assert finished.result.rounds[-1].metrics == expected.result.rounds[-1].metrics
-        assert rest.player.ledger is not None
-        entries = [(entry.label, entry.state) for entry in rest.player.ledger.entries]
-        known = [*((label, "known") for label in whole.begun[:index]), (Label(index, 1), "possible")]
-        assert entries == [*known, *((label, "known") for label in rest.begun)], "earlier sums are not forgotten"
+        entries = [
+            (Label(each["round"], each["attempt"]), each["state"])
+            for each in map(json.loads, (folder / "account.jsonl").read_text().splitlines()[1:])
+        ]
+        labels = [(label, state) for label in whole.begun[:index] for state in ("possible", "known")]
+        labels += [(Label(index, 1), "possible")]
+        labels += [(label, state) for label in rest.begun for state in ("possible", "known")]
+        assert entries == labels, "earlier sums are not forgotten"
 
 
 def test_an_attempt_that_was_cut_off_may_have_had_a_sum(make: Make, tmp_path: Path) -> None:
     """With a lying lead and pairwise masks it may not be followed by another one."""
     table = {"threat": "lying", "minimum_cohort": 3}
     whole = make("pairwise", rounds=2, aggregation=table)
-    whole.when_begun = lambda label: whole.checkpoint(*label).write(tmp_path)
+    whole.keep_in(tmp_path / "run")
+
+    def keep(label: Label) -> None:
+        if label.round == 1:
+            shutil.copytree(tmp_path / "run", tmp_path / "cut")
+
+    whole.when_begun = keep
+    (tmp_path / "run").mkdir()
     assert whole.play().result.reason is None
     rest = make("pairwise", rounds=2, aggregation=table)
-    rest.start = Start.of(Checkpoint.read(tmp_path), rest.experiment.ledger_rules())
+    rest.start_from(tmp_path / "cut")
     result = rest.play().result
     assert result.reason == "round 1: attempt 1 was interrupted; no retry once an upload began (threat lying)"
     assert rest.begun == []
@@ -185,8 +215,8 @@ def test_an_attempt_that_failed_before_the_uploads_had_none(make: Make) -> None:
     run = make(rounds=1, faults=[{"kind": "drop", "players": owners, "phase": "advertise"}])
     assert run.play().result.status == "failed"
     assert run.begun
-    assert run.player.ledger is not None
-    assert run.player.ledger.entries == ()
+    assert [entry.state for entry in run.noted] == ["possible", "withdrawn"] * len(run.begun)
+    assert run.player.disclosed == []
 
 
 def test_without_its_state_it_would_be_another_model(make: Make) -> None:
@@ -213,7 +243,7 @@ def test_attempts_go_on_and_retries_are_counted_anew(make: Make, failing: Callab
 
 def test_only_the_round_that_was_under_way_has_used_labels(make: Make) -> None:
     run = make(rounds=3)
-    run.start = Start(1, 7, {"vector": np.zeros(60)}, {"velocity": np.zeros(60)}, Ledger(Rules(4, 3, False, True)))
+    run.start = Start(1, 7, {"vector": np.zeros(60)}, {"velocity": np.zeros(60)}, SumAccount(RULES))
     run.play()
     assert run.begun == [Label(1, 8), Label(2, 1)]
 
@@ -282,7 +312,7 @@ def test_only_owners_of_rounds_to_come_are_waited_for(make: Make) -> None:
     everyone = {owner for index in range(6) for owner in run.experiment.cohort(index)}
     assert set(run.player._population()) == everyone
     rest = make(rounds=6, owners_table={"per_round": 3}, seed=1)
-    rest.start = Start(5, 0, {"vector": np.zeros(60)}, {"velocity": np.zeros(60)}, Ledger(Rules(4, 3, False, True)))
+    rest.start = Start(5, 0, {"vector": np.zeros(60)}, {"velocity": np.zeros(60)}, SumAccount(RULES))
     rest.play()
     assert tuple(rest.player._population()) == rest.experiment.cohort(5)
     assert len(everyone) > len(rest.experiment.cohort(5))
@@ -380,14 +410,16 @@ def test_a_state_is_a_copy() -> None:
 # -- from a checkpoint -----------------------------------------------------------------------------------------------
 
 
-def test_a_checkpoints_ledger_is_checked() -> None:
-    rules = Rules(owners=4, minimum_cohort=3, strict=False, weights=True)
-    parts: dict[str, Any] = {"scenario": bytes(32), "round": 0, "attempt": 1, "parameters": {}, "state": {}, "t": 0}
-    for ledger in (None, {"schema": 1}, Ledger(Rules(5, 3, False, True)).to_data()):
-        with pytest.raises(CheckpointError, match="privacy ledger"):
-            Start.of(Checkpoint(**parts, ledger=ledger, rounds=()), rules)
-    assert Start.of(Checkpoint(**parts, ledger=None, rounds=()), None).ledger is None
-    assert Start.of(Checkpoint(**parts, ledger=Ledger(rules).to_data(), rounds=()), rules).ledger == Ledger(rules)
+def test_an_account_of_another_cut_does_not_go_on() -> None:
+    """Who made the list of identities anew has cut it anew; what single batches gave away would be called another's."""
+    stored = Checkpoint(bytes(32), 0, 1, {}, {}, 0, 0, 0)
+    entries = [Entry(Label(0, 1), bytes(32), 0b111, 3, "known")]
+    assert Start.of(stored, None, entries).account is None
+    account = Start.of(stored, RULES, entries).account
+    assert account is not None
+    assert account.has_sum(Label(0, 1))
+    with pytest.raises(CheckpointError, match=r"^account: .* is in the set and its batch mate .* is not"):
+        Start.of(stored, replace(RULES, batches=Batches(4, 2, bytes(32))), entries)
 
 
 @pytest.mark.parametrize(

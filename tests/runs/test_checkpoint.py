@@ -1,4 +1,4 @@
-"""The checkpoint: read as it was written, always whole on the disk, and nothing believed that bytes claim."""
+"""The checkpoint and what stands beside it: read as written, always whole, and nothing believed that bytes claim."""
 
 import errno
 import io
@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncagg.runs import atomic, npz
-from asyncagg.runs.checkpoint import FILE, Checkpoint, CheckpointError
+from asyncagg.runs.checkpoint import ACCOUNT, FILE, ROUNDS, Checkpoint, CheckpointError, round_line
 from asyncagg.runs.result import RoundResult, Traffic
 
 DIGEST = bytes(range(32))
@@ -59,8 +59,8 @@ def checkpoint(**changes: Any) -> Checkpoint:
         "attempt": 1,
         "parameters": ARRAYS,
         "state": {"weights": np.ones(3, np.float32)},
-        "ledger": {"schema": 1, "owners": 3, "entries": []},
-        "rounds": (FULL, RoundResult(1, "skipped", reason="too few")),
+        "rounds_bytes": 1234,
+        "account_bytes": 567,
         "t": 12345678901,
     }
     return Checkpoint(**{**values, **changes})
@@ -77,7 +77,7 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = checkpoint()
     written.write(tmp_path)
     read = Checkpoint.read(tmp_path)
-    for name in ("scenario", "round", "attempt", "ledger", "rounds", "t"):
+    for name in ("scenario", "round", "attempt", "rounds_bytes", "account_bytes", "t"):
         assert getattr(read, name) == getattr(written, name), name
     assert list(read.parameters) == list(ARRAYS)
     for name, array in ARRAYS.items():
@@ -98,14 +98,10 @@ def test_numpy_reads_it_too(tmp_path: Path) -> None:
 
 
 def test_a_model_without_parameters_before_its_first_round(tmp_path: Path) -> None:
-    checkpoint(round=0, attempt=0, parameters={}, state={}, ledger=None, rounds=(), t=0).write(tmp_path)
+    checkpoint(round=0, attempt=0, parameters={}, state={}, rounds_bytes=0, account_bytes=0, t=0).write(tmp_path)
     read = Checkpoint.read(tmp_path)
-    assert (read.round, read.parameters, read.state, read.ledger, read.rounds) == (0, {}, {}, None, ())
-
-
-def test_the_finished_rounds_are_those_before(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not those before round 3"):
-        checkpoint(round=3)
+    assert (read.round, read.parameters, read.state, read.finished_rounds(tmp_path)) == (0, {}, {}, [])
+    assert list(read.account(tmp_path)) == []
 
 
 def test_another_scenarios_checkpoint_is_told(tmp_path: Path) -> None:
@@ -222,8 +218,8 @@ def npy(header: str, values: bytes = b"") -> bytes:
     [
         ({"format": 2, "version": "9.1"}, "was made by asyncagg 9.1 and has format 2; this is asyncagg"),
         ({"format": True}, "and has no format that it says; this is asyncagg"),
-        ({"ledger": None}, "says attempt"),
-        ({"more": 1}, "says attempt"),
+        ({"account": None}, "says attempt"),
+        ({"more": 1}, "says account, attempt"),
         ({"scenario": "00"}, "scenario is not a digest"),
         ({"scenario": 5}, "scenario is not a digest"),
         ({"round": -1}, "round is not a number"),
@@ -235,14 +231,20 @@ def npy(header: str, values: bytes = b"") -> bytes:
         ({"state": ["x", "x"]}, "state is not a list of names"),
         ({"state": ["x", "y"]}, "has no entry 'state-1'"),
         ({"state": []}, "has an entry too many, 'state-0'"),
-        ({"rounds": {}}, "rounds is not a list"),
-        ({"rounds": [FULL.to_json(), 3]}, r"rounds.1: is not a round's result"),
-        ({"rounds": [FULL.to_json()]}, "not those before round 2"),
-        ({"rounds": [FULL.to_json(), FULL.to_json()]}, "not those before round 2"),
+        ({"rounds": {}}, "rounds is not a number"),
+        ({"account": -1}, "account is not a number"),
     ],
 )
 def test_what_it_says_is_checked(changes: dict[str, Any], what: str, tmp_path: Path) -> None:
     assert what in refused(tmp_path, rewritten(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("schema", [1, 3, "2"])
+def test_a_checkpoint_of_another_version_says_who_can_go_on_with_it(schema: object, tmp_path: Path) -> None:
+    assert refused(tmp_path, rewritten(tmp_path, schema=schema)) == (
+        f"{tmp_path / FILE}: is of schema {schema}, and this version of asyncagg reads 2"
+        " (resume with the version that made it)"
+    )
 
 
 HUGE = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000, 1000000000), }"
@@ -316,9 +318,67 @@ def test_damage_is_found_or_harmless(sound: tuple[Path, bytes], data: st.DataObj
     except CheckpointError as error:
         assert "\n" not in str(error)  # noqa: PT017
         return
-    assert (read.round, read.attempt, read.rounds) == (2, 1, checkpoint().rounds)
+    assert (read.round, read.attempt, read.rounds_bytes, read.account_bytes) == (2, 1, 1234, 567)
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(read.parameters[name], array)
+
+
+# -- what stands beside it ---------------------------------------------------------------------------------------------
+
+SKIPPED = RoundResult(1, "skipped", reason="too few")
+
+
+def beside(folder: Path, *rounds: RoundResult, more: str = "", account: str = "head\nentry\n") -> Checkpoint:
+    """A checkpoint after these rounds, and what a crash left behind them."""
+    texts = "".join(map(round_line, rounds))
+    (folder / ROUNDS).write_text(texts + more)
+    (folder / ACCOUNT).write_text(account + more)
+    return checkpoint(round=len(rounds), rounds_bytes=len(texts.encode()), account_bytes=len(account))
+
+
+@pytest.mark.parametrize("more", ["", "torn", round_line(RoundResult(2, "ok")), "{}\n{}\n"])
+def test_what_a_crash_left_beyond_a_checkpoint_does_not_count_and_is_cut(more: str, tmp_path: Path) -> None:
+    stored = beside(tmp_path, FULL, SKIPPED, more=more)
+    for _ in range(2):
+        assert stored.finished_rounds(tmp_path) == [FULL, SKIPPED]
+        assert list(stored.account(tmp_path)) == ["head", "entry"]
+        stored.cut(tmp_path)
+        assert (tmp_path / ROUNDS).stat().st_size == stored.rounds_bytes
+        assert (tmp_path / ACCOUNT).stat().st_size == stored.account_bytes
+
+
+def rounds_refused(folder: Path, stored: Checkpoint) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        stored.finished_rounds(folder)
+    text = str(caught.value)
+    assert text.endswith(" (the file that asyncagg wrote beside this checkpoint)")
+    return text.removeprefix(str(folder / ROUNDS)).partition(" (the")[0]
+
+
+def test_fewer_rounds_than_the_checkpoint_counts(tmp_path: Path) -> None:
+    stored = beside(tmp_path, FULL, SKIPPED)
+    whole = (tmp_path / ROUNDS).read_bytes()
+    (tmp_path / ROUNDS).write_bytes(whole[:-1])
+    assert rounds_refused(tmp_path, stored) == f": has no whole lines in its first {len(whole)} bytes"
+    (tmp_path / ROUNDS).unlink()
+    assert rounds_refused(tmp_path, stored) == ": No such file or directory"
+    (tmp_path / ACCOUNT).write_text("head\n")
+    with pytest.raises(CheckpointError, match=r"account.jsonl: has no whole lines in its first 11 bytes"):
+        list(stored.account(tmp_path))
+
+
+@pytest.mark.parametrize("rounds", [[FULL], [SKIPPED, FULL], [FULL, FULL], [FULL, SKIPPED, RoundResult(2, "ok")]])
+def test_other_rounds_than_those_before(rounds: list[RoundResult], tmp_path: Path) -> None:
+    beside(tmp_path, *rounds)
+    stored = checkpoint(round=2, rounds_bytes=(tmp_path / ROUNDS).stat().st_size)
+    assert rounds_refused(tmp_path, stored) == ": its rounds are not those before round 2"
+
+
+@pytest.mark.parametrize("text", ["3", "[", "{}", '{"round": NaN}', "[" * 100_000, "\xff"])
+def test_a_line_that_is_no_round(text: str, tmp_path: Path) -> None:
+    (tmp_path / ROUNDS).write_text(round_line(FULL) + text + "\n")
+    stored = checkpoint(round=2, rounds_bytes=(tmp_path / ROUNDS).stat().st_size)
+    assert rounds_refused(tmp_path, stored).startswith(":2: ")
 
 
 # -- whole or not at all ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from asyncagg.runs import means
-from asyncagg.runs.checkpoint import FILE, Checkpoint, CheckpointError
+from asyncagg.runs.checkpoint import ACCOUNT, FILE, ROUNDS, Checkpoint, CheckpointError, round_line
 from asyncagg.runs.directory import DirectoryError, RunDirectory
 from asyncagg.runs.result import RoundResult, RunResult
 
@@ -17,9 +17,15 @@ SCENARIO = bytes(32)
 MEANS = [np.full(3, index / 3) for index in range(12)]
 
 
+ENTRIES = "head\nentry\n"
+
+
+def rounds(count: int) -> str:
+    return "".join(round_line(RoundResult(index, "ok")) for index in range(count))
+
+
 def checkpoint(finished: int) -> Checkpoint:
-    rounds = tuple(RoundResult(index, "ok") for index in range(finished))
-    return Checkpoint(SCENARIO, finished, 1, {"x": np.zeros(2)}, {}, None, rounds, 5)
+    return Checkpoint(SCENARIO, finished, 1, {"x": np.zeros(2)}, {}, len(rounds(finished)), len(ENTRIES), 5)
 
 
 def stored(folder: Path) -> dict[str, list[float]]:
@@ -39,6 +45,8 @@ def interrupted(tmp_path: Path) -> Path:
     for index in range(3):
         means.keep(folder, index, MEANS[index])
     checkpoint(2).write(folder)
+    (folder / ROUNDS).write_text(rounds(3))
+    (folder / ACCOUNT).write_text(f"{ENTRIES}torn")
     (directory.path / "ledgers").mkdir()
     for half in (f"{FILE}.tmp", "means/round-3.npy.tmp", "ledgers/data-owner-0.tmp"):
         (folder / half).write_bytes(b"half")
@@ -48,7 +56,14 @@ def interrupted(tmp_path: Path) -> Path:
 def test_a_run_is_taken_up_where_its_checkpoint_says(interrupted: Path) -> None:
     directory, at = RunDirectory.reopen(interrupted, SCENARIO)
     assert (directory.path, at.round, at.attempt) == (interrupted, 2, 1)
-    assert names(interrupted) == [FILE, "ledgers", "means", "means/round-0.npy", "means/round-1.npy"]
+    assert "means/round-2.npy" in names(interrupted), "nothing is touched before it is clear that the run goes on"
+    assert [each.round for each in at.finished_rounds(interrupted)] == [0, 1]
+    directory.cut_back(at)
+    assert names(interrupted) == [
+        *(ACCOUNT, FILE, "ledgers", "means", "means/round-0.npy", "means/round-1.npy", ROUNDS)
+    ]
+    assert (interrupted / ROUNDS).read_text() == rounds(2)
+    assert (interrupted / ACCOUNT).read_text() == ENTRIES
 
 
 def test_nothing_of_another_scenarios_run_is_touched(interrupted: Path) -> None:
@@ -59,7 +74,8 @@ def test_nothing_of_another_scenarios_run_is_touched(interrupted: Path) -> None:
 
 
 def test_means_are_gathered_in_order_and_then_given_up(interrupted: Path) -> None:
-    directory, _ = RunDirectory.reopen(interrupted, SCENARIO)
+    directory, at = RunDirectory.reopen(interrupted, SCENARIO)
+    directory.cut_back(at)
     for index in range(3, 12):
         means.keep(interrupted, index, MEANS[index])
     directory.gather_means()
@@ -68,7 +84,7 @@ def test_means_are_gathered_in_order_and_then_given_up(interrupted: Path) -> Non
     assert list(stored(interrupted)) == [f"round-{index}" for index in played]
     assert len(means.kept(interrupted)) == 11
     directory.remove_checkpoint()
-    assert names(interrupted) == ["ledgers", "means.npz"]
+    assert names(interrupted) == [ACCOUNT, "ledgers", "means.npz"]
     directory.remove_checkpoint()  # once more is no mistake
 
 

@@ -62,6 +62,10 @@ ONE_KEY = [
     ("aggregation.corrupt = true", "aggregation.corrupt: is true (a number from 0 to below 1)"),
     ("aggregation.dropout = -0.1", "aggregation.dropout: is -0.1 (a number from 0 to below 1)"),
     ("aggregation.dropout = nan", "aggregation.dropout: is nan (a number from 0 to below 1)"),
+    ("aggregation.ledger = 'strict'",
+     'aggregation.ledger: is "strict" '
+     '(use batch = "auto": strict ledgers of owners cannot see each other\'s sets)'),
+    ("aggregation.ledger = 'none'", 'aggregation.ledger: is "none" ("warn")'),
     ("aggregation.retries = -1", "aggregation.retries: is -1 (a whole number from 0 to 1000)"),
     ('aggregation.memory_budget = "1 GiBi"',
      'aggregation.memory_budget: is "1 GiBi": there is no unit "GiBi" '

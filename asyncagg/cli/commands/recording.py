@@ -12,6 +12,7 @@ from asyncagg.cli import interrupts
 from asyncagg.cli.output.plain import answer, complain
 from asyncagg.cli.output.summary import summary
 from asyncagg.engines.launch import begin
+from asyncagg.engines.record.checkpointer import check_account
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.runs.checkpoint import CheckpointError
@@ -62,14 +63,17 @@ class Recording:
         directory, stored = RunDirectory.reopen(path, played.digest())
         finished = begin(played)
         finished.resumed = stored
-        finished.result.rounds = list(stored.rounds)
+        finished.result.rounds = stored.finished_rounds(path)
+        check_account(stored, path, played.owners.count)
+        directory.cut_back(stored)
         finished.trace.resume(path / TRACE, stored.t)
         return cls(played, finished, directory)
 
     def during(self, work: Callable[[], object]) -> None:
         """Do the run's work, to its end or to a signal, and write down how it went.
 
-        Raises ScenarioError where files or the user's classes are bad: a directory that was new is then gone again.
+        Raises ScenarioError where files or the user's classes are bad, CheckpointError where a run cannot be gone on
+        with: a directory that was new is then gone again.
         """
         try:
             self._released(work)
@@ -77,6 +81,8 @@ class Recording:
             if self.finished.resumed is None:
                 shutil.rmtree(self._directory.path)
             raise
+        except CheckpointError:
+            raise  # the run does not go on: what is left of it stays as it was
         except Exception as error:  # ours: said loudly, and written down as what it is
             self.finished.result.reason = f"internal error: {type(error).__name__}: {error}"
             self._write()

@@ -24,7 +24,7 @@ REUNION_NS = 2_000_000_000
 async def follow(runtime: HostRuntime) -> str | None:
     """Serve to the end of the run; None when it went well, else how it ended.
 
-    Raises NetError when the others cannot be reached, having told the model owner; StoreError where a privacy ledger
+    Raises NetError when the others cannot be reached, having told the model owner; StoreError where an account
     cannot be kept.
     """
     spec = runtime.spec

@@ -18,7 +18,6 @@ from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.engines.runtime.players import LocalPlayers
 from asyncagg.net.clock import now_ns
 from asyncagg.players.model_owner import ModelOwnerPlayer
-from asyncagg.protocols.ledger.disclosure import condensed
 from asyncagg.protocols.names import MODEL_OWNER, Label, Player
 from asyncagg.runs.atomic import replace
 from asyncagg.runs.checkpoint import CheckpointError
@@ -31,7 +30,7 @@ RUN = "run"
 
 
 def nonce(resumed: Path | None) -> bytes:
-    """A new run's nonce, or that of the run in this directory: owners keep a ledger for each run.
+    """A new run's nonce, or that of the run in this directory: owners keep an account for each run.
 
     CheckpointError where that is not to be had.
     """
@@ -77,7 +76,7 @@ async def host(runtime: HostRuntime, run: bytes, finished: RunRecord, progress: 
     local_players = probe.local_players = LocalPlayers(
         experiment, environment, finished.trace, [MODEL_OWNER], checkpointer.hooks(recorder.observe)
     )
-    owner = checkpointer.model_owner = local_players.model_owner
+    owner = local_players.model_owner
     if owner is None:
         raise ValueError("the model owner is not here")
     spec.observation.view.players = lambda: local_players.players
@@ -90,8 +89,7 @@ async def host(runtime: HostRuntime, run: bytes, finished: RunRecord, progress: 
         result.cpu_seconds += time.process_time() - cpu
         result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         finished.model = owner.parameters
-        if owner.ledger is not None:
-            result.ledger = list(condensed(owner.ledger.findings))
+        result.ledger = owner.disclosed
         await recorder.close()
         await runtime.close()
 

@@ -54,7 +54,7 @@ class ProcessSpec:
     identities: Mapping[Player, Identity] = field(default_factory=dict)
     roster: Mapping[str, bytes] = field(default_factory=dict)
     ledgers: Path = Path("ledgers")
-    """Where data owners keep their privacy ledgers, in a folder for each run."""
+    """Where data owners keep their accounts, in a folder for each run."""
 
     @property
     def players(self) -> list[Player]:

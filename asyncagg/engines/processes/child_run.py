@@ -38,7 +38,7 @@ from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
 from asyncagg.net.tls.context import Tls
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.protocols.ledger.disclosure import condensed
+from asyncagg.players.start import RunHooks
 from asyncagg.protocols.names import MODEL_OWNER, Label, Phase, Player
 from asyncagg.runs.checkpoint import Checkpoint
 from asyncagg.runs.result import RoundResult
@@ -145,11 +145,7 @@ class ChildRun:
             setup["pinned"],
             Path(setup["folder"], "ledgers"),
         )
-        folder = Path(setup["folder"])
-        checkpointer = Checkpointer(
-            experiment, folder, Checkpoint.read(folder) if setup["resume"] else None, fields["start_ns"]
-        )
-        hooks = checkpointer.hooks(self._tell_outcome) if MODEL_OWNER in players else None
+        hooks = self._hooks(fields["start_ns"]) if MODEL_OWNER in players else None
         try:
             local_players = self._local_players = LocalPlayers(
                 experiment, environment, self._trace, players, hooks, self
@@ -158,7 +154,6 @@ class ChildRun:
             with contextlib.suppress(ControlLost):  # answered, or we are ended: it has been heard
                 await self._control.ask("refused", message=error.message, key=error.key)
             raise
-        checkpointer.model_owner = local_players.model_owner
         try:
             await local_players.listen()
             self._control.tell("listening", of={player: self._addresses[player] for player in setup["listens"]})
@@ -171,13 +166,18 @@ class ChildRun:
             await self._control.flushed()
             await runtime.close()
 
+    def _hooks(self, start_ns: int) -> RunHooks:
+        """Those of the model owner, which keeps the run's checkpoint."""
+        folder = Path(self._setup["folder"])
+        stored = Checkpoint.read(folder) if self._setup["resume"] else None
+        return Checkpointer(self._experiment, folder, stored, start_ns).hooks(self._tell_outcome)
+
     async def _perform(self, local_players: LocalPlayers, again: bool) -> None:
         deadline_ns = None if again else now_ns() + self._experiment.deadlines()["publish"]
         if local_players.model_owner is not None and deadline_ns is not None:
             reason = await local_players.play(deadline_ns)
             owner = local_players.model_owner
-            findings = [] if owner.ledger is None else list(condensed(owner.ledger.findings))
-            self._control.tell("ended", reason=reason, model=codec.arrays(owner.parameters), ledger=findings)
+            self._control.tell("ended", reason=reason, model=codec.arrays(owner.parameters), ledger=owner.disclosed)
             await self._released.wait()
             return
         if again:

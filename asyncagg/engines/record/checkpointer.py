@@ -1,17 +1,21 @@
-"""Writes the checkpoint of a run in the process of its model owner: before every attempt, and after every round."""
+"""Writes the checkpoint of a run in the process of its model owner: before every attempt, and after every round.
+
+What has happened since the checkpoint before is added to the files beside it first, so that it never counts what is not
+there; see `runs.checkpoint`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from asyncagg.engines.experiment import Experiment
 from asyncagg.net.clock import now_ns
-from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import RunHooks, Start
-from asyncagg.protocols.names import Label
-from asyncagg.runs.checkpoint import Checkpoint
+from asyncagg.players.start import Progress, RunHooks, Start
+from asyncagg.protocols.ledger.entries import Entry, check_first_line, first_line, read_line
+from asyncagg.runs.checkpoint import ACCOUNT, ROUNDS, Checkpoint, CheckpointError, round_line
+from asyncagg.runs.lines import LineFile, OtherWriter
 from asyncagg.runs.result import RoundResult
 
 
@@ -21,44 +25,75 @@ class Checkpointer:
     def __init__(self, experiment: Experiment, folder: Path, stored: Checkpoint | None, start_ns: int) -> None:
         """`stored`: where a resumed run goes on. `start_ns`: when the run began, by `now_ns`."""
         self._scenario = experiment.scenario.digest()
+        self._owners = experiment.scenario.owners.count
         self._folder = folder
         self._durable = experiment.durable
-        self._rounds = [] if stored is None else list(stored.rounds)
-        self._start = None if stored is None else Start.of(stored, experiment.ledger_rules())
+        self._rounds, self._account = (LineFile(folder / name, self._durable) for name in (ROUNDS, ACCOUNT))
+        self._start = None
+        if stored is not None:
+            entries = stored_entries(stored, folder, self._owners)
+            self._start = Start.of(stored, experiment.account_rules(), entries)
         self._start_ns = start_ns
-        self.model_owner: ModelOwnerPlayer | None = None
 
     def hooks(self, tell: Callable[[RoundOutcome], Awaitable[RoundResult]]) -> RunHooks:
         """The model owner's; `tell` makes a result of a round that has ended."""
 
-        async def observe(outcome: RoundOutcome) -> None:
-            self.ended(await tell(outcome))
+        async def observe(outcome: RoundOutcome, progress: Progress) -> None:
+            self.ended(await tell(outcome), progress)
 
         return RunHooks(observe, self.begins, self._start)
 
-    def begins(self, label: Label) -> None:
+    def begins(self, progress: Progress) -> None:
         """An attempt is about to be published: its label is never used again."""
-        self._write(label.attempt)
+        self._write(progress)
 
-    def ended(self, each: RoundResult) -> None:
+    def ended(self, each: RoundResult, progress: Progress) -> None:
         """A round has ended; one that failed is played again by a resumed run."""
-        if each.status == "failed":
-            self._write(each.attempts)  # its ledger has entries that no later attempt may forget
-        else:
-            self._rounds.append(each)
-            self._write(0)
+        if each.status != "failed":
+            self._add(self._rounds, round_line(each))
+        self._write(progress)
 
-    def _write(self, attempt: int) -> None:
-        owner = self.model_owner
-        if owner is None:
-            raise ValueError("whose checkpoint?")
+    def _write(self, progress: Progress) -> None:
+        texts = [entry.line() for entry in progress.noted]
+        if texts and not self._account.size:
+            texts.insert(0, first_line(self._owners))
+        self._add(self._account, "".join(f"{text}\n" for text in texts))
         Checkpoint(
             scenario=self._scenario,
-            round=len(self._rounds),
-            attempt=attempt,
-            parameters=owner.parameters,
-            state=owner.state,
-            ledger=None if owner.ledger is None else owner.ledger.to_data(),
-            rounds=tuple(self._rounds),
+            round=progress.round,
+            attempt=progress.attempt,
+            parameters=progress.parameters,
+            state=progress.state,
+            rounds_bytes=self._rounds.size,
+            account_bytes=self._account.size,
             t=now_ns() - self._start_ns,
         ).write(self._folder, self._durable)
+
+    def _add(self, file: LineFile, text: str) -> None:
+        if not text:
+            return
+        try:
+            file.add(text)
+        except OtherWriter:
+            raise CheckpointError(f"{file.path}: another process writes it (one process for a run)") from None
+        except OSError as error:
+            raise CheckpointError(f"{file.path}: {error.strerror} (room to write)") from None
+
+
+def check_account(stored: Checkpoint, folder: Path, owners: int) -> None:
+    """CheckpointError unless what counts of the model owner's account can be read."""
+    for _ in stored_entries(stored, folder, owners):
+        pass
+
+
+def stored_entries(stored: Checkpoint, folder: Path, owners: int) -> Iterator[Entry]:
+    """What counts of the model owner's account; CheckpointError, naming the line, where that is none."""
+    path = folder / ACCOUNT
+    for number, text in enumerate(stored.account(folder), 1):
+        try:
+            if number == 1:
+                check_first_line(text, owners)
+            else:
+                yield read_line(text, owners)
+        except ValueError as error:
+            raise CheckpointError(f"{path}:{number}: {error} (the account that asyncagg wrote)") from None

@@ -25,7 +25,7 @@ class RunRecord:
     model: Arrays = field(default_factory=dict)
     """Parameters after the last round."""
     folder: Path | None = None
-    """The run directory, for what players keep there while they run: ledgers, roster, checkpoint, logs."""
+    """The run directory, for what players keep there while they run: accounts, roster, checkpoint, logs."""
     resumed: Checkpoint | None = None
     """Where the run goes on, if it was interrupted."""
 
@@ -36,5 +36,5 @@ class RunRecord:
 
     @property
     def ledgers(self) -> Path | None:
-        """Where data owners keep their privacy ledgers; None where they are kept in memory."""
+        """Where data owners keep their accounts; None where they are kept in memory."""
         return None if self.folder is None else self.folder / "ledgers"

@@ -52,7 +52,7 @@ class Environment:
     pinned: Mapping[str, bytes] = field(default_factory=dict)
     """Everyone's public keys."""
     ledgers: Path | None = None
-    """Folder for the owners' privacy ledgers; None keeps them in memory."""
+    """Folder for the owners' accounts; None keeps them in memory."""
     patience_ns: int | None = None
     """How long a player that has lost the model owner looks for it; None: until its process is told of the end."""
 
@@ -131,7 +131,7 @@ class LocalPlayers:
             part,
             self.environment.randomness(MODEL_OWNER),
             self.environment.identities.get(MODEL_OWNER),
-            experiment.ledger_rules(),
+            experiment.account_rules(),
             hooks.observe,
         )
 
@@ -178,11 +178,12 @@ class LocalPlayers:
         return lambda label: randomness.bytes(KEY_BYTES)
 
     def _store(self, owner: Player) -> LedgerStore | None:
-        """An owner's ledger: in the run directory where there is one, else in memory."""
-        rules, folder = self.experiment.ledger_rules(), self.environment.ledgers
-        if rules is None:
+        """An owner's account: in the run directory where there is one, else in memory."""
+        experiment, folder = self.experiment, self.environment.ledgers
+        if not experiment.protocol.protects:
             return None
-        return LedgerStore(rules, None if folder is None else folder / f"{owner}.json", self.experiment.durable)
+        path = None if folder is None else folder / f"{owner}.jsonl"
+        return LedgerStore(experiment.scenario.owners.count, path, experiment.durable)
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
@@ -255,7 +256,7 @@ class LocalPlayers:
             back.forget()
             if isinstance(back, DataOwnerPlayer):
                 part = self._part(index_of(player))
-                in_memory = self.environment.ledgers is None  # an in-memory ledger survives, as a file would
+                in_memory = self.environment.ledgers is None  # an account in memory survives, as a file would
                 back.begin_with(replace(part, store=back.store) if in_memory else part)
         self.tasks.start(player, self._again(back))
         return True

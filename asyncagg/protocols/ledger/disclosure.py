@@ -1,37 +1,41 @@
-"""What the sum over one set of owners gives away, beside the sums that became known before it.
+"""What two sums give away together: by how few owners, or batches, the sets of their owners differ.
 
-Two sums that differ by few owners give away what those few sum up to, and sums that can be combined until a
-single owner is left give away that owner. An upload whose survivors were never learnt counts as every sum it
+Two sums over sets that differ by few owners give away what those few sum up to. Where the population is cut into
+batches, of which only whole ones are added, sets differ by whole batches, and by one at least: then it is that batch's
+sum that is given away, and no single owner's input. A sum whose survivors were never learnt counts as every sum that it
 may have become.
+
+What more than two sums give away together is not looked for here: with batches it is never less than the sum of one,
+and without them nothing bounds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from asyncagg.protocols.ledger.span import Span
+from asyncagg.protocols.batches import Batches
+from asyncagg.protocols.ledger.entries import Entry
 from asyncagg.protocols.names import Label, owner_name
 
 Scope = Literal["inputs", "weights"]
-State = Literal["known", "possible"]
-_NAMED = 5
+"""Inputs are compared where sums are on the same parameters, weights always."""
+
+_NAMED: Final = 5
 """Owners that a sentence names; it counts the others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One attempt whose sum became known, or may have."""
+class SetRange:
+    """The sets of units that a sum may be over: those of `members` that have `least` of them or more."""
 
-    label: Label
-    parameters: bytes
-    """Digest of the parameters that the inputs were computed on."""
     members: int
-    """The survivors as bits over the population; while they are not known, all who may be among them."""
+    """Bit i for unit i: an owner, or a batch where there are several owners in one."""
     least: int
-    """Fewest of `members` that the sum may hold; all of them where the set is exact."""
-    state: State
+    """At least one; all of them where the set is known exactly."""
+    known: bool
+    """It is the set of a sum that did become known."""
 
     @property
     def exact(self) -> bool:
@@ -40,64 +44,104 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a sum gives away, or may give away."""
+    """One thing that two sums give away, or may give away."""
 
     scope: Scope
     label: Label
-    earlier: Label | None
-    """The attempt it is too close to; None where several sums together give an owner away."""
+    earlier: Label
+    """The first attempt with the other sum."""
     count: int
-    """How many owners' sum is given away."""
-    owners: tuple[int, ...]
-    """Who they are, ascending; empty where that cannot be said."""
+    """How many units' sum is given away."""
+    units: int
+    """Which they are, bit i for unit i; none where that cannot be said."""
     possible: bool
-    """It rests on an upload whose survivors are not known."""
-
-    @property
-    def sentence(self) -> str:
-        """In words."""
-        opening = f"{_attempt(self.label)} {'may give' if self.possible else 'gives'} away {self._what()}"
-        same = " on the same parameters" if self.scope == "inputs" else ""
-        if self.earlier is None:
-            others = "sums" if self.scope == "inputs" else "total weights"
-            return f"{opening}, together with earlier {others}{same}"
-        sure = "may be" if self.possible else "is"
-        return f"{opening}: that {sure} all it differs by from {_attempt(self.earlier)}{same}"
-
-    def _what(self) -> str:
-        kind = "input" if self.scope == "inputs" else "weight"
-        if self.count == 1:
-            return f"the {kind} of {_names(self.owners) if self.owners else 'one owner'}"
-        who = _names(self.owners) if self.owners else f"{self.count} owners"
-        return f"a combination of the {kind}s of {who}" if self.earlier else f"the {kind}s of {who}"
+    """It rests on an attempt whose survivors are not known."""
+    unlearnt: bool
+    """That attempt is the earlier one, and any later one may be as close to it."""
 
 
-def condensed(findings: Iterable[Finding], most: int = 3) -> Iterator[str]:
-    """The findings in words, for each attempt the first few and how many more there are.
+def set_range(entry: Entry, batches: Batches | None) -> SetRange:
+    """What is known of an entry's set, in owners or in whole batches.
 
-    What an attempt whose survivors were never learnt may do to all later ones is said once.
+    Raises:
+        ValueError: the survivors are known, and are no union of whole batches: whoever opens a sum checks that before.
     """
-    counts: dict[Label, int] = {}
-    unlearnt: dict[tuple[Scope, Label], int] = {}
-    for finding in findings:
-        if finding.earlier is not None and finding.possible and not finding.owners:
-            about = finding.scope, finding.earlier
-            unlearnt[about] = unlearnt.get(about, 0) + 1
-            if unlearnt[about] > 1:
-                continue
-        counts[finding.label] = counts.get(finding.label, 0) + 1
-        if counts[finding.label] <= most:
-            yield finding.sentence
-    for (scope, label), count in unlearnt.items():
-        if count > 1:
-            yield f"{_attempt(label)} ended unknown: {count - 1} later attempts may differ as little from it ({scope})"
-    for label, count in counts.items():
-        if count > most:
-            yield f"{_attempt(label)} gives away {count - most} things more in the same way"
+    if batches is None:
+        return SetRange(entry.members, entry.least, entry.state == "known")
+    if entry.state == "known" and (torn := batches.refusal(entry.members)) is not None:
+        raise ValueError(torn)
+    whole = _batches_in(entry.members, batches)
+    least = whole.bit_count() if entry.state == "known" else max(1, -(-entry.least // batches.largest))
+    return SetRange(whole, min(least, whole.bit_count()), entry.state == "known")
 
 
-def _attempt(label: Label) -> str:
+def _batches_in(members: int, batches: Batches) -> int:
+    """Numbers of the batches that a set holds whole, bit i for batch i."""
+    return sum(1 << number for number in range(batches.count) if not batches.batch(number) & ~members)
+
+
+def smallest_difference(one: SetRange, other: SetRange) -> int:
+    """Fewest units, but at least one, by which two such sets can differ; 0 if there is only one set and it is both.
+
+    The closest two sets share what both ranges do, and have as many other units as each has to have. Where that is one
+    set, and the ranges hold others, one of these differs from it by a single unit.
+    """
+    shared = (one.members & other.members).bit_count()
+    apart = max(0, one.least - shared) + max(0, other.least - shared)
+    return apart if apart or (one.exact and other.exact) else 1
+
+
+def too_close(
+    scope: Scope, label: Label, one: SetRange, others: Iterable[tuple[SetRange, Label]], fewest: int
+) -> list[Finding]:
+    """A finding for each way in which a set can differ from others, with their labels, by fewer than `fewest` units."""
+    findings: dict[tuple[int, int, bool], Finding] = {}
+    for other, earlier in others:
+        count = smallest_difference(one, other)
+        if 1 <= count < fewest:
+            units = one.members ^ other.members if one.exact and other.exact else 0
+            possible = not (one.known and other.known)
+            former = findings.get((count, units, possible))
+            if former is None or earlier < former.earlier:
+                finding = Finding(scope, label, earlier, count, units, possible, not other.exact)
+                findings[count, units, possible] = finding
+    return list(findings.values())
+
+
+# -- in words ----------------------------------------------------------------------------------------------------------
+
+
+def sentence(finding: Finding, batches: Batches | None) -> str:
+    """What is given away, and by which attempts."""
+    gives, sure = ("may give", "may be") if finding.possible else ("gives", "is")
+    what = _of_owners(finding) if batches is None else _of_batch(finding, batches)
+    same = " on the same parameters" if finding.scope == "inputs" else ""
+    return (
+        f"{attempt(finding.label)} {gives} away {what}: that {sure} all it differs by from "
+        f"{attempt(finding.earlier)}{same}"
+    )
+
+
+def attempt(label: Label) -> str:
+    """An attempt in words."""
     return f"round {label.round}, attempt {label.attempt}"
+
+
+def _of_owners(finding: Finding) -> str:
+    kind = "input" if finding.scope == "inputs" else "weight"
+    owners = bits(finding.units)
+    if finding.count == 1:
+        return f"the {kind} of {_names(owners) if owners else 'one owner'}"
+    return f"a combination of the {kind}s of {_names(owners) if owners else f'{finding.count} owners'}"
+
+
+def _of_batch(finding: Finding, batches: Batches) -> str:
+    kind, one = ("sum", "input") if finding.scope == "inputs" else ("total weight", "weight")
+    named = bits(finding.units)
+    if not named:
+        return f"the {kind} of one batch, and no single owner's {one}"
+    size = batches.batch(named[0]).bit_count()
+    return f"the {kind} of batch {named[0]} ({size} owners), and no single owner's {one}"
 
 
 def _names(owners: Sequence[int]) -> str:
@@ -108,88 +152,10 @@ def _names(owners: Sequence[int]) -> str:
 
 
 def bits(members: int) -> tuple[int, ...]:
-    """The positions of the ones, ascending."""
+    """The positions of the ones, ascending; fast where there are few in a large set."""
     found = []
     while members:
         lowest = members & -members
         found.append(lowest.bit_length() - 1)
         members ^= lowest
     return tuple(found)
-
-
-def smallest_difference(members: int, earlier: Entry) -> int:
-    """Fewest owners, but at least one, by which a set can differ from an earlier one; 0 if they are the same.
-
-    An inexact earlier set may be any subset of its members that is not too small: the closest such set drops
-    the members that are not in this set, unless that is this very set, from which others differ by one.
-    """
-    if earlier.exact:
-        return (members ^ earlier.members).bit_count()
-    shared = (members & earlier.members).bit_count()
-    outside = (members & ~earlier.members).bit_count()
-    return (outside + max(0, earlier.least - shared)) or 1
-
-
-def too_close(entry: Entry, earlier: Iterable[Entry], minimum_cohort: int, scope: Scope) -> list[Finding]:
-    """A finding for each difference of an exact set to an earlier one by fewer than `minimum_cohort`."""
-    findings: dict[tuple[int, tuple[int, ...], bool], Finding] = {}
-    for other in earlier:
-        count = smallest_difference(entry.members, other)
-        if not 1 <= count < minimum_cohort:
-            continue
-        owners = bits(entry.members ^ other.members) if other.exact else ()
-        possible = "possible" in (entry.state, other.state)
-        finding = Finding(scope, entry.label, other.label, count, owners, possible)
-        findings.setdefault((count, owners, possible), finding)
-    return list(findings.values())
-
-
-@dataclass(slots=True)
-class Basis:
-    """The span of exact sets in their order; extended while that order goes on, made anew when it changed."""
-
-    span: Span
-    sets: tuple[int, ...] = ()
-
-    def of(self, sets: tuple[int, ...]) -> Span:
-        done = len(self.sets)
-        if self.sets != sets[:done]:
-            done, self.span = 0, Span.empty(self.span.owners)
-        for members in sets[done:]:
-            self.span = self.span.extended(members)
-        self.sets = sets
-        return self.span
-
-
-def solved(entry: Entry, earlier: Sequence[Entry], basis: Basis, scope: Scope) -> list[Finding]:
-    """A finding for the owners whose own value this exact set makes solvable, and one for those it may."""
-    sets = _distinct(earlier, "known")
-    if entry.members in sets:
-        return []
-    known = basis.of(sets)
-    certain = _newly(known, entry.members)
-    wide = known
-    for members in _distinct(earlier, "possible"):
-        wide = wide.extended(members)
-    perhaps = () if wide is known else _newly(wide, entry.members)
-    either = (
-        (certain, entry.state == "possible"),
-        (tuple(owner for owner in perhaps if owner not in certain), True),
-    )
-    return [Finding(scope, entry.label, None, len(owners), owners, possible) for owners, possible in either if owners]
-
-
-def _distinct(entries: Iterable[Entry], state: State) -> tuple[int, ...]:
-    """The exact sets of this state, each once, in their order."""
-    return tuple(dict.fromkeys(entry.members for entry in entries if entry.exact and entry.state == state))
-
-
-def _newly(span: Span, members: int) -> tuple[int, ...]:
-    """Owners exposed with this set and not without it."""
-    if not span.pivots:
-        return bits(members) if members.bit_count() == 1 else ()
-    wider = span.extended(members)
-    if wider is span:
-        return ()
-    before = span.exposed()
-    return tuple(owner for owner in wider.exposed() if owner not in before)

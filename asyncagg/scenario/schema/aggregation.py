@@ -18,6 +18,13 @@ from asyncagg.scenario.schema.fields import (
 from asyncagg.scenario.values.units import DURATION, GIB, SECOND_NS, SIZE
 
 
+def not_strict(given: object) -> object:
+    """Refuses what there was before there were batches."""
+    if given == "strict":
+        raise ValueError('is "strict" (use batch = "auto": strict ledgers of owners cannot see each other\'s sets)')
+    return given
+
+
 class Aggregation(Table):
     """How the owners' vectors are added."""
 
@@ -41,9 +48,8 @@ class Aggregation(Table):
         "auto",
         description="public bound on an owner's weight; auto: 1 when uniform, else the largest there is",
     )
-    ledger: Literal["warn", "strict"] = Field(
-        "warn",
-        description="sums that together open an input: warn, or owners refuse those they see; strict under lying",
+    ledger: Annotated[Literal["warn"], BeforeValidator(not_strict)] = Field(
+        "warn", description="the account of what sums give away together: the result says it, nothing is refused"
     )
     on_failure: Literal["retry", "skip", "abort"] = Field("retry", description="what a failed round leads to")
     retries: int = Field(2, ge=0, le=1000, description="attempts at a round after the first")

@@ -246,15 +246,15 @@ async def test_an_address_to_listen_at_may_differ_from_the_one_to_dial(tmp_path:
     assert any(line.startswith("model-owner: reached, run ") for line in owner.lines)
 
 
-async def test_a_ledger_that_cannot_be_read_ends_its_owner_in_one_line(tmp_path: Path) -> None:
+async def test_an_account_that_cannot_be_read_ends_its_owner_in_one_line(tmp_path: Path) -> None:
     place = Place(tmp_path)
     leader, owner = processes(place, "model-owner", "data-owner-0", wait=SHORT)
-    kept = owner.post.ledgers / leader.run.hex()[:12] / "data-owner-0.json"
+    kept = owner.post.ledgers / leader.run.hex()[:12] / "data-owner-0.jsonl"
     kept.parent.mkdir(parents=True)
     kept.write_text('{"schema": 99}')
 
     async def tried() -> None:
-        with pytest.raises(StoreError, match=f"^{re.escape(str(kept))}: is no privacy ledger of this run"):
+        with pytest.raises(StoreError, match=f"^{re.escape(str(kept))}: is no account of this run"):
             await owner.serve()
 
     await asyncio.gather(leader.lead(), tried())

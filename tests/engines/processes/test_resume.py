@@ -218,6 +218,26 @@ def test_a_checkpoint_of_another_format(copy: Path) -> None:
     assert refused(copy).startswith(f"{path}: was made by asyncagg {__version__} and has format {FORMAT + 1}; this is")
 
 
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("rounds.jsonl", "(the file that asyncagg wrote beside this checkpoint)"),
+        ("account.jsonl", "(the account that asyncagg wrote)"),
+    ],
+)
+def test_damage_beside_the_checkpoint(copy: Path, name: str, right: str) -> None:
+    path = copy / name
+    first, _, rest = path.read_bytes().partition(b"\n")
+    path.write_bytes(bytes(len(first)) + b"\n" + rest)
+    line = refused(copy)
+    assert line.startswith(f"{path}:1: ")
+    assert line.endswith(right)
+    path.write_bytes(first)
+    assert refused(copy).startswith(f"{path}: has no whole lines in its first ")
+    path.unlink()
+    assert refused(copy).startswith(f"{path}: No such file or directory")
+
+
 def test_another_scenario(copy: Path) -> None:
     path = copy / "scenario.toml"
     path.write_text(path.read_text().replace("seed = 0", "seed = 1"))

@@ -196,7 +196,7 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
         minimum_cohort=st.integers(1, count),
         weighting=st.sampled_from(["examples", "uniform"]),
         max_weight=st.just("auto") | st.integers(1, 2**20),
-        ledger=st.sampled_from(["warn", "strict"]),
+        ledger=st.just("warn"),
         on_failure=st.sampled_from(["retry", "skip", "abort"]),
         retries=st.integers(0, 9),
         memory_budget=st.integers(1, 2**50).map(SIZE.format),
