@@ -28,7 +28,7 @@ from asyncagg.protocols.context import Context, Terms, published_text
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.ledger.account import Ledger, Rules
-from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of
+from asyncagg.protocols.names import GUILT, LEAD, MODEL_OWNER, Guilt, Label, Phase, Player, index_of
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.vectors.encoder import DecodingError, Encoder
@@ -85,8 +85,11 @@ class ModelOwnerPlayer(BasePlayer):
         self.state: Arrays = {}
         """What the model keeps between rounds, beside the parameters."""
         self.ledger = Ledger(rules) if rules is not None else None
+        self.culprits: dict[Player, Guilt] = {}
+        """Owners that are never invited again in this run, on the lead's word or the receiver's finding."""
         if part.start is not None:
             self.parameters, self.ledger = part.start.parameters, part.start.ledger
+            self.culprits = dict(part.start.culprits)
         if self.ledger is not None:
             self.ledger.rules = replace(self.ledger.rules, strict=False)  # it tells; owners refuse
         self._arrival = asyncio.Event()
@@ -187,18 +190,22 @@ class ModelOwnerPlayer(BasePlayer):
 
     async def _round(self, index: int) -> RoundOutcome:
         outcome = RoundOutcome(index, began_ns=self.now())
-        cohort = self.part.cohort(index)
+        cohort = self._without_culprits(self.part.cohort(index))
+        outcome.dropped = {owner: "publish" for owner in self.part.cohort(index) if owner not in cohort}
         begun = outcome.attempts = self._begun_before(index)
         cut = self._cut_off(Label(index, begun))
         if cut is not None and not self._may_follow(cut, outcome):
             return self._give_up(outcome)
         for attempt in range(begun + 1, begun + self.part.retries + 2):
+            if len(cohort) < self.terms.roster_floor:
+                return self._stop(cohort, outcome)
             outcome.attempts = attempt
             try:
                 revealed, mean = await self._attempt(Label(index, attempt), cohort)
             except RoundFailed as failure:
                 outcome.reason = _and_then(outcome.reason, failure.reason)
                 outcome.dropped = {**failure.dropped, **outcome.dropped}
+                self._convict(failure.culprits, outcome)
                 self._note_failure(failure)
                 if not self._may_retry(failure, outcome):
                     break
@@ -215,6 +222,16 @@ class ModelOwnerPlayer(BasePlayer):
         outcome.ended_ns = self.now()
         return outcome
 
+    def _stop(self, cohort: tuple[Player, ...], outcome: RoundOutcome) -> RoundOutcome:
+        """Without the culprits there are too few for any roster: the run ends, whatever the policy forgives."""
+        why = (
+            f"{len(cohort)} owners may be invited, at least {self.terms.roster_floor} are needed: "
+            f"{', '.join(sorted(self.culprits, key=index_of))} are not invited again in this run"
+        )
+        outcome.reason = _and_then(outcome.reason, why)
+        outcome.ended_ns = self.now()
+        return outcome
+
     def _begun_before(self, index: int) -> int:
         """How many attempts at this round an interrupted run had begun: their labels are used up."""
         start = self.part.start
@@ -227,9 +244,28 @@ class ModelOwnerPlayer(BasePlayer):
         return RoundFailed(f"attempt {label.attempt} was interrupted", exposed=True)
 
     def _next_cohort(self, cohort: tuple[Player, ...], failure: RoundFailed) -> tuple[Player, ...]:
-        """Who is invited again: those that stayed, unless a roster of them alone could not be accepted."""
+        """Who is invited again: those that stayed, unless a roster of them alone could not be accepted.
+
+        Never the culprits: where too few are left without them, the run ends.
+        """
+        cohort = self._without_culprits(cohort)
         stayed = tuple(owner for owner in cohort if owner not in failure.dropped)
         return stayed if len(stayed) >= self.terms.roster_floor else cohort
+
+    def _without_culprits(self, cohort: tuple[Player, ...]) -> tuple[Player, ...]:
+        return tuple(owner for owner in cohort if owner not in self.culprits)
+
+    def _convict(self, culprits: dict[Player, Guilt], outcome: RoundOutcome) -> None:
+        """Note owners that are not invited again in this run, and say so in the round's result."""
+        found = {
+            owner: guilt
+            for owner, guilt in culprits.items()
+            if owner not in self.culprits and index_of(owner) < self.terms.population
+        }
+        self.culprits |= found
+        if found:
+            who = ", ".join(f"{owner} ({GUILT[guilt]})" for owner, guilt in found.items())
+            outcome.warnings.append(f"not invited again in this run: {who}")
 
     def _expose(self, label: Label, cohort: tuple[Player, ...]) -> None:
         """Until an attempt has ended, its sum may come to be known: a run that is resumed later hears no more of it."""
@@ -267,6 +303,7 @@ class ModelOwnerPlayer(BasePlayer):
         outcome.revealed = revealed
         dropped = {**revealed.dropped, **outcome.dropped}
         outcome.dropped = {owner: phase for owner, phase in dropped.items() if owner not in revealed.survivors}
+        self._convict(revealed.culprits, outcome)
         if self.ledger is not None:
             survivors = m.to_bitmap([index_of(owner) for owner in revealed.survivors], self.terms.population)
             self.ledger.withdrawn(self.label)

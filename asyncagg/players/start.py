@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from asyncagg.learning.owners import Arrays
 from asyncagg.protocols.ledger.account import Ledger, Rules
+from asyncagg.protocols.names import GUILT, Guilt, Player
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 
 
@@ -23,10 +25,12 @@ class Start:
     """What the model kept, see `ModelOwner.state`."""
     ledger: Ledger | None = None
     """The model owner's privacy ledger; None where nothing is protected."""
+    culprits: Mapping[Player, Guilt] = field(default_factory=dict)
+    """Owners that are not invited again, and why."""
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, rules: Rules | None) -> Start:
-        """Where a checkpoint goes on; CheckpointError if its privacy ledger is none under these rules."""
+        """Where a checkpoint goes on; CheckpointError if its ledger is none under these rules, or its culprits none."""
         ledger = None
         if rules is not None:
             try:
@@ -34,4 +38,12 @@ class Start:
             except ValueError as error:
                 raise CheckpointError(f"checkpoint: {error}") from None
         parameters, state = dict(checkpoint.parameters), dict(checkpoint.state)
-        return cls(checkpoint.round, checkpoint.attempt, parameters, state, ledger)
+        culprits = {Player(owner): _guilt(why) for owner, why in checkpoint.culprits.items()}
+        return cls(checkpoint.round, checkpoint.attempt, parameters, state, ledger, culprits)
+
+
+def _guilt(why: str) -> Guilt:
+    for guilt in GUILT:
+        if guilt == why:
+            return guilt
+    raise CheckpointError(f"checkpoint: culprits: {why!r} is no guilt ({', '.join(GUILT)})")

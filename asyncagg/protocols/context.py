@@ -42,9 +42,12 @@ class GraphPolicy:
         return _choose(self.protocol, self.population, members, self.threshold, self.neighbours)
 
     def quorum(self, members: int) -> int:
-        """Signatures that make a certificate: two sets of survivors cannot both have as many."""
+        """Signatures that make a certificate, of a roster of so many: no two sets of an attempt can both have as many.
+
+        Counted from all owners of the round and not from the roster, since there could be two rosters.
+        """
         t = self.parameters(members).threshold if self.parameters(members).complete else 0
-        return max(t, (members + self.population.corrupt_owners) // 2 + 1)
+        return max(t, (self.population.owners + self.population.corrupt_owners) // 2 + 1)
 
 
 _choose = lru_cache(maxsize=64)(choose)

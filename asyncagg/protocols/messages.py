@@ -14,6 +14,7 @@ from asyncagg.protocols.wire import Bitmap as Bitmap
 from asyncagg.protocols.wire import Buffer as Buffer
 from asyncagg.protocols.wire import Bytes32 as Bytes32
 from asyncagg.protocols.wire import Bytes64 as Bytes64
+from asyncagg.protocols.wire import GuiltIndex as GuiltIndex
 from asyncagg.protocols.wire import Message as Message
 from asyncagg.protocols.wire import MessageError as MessageError
 from asyncagg.protocols.wire import OwnerIndex as OwnerIndex
@@ -127,7 +128,10 @@ class Beacon(Message):
 @says("sealed-shares", "lead", "share", "sealed")
 @dataclass(frozen=True, slots=True)
 class SealedShares(VectorMessage):
-    """One owner's boxes, each with a share of its two secrets for one holder, in order of holder; and H(b)."""
+    """One owner's boxes, each with a share of its two secrets for one holder and their tags, in order; and H(b).
+
+    On the complete graph the tags of the shares that the owner itself holds stand at the end.
+    """
 
     commitment: Bytes32
 
@@ -135,9 +139,35 @@ class SealedShares(VectorMessage):
 @says("share-boxes", "owner", "share", "sealed")
 @dataclass(frozen=True, slots=True)
 class ShareBoxes(VectorMessage):
-    """The boxes addressed to this owner, in order of sender; U2, and which of its neighbours are in it."""
+    """The boxes addressed to this owner with their tags, in order of sender; and U2."""
 
     sharers: Bitmap
+    signature: bytes
+    """The model owner's on H(U2) (secagg+ against a lying lead), else empty."""
+
+
+@says("sharers-fixed", "receiver", "share")
+@dataclass(frozen=True, slots=True)
+class SharersFixed(Message):
+    """The lead tells the model owner H(U2), and asks it to sign that: all owners are to mask over one U2."""
+
+    digest: Bytes32
+
+
+@says("sharers-signed", "lead", "share")
+@dataclass(frozen=True, slots=True)
+class SharersSigned(Message):
+    """The model owner's signature on the session and H(U2). Once an attempt."""
+
+    signature: Bytes64
+
+
+@says("complaint", "lead", "share")
+@dataclass(frozen=True, slots=True)
+class Complaint(Message):
+    """An owner cannot use the boxes of these owners; said before its upload, and only where there are any."""
+
+    dealers: Bitmap
 
 
 @says("excluded", "owner", "upload")
@@ -281,7 +311,10 @@ class UnmaskRequest(Message):
 @says("unmask-shares", "lead", "unmask", "share")
 @dataclass(frozen=True, slots=True)
 class UnmaskShares(VectorMessage):
-    """One share for every owner whose shares the sender holds, in order of index: which of the two follows from U3."""
+    """One share for every owner whose shares the sender holds, in order of index: which of the two follows from U3.
+
+    Where the box was bad, 36 bytes 0xFF stand for the share.
+    """
 
 
 @says("unmask-box", "lead", "unmask", "sealed")
@@ -301,7 +334,10 @@ class MaskKeys(VectorMessage):
 @says("opening", "receiver", "unmask", "sealed")
 @dataclass(frozen=True, slots=True)
 class Opening(VectorMessage):
-    """All that the model owner needs to remove the masks itself; `data` holds the boxes of those who answered."""
+    """All that the model owner needs to remove the masks itself.
+
+    `data` holds the boxes of those who answered, then for each of them the tags of the shares in its box, in order.
+    """
 
     roster: Bitmap
     sharers: Bitmap
@@ -311,6 +347,8 @@ class Opening(VectorMessage):
     commitments: bytes
     """H(b) of every sharer, in order."""
     signatures: Signatures
+    complaints: tuple[tuple[OwnerIndex, Bitmap], ...]
+    """Who complained of whose boxes."""
 
 
 # -- the end of an attempt -------------------------------------------------------------------------------------------
@@ -336,24 +374,32 @@ class MaskedSum(SumSlice):
     """A sum that still carries masks, which only the model owner can remove."""
 
 
-@says("report", "receiver", "reveal", per_owner=12)
+@says("report", "receiver", "reveal", per_owner=20)
 @dataclass(frozen=True, slots=True)
 class Report(Message):
-    """The lead's account of the attempt: who is in the sum, who was dropped when, who fell silent after the upload."""
+    """The lead's account of the attempt: who is in the sum, who was dropped when, who fell silent after the upload.
+
+    `culprits` are not to be invited again in this run.
+    """
 
     members: Bitmap
     dropped: tuple[tuple[OwnerIndex, PhaseIndex], ...]
     silent_after: tuple[tuple[OwnerIndex, PhaseIndex], ...]
+    culprits: tuple[tuple[OwnerIndex, GuiltIndex], ...]
 
 
-@says("failed", "receiver", "reveal", per_owner=12)
+@says("failed", "receiver", "reveal", per_owner=20)
 @dataclass(frozen=True, slots=True)
 class Failed(Message):
-    """The sender ends the attempt (lead, model owner) or its own part in it (owner, compute node)."""
+    """The sender ends the attempt (lead, model owner) or its own part in it (owner, compute node).
+
+    `culprits`, which only the lead's word makes, are not to be invited again in this run.
+    """
 
     reason: Text
     dropped: tuple[tuple[OwnerIndex, PhaseIndex], ...]
     exposed: bool
+    culprits: tuple[tuple[OwnerIndex, GuiltIndex], ...]
 
 
 # -- limits -----------------------------------------------------------------------------------------------------------
@@ -374,7 +420,7 @@ def limits(population: int, holders: int, parameter_bytes: int, slice_bytes: int
     }
     body = {
         Publish: 2**20,
-        Opening: 2048 + population * 330,
+        Opening: 2048 + population * (342 + population // 8),
     }
     return {
         kind: (

@@ -20,14 +20,14 @@ from asyncagg.runs import npz
 from asyncagg.runs.atomic import replace
 from asyncagg.runs.result import RoundResult
 
-SCHEMA = 1
+SCHEMA = 2
 FILE = "checkpoint.npz"
 LARGEST = 2**63 - 1
 
 Arrays = Mapping[str, NDArray[Any]]
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-_ABOUT = {"schema", "scenario", "round", "attempt", "t", "parameters", "state", "ledger", "rounds"}
+_ABOUT = {"schema", "scenario", "round", "attempt", "t", "parameters", "state", "ledger", "culprits", "rounds"}
 
 
 class CheckpointError(Exception):
@@ -57,6 +57,8 @@ class Checkpoint:
     """The finished rounds, skipped ones among them."""
     t: int
     """Of the last trace record, nanoseconds since the start of the run."""
+    culprits: Mapping[str, str]
+    """Owners that are not invited again in this run, and why."""
 
     def __post_init__(self) -> None:
         if [each.round for each in self.rounds] != list(range(self.round)):
@@ -84,6 +86,7 @@ class Checkpoint:
             "parameters": list(self.parameters),  # their names are the user's: none of them names an entry
             "state": list(self.state),
             "ledger": self.ledger,
+            "culprits": dict(self.culprits),
             "rounds": [each.to_json() for each in self.rounds],
         }
         return json.dumps(about, allow_nan=False).encode()
@@ -135,6 +138,7 @@ def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Checkpoint:
         ledger=about["ledger"],
         rounds=tuple(_round(position, each) for position, each in enumerate(about["rounds"])),
         t=about["t"],
+        culprits=about["culprits"],
     )
 
 
@@ -152,6 +156,9 @@ def _read_about(array: NDArray[Any] | None) -> dict[str, Any]:
     for name in ("parameters", "state"):
         if not _names(about[name]):
             raise ValueError(f"{name} is not a list of names")
+    culprits = about["culprits"]
+    if not isinstance(culprits, dict) or not all(isinstance(why, str) for why in culprits.values()):
+        raise ValueError("culprits is not an object of texts by name")
     if not isinstance(about["scenario"], str) or not _DIGEST.fullmatch(about["scenario"]):
         raise ValueError("scenario is not a digest")
     if not isinstance(about["rounds"], list):

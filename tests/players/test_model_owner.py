@@ -111,6 +111,7 @@ class Run:
             ledger=None if player.ledger is None else player.ledger.to_data(),
             rounds=tuple(RoundResult(index, "ok") for index in range(round_index)),
             t=player.now(),
+            culprits=player.culprits,
         )
 
 

@@ -60,6 +60,7 @@ def checkpoint(**changes: Any) -> Checkpoint:
         "parameters": ARRAYS,
         "state": {"weights": np.ones(3, np.float32)},
         "ledger": {"schema": 1, "owners": 3, "entries": []},
+        "culprits": {"data-owner-1": "wrong-shares"},
         "rounds": (FULL, RoundResult(1, "skipped", reason="too few")),
         "t": 12345678901,
     }
@@ -77,7 +78,7 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = checkpoint()
     written.write(tmp_path)
     read = Checkpoint.read(tmp_path)
-    for name in ("scenario", "round", "attempt", "ledger", "rounds", "t"):
+    for name in ("scenario", "round", "attempt", "ledger", "culprits", "rounds", "t"):
         assert getattr(read, name) == getattr(written, name), name
     assert list(read.parameters) == list(ARRAYS)
     for name, array in ARRAYS.items():
@@ -98,7 +99,7 @@ def test_numpy_reads_it_too(tmp_path: Path) -> None:
 
 
 def test_a_model_without_parameters_before_its_first_round(tmp_path: Path) -> None:
-    checkpoint(round=0, attempt=0, parameters={}, state={}, ledger=None, rounds=(), t=0).write(tmp_path)
+    checkpoint(round=0, attempt=0, parameters={}, state={}, ledger=None, culprits={}, rounds=(), t=0).write(tmp_path)
     read = Checkpoint.read(tmp_path)
     assert (read.round, read.parameters, read.state, read.ledger, read.rounds) == (0, {}, {}, None, ())
 
@@ -220,7 +221,7 @@ def npy(header: str, values: bytes = b"") -> bytes:
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"schema": 2}, "not of schema 1"),
+        ({"schema": 1}, "not of schema 2"),
         ({"ledger": None}, "says attempt"),
         ({"more": 1}, "says attempt"),
         ({"scenario": "00"}, "scenario is not a digest"),

@@ -19,7 +19,7 @@ MEANS = [np.full(3, index / 3) for index in range(12)]
 
 def checkpoint(finished: int) -> Checkpoint:
     rounds = tuple(RoundResult(index, "ok") for index in range(finished))
-    return Checkpoint(SCENARIO, finished, 1, {"x": np.zeros(2)}, {}, None, rounds, 5)
+    return Checkpoint(SCENARIO, finished, 1, {"x": np.zeros(2)}, {}, None, rounds, 5, {})
 
 
 def stored(folder: Path) -> dict[str, list[float]]:

@@ -62,4 +62,5 @@ class Checkpointer:
             ledger=None if owner.ledger is None else owner.ledger.to_data(),
             rounds=tuple(self._rounds),
             t=now_ns() - self._start_ns,
+            culprits={str(culprit): str(guilt) for culprit, guilt in owner.culprits.items()},
         ).write(self._folder, self._durable)

@@ -48,6 +48,8 @@ class GraphParameters:
     counting is certain, and what remains is the strength of the cryptography: 128."""
     correctness_bits: float
     """−log2 of the bound on a round failing although at most ⌊δn⌋ dropped, likewise; 128: it is certain."""
+    corrupt_holders: int
+    """Most corrupt holders of one owner's secrets: n_c on the complete graph; else but for 2^−(σ+1) (T1)."""
 
 
 def choose(
@@ -105,7 +107,8 @@ def complete_graph(population: Population, members: int, threshold: int | Auto =
             f"threshold {t} is out of reach for {population.describe(n)}: {left} are left when {n - left} "
             f"drop; {_what_would_do(least, left)}"
         )
-    return GraphParameters(n, n - 1, t, True, t, None, COMPUTATIONAL_BITS, COMPUTATIONAL_BITS)
+    bits, corrupt = COMPUTATIONAL_BITS, population.corrupt_owners
+    return GraphParameters(n, n - 1, t, True, t, None, bits, bits, corrupt)
 
 
 def _why_unsafe(n: int, corrupt: int, lying: bool) -> str:
@@ -224,7 +227,8 @@ def _regular(population: Population, n: int, found: Bounds, t: int) -> GraphPara
     limit = t - found.corrupt_neighbours if instance.lying else None
     privacy = _bits(degree.privacy_failure(instance, k, t))
     correctness = _bits(degree.recovery_failure(instance, k, t))
-    return GraphParameters(n, k, t, False, n - instance.lost, limit, privacy, correctness)
+    floor, corrupt = n - instance.lost, found.corrupt_neighbours
+    return GraphParameters(n, k, t, False, floor, limit, privacy, correctness, corrupt)
 
 
 def _bits(probability: float) -> float:
