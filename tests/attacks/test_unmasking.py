@@ -10,6 +10,7 @@ from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Effect, Enter, Role, Send, receive
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of, owner_name
 from asyncagg.protocols.secagg import roles
+from asyncagg.protocols.secagg.owner_secrets import ENTRY_BYTES
 from asyncagg.protocols.steps.lead import Lead
 
 VICTIM = owner_name(3)
@@ -106,7 +107,7 @@ def two_faced(context: Context) -> Role[None]:
 
 def relay(lead: Lead, shared: dict[Player, m.SealedShares]) -> Role[None]:
     """Every box to whom it is for, on the complete graph."""
-    size = roles.BOX_BYTES
+    size = ENTRY_BYTES
     names = list(shared)
     for receiver in names:
         boxes = b""
@@ -114,7 +115,7 @@ def relay(lead: Lead, shared: dict[Player, m.SealedShares]) -> Role[None]:
             if sender != receiver:
                 place = [each for each in names if each != sender].index(receiver)
                 boxes += bytes(shared[sender].data[place * size : (place + 1) * size])
-        yield Send(receiver, m.ShareBoxes(boxes, lead.bitmap(lead.alive)))
+        yield Send(receiver, m.ShareBoxes(boxes, lead.bitmap(lead.alive), b""))
 
 
 def test_parameters_against_a_curious_lead_do_not_stop_a_lying_one() -> None:

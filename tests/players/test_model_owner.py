@@ -384,6 +384,7 @@ def test_a_state_is_a_copy() -> None:
 def test_a_checkpoints_ledger_is_checked() -> None:
     rules = Rules(owners=4, minimum_cohort=3, strict=False, weights=True)
     parts: dict[str, Any] = {"scenario": bytes(32), "round": 0, "attempt": 1, "parameters": {}, "state": {}, "t": 0}
+    parts["culprits"] = {}
     for ledger in (None, {"schema": 1}, Ledger(Rules(5, 3, False, True)).to_data()):
         with pytest.raises(CheckpointError, match="privacy ledger"):
             Start.of(Checkpoint(**parts, ledger=ledger, rounds=()), rules)

@@ -235,6 +235,8 @@ def npy(header: str, values: bytes = b"") -> bytes:
         ({"state": ["x", "x"]}, "state is not a list of names"),
         ({"state": ["x", "y"]}, "has no entry 'state-1'"),
         ({"state": []}, "has an entry too many, 'state-0'"),
+        ({"culprits": ["data-owner-1"]}, "culprits is not an object of texts by name"),
+        ({"culprits": {"data-owner-1": 1}}, "culprits is not an object of texts by name"),
         ({"rounds": {}}, "rounds is not a list"),
         ({"rounds": [FULL.to_json(), 3]}, r"rounds.1: is not a round's result"),
         ({"rounds": [FULL.to_json()]}, "not those before round 2"),

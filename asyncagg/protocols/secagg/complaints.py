@@ -68,14 +68,14 @@ class Standing:
     def complain(self, holder: Player, dealers: Collection[Player]) -> None:
         """This holder cannot use the boxes of these dealers, whose secrets it holds."""
         if len(dealers) > self.dealing.most_corrupt:  # R1
-            self.guilty[holder] = "false-complaints"
+            self.guilty.setdefault(holder, "false-complaints")
             self.lose(holder)
             return
         for dealer in dealers:
             complainers = self._complainers.setdefault(dealer, {})
             complainers[holder] = None
             if len(complainers) > self.dealing.most_corrupt:  # R2
-                self.guilty[dealer] = "bad-boxes"
+                self.guilty.setdefault(dealer, "bad-boxes")
             if holder not in self._lost:
                 self._one_fewer(dealer)
 
