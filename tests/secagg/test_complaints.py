@@ -222,31 +222,31 @@ Strategy = Callable[[Moment], Lies]
 
 
 def all_boxes(now: Moment) -> Lies:
-    return {dealer: now.honest for dealer in now.coalition}, {}
+    return dict.fromkeys(now.coalition, now.honest), {}
 
 
 def one_dealer_at_a_time(now: Moment) -> Lies:
-    return {dealer: now.honest for dealer in now.coalition[:1]}, {}
+    return dict.fromkeys(now.coalition[:1], now.honest), {}
 
 
 def the_least_that_spoils(now: Moment) -> Lies:
     """So few boxes that honest holders have to go with the dealer, wherever that can be."""
     enough = len(now.players) - len(now.lost) - now.threshold + 1
     there = [player for player in now.honest if player not in now.lost]
-    return {dealer: there[:enough] for dealer in now.coalition[:1]}, {}
+    return dict.fromkeys(now.coalition[:1], there[:enough]), {}
 
 
 def framing(now: Moment) -> Lies:
     """All complain of as many honest dealers as R1 allows, the same ones: R2 needs one complaint more."""
-    return {}, {holder: now.honest[: now.most_corrupt] for holder in now.coalition}
+    return {}, dict.fromkeys(now.coalition, now.honest[: now.most_corrupt])
 
 
 def framing_by_one(now: Moment) -> Lies:
-    return {}, {holder: now.honest[: now.most_corrupt] for holder in now.coalition[:1]}
+    return {}, dict.fromkeys(now.coalition[:1], now.honest[: now.most_corrupt])
 
 
 def complaining_of_all(now: Moment) -> Lies:
-    return {}, {holder: now.honest for holder in now.coalition}
+    return {}, dict.fromkeys(now.coalition, now.honest)
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,7 @@ def _commitments(data: bytes, sharers: tuple[Player, ...]) -> dict[Player, bytes
     }
 
 
-def _complaints(
-    session: Session, opening: m.Opening, sharers: tuple[Player, ...]
-) -> dict[Player, tuple[Player, ...]]:
+def _complaints(session: Session, opening: m.Opening, sharers: tuple[Player, ...]) -> dict[Player, tuple[Player, ...]]:
     holders = session.dealing(sharers).holders
     complaints: dict[Player, tuple[Player, ...]] = {}
     for index, bitmap in opening.complaints:
