@@ -6,9 +6,10 @@ import pytest
 from support.attack_driver import Coalition, changed, lead_said, owners, play, scenario, sending
 
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.context import Context
+from asyncagg.protocols.context import Context, GraphPolicy
 from asyncagg.protocols.effects import Effect, Enter, Role, Send, receive
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of, owner_name
+from asyncagg.protocols.parameters.population import Population, exact
 from asyncagg.protocols.secagg import roles
 from asyncagg.protocols.secagg.owner_secrets import ENTRY_BYTES
 from asyncagg.protocols.steps.lead import Lead
@@ -139,12 +140,12 @@ def test_two_sets_of_survivors_cannot_both_be_certified(count: int) -> None:
 @pytest.mark.parametrize("corrupt", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("count", range(3, 30))
 def test_at_the_exact_bound_two_halves_and_all_the_corrupt_fall_one_short(count: int, corrupt: float) -> None:
-    from asyncagg.protocols.context import GraphPolicy
-    from asyncagg.protocols.parameters.population import Population, exact
-
-    population = Population(count, exact(corrupt), exact(0), "lying")
+    """From the round's owners, whatever the roster."""
+    population = Population(count, exact(corrupt), exact(0.3 if corrupt < 0.3 else 0), "lying")
     quorum = GraphPolicy("secagg", population).quorum(count)
     n_c = population.corrupt_owners
+    rosters = range(population.roster_floor, count + 1)
+    assert {GraphPolicy("secagg", population).quorum(members) for members in rosters} == {quorum}
     larger_half = (count - n_c + 1) // 2
     assert 2 * quorum > count + n_c
     assert min(larger_half, count - n_c - larger_half) + n_c < quorum
