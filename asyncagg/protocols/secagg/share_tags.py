@@ -30,14 +30,17 @@ _SHARE_HEAD: Final = encode_fields(bytes(SHARE_BYTES))[:-SHARE_BYTES]
 def share_tag(session: bytes, dealer: Player, holder: Player, which: Which, share: bytes) -> bytes:
     """The tag of one share, `SHARE_BYTES` long, of one of the dealer's secrets for one holder."""
     tag = _dealt_by(session, dealer).copy()
-    tag.update(_held_by(holder, which) + share)
+    tag.update(_held_by(holder)[which] + share)
     return tag.digest()[:TAG_BYTES]
 
 
 def both_tags(session: bytes, dealer: Player, holder: Player, shares: bytes) -> bytes:
     """The two tags that go with a box whose content is `shares`: of the share of s_sk, then of that of b."""
-    first, second = shares[:SHARE_BYTES], shares[SHARE_BYTES:]
-    return share_tag(session, dealer, holder, MASK_KEY, first) + share_tag(session, dealer, holder, SELF_MASK, second)
+    begun, heads = _dealt_by(session, dealer), _held_by(holder)
+    first, second = begun.copy(), begun.copy()
+    first.update(heads[MASK_KEY] + shares[:SHARE_BYTES])
+    second.update(heads[SELF_MASK] + shares[SHARE_BYTES:])
+    return first.digest()[:TAG_BYTES] + second.digest()[:TAG_BYTES]
 
 
 @lru_cache(maxsize=2048)
@@ -47,6 +50,7 @@ def _dealt_by(session: bytes, dealer: Player) -> hashlib._Hash:
 
 
 @lru_cache(maxsize=2**14)
-def _held_by(holder: Player, which: Which) -> bytes:
-    """The fields of a tag between its dealer and the share's own bytes."""
-    return encode_fields(index_of(holder), which) + _SHARE_HEAD
+def _held_by(holder: Player) -> tuple[bytes, bytes]:
+    """The fields of a tag between its dealer and the share's own bytes, for either secret."""
+    index = index_of(holder)
+    return encode_fields(index, MASK_KEY) + _SHARE_HEAD, encode_fields(index, SELF_MASK) + _SHARE_HEAD
