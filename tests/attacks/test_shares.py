@@ -55,7 +55,7 @@ def test_as_many_wrong_shares_as_there_are_to_spare_and_one_more(threat: str) ->
     assert [each for each in owners(*range(12)) if five.notes("refuse", each)] == liars
     assert all(each in five.round.warnings[0] for each in liars)
     six = play(values, dict.fromkeys([*liars, owner_name(9)], twist))
-    assert "6 right shares of the secrets of data-owner-0, 7 are needed" in six.reason
+    assert "6 holders of the secrets of data-owner-0 answered rightly, 7 are needed" in six.reason
     assert six.means == {}
     named = [each for each in owners(*range(12)) if f"{each} (" in six.round.warnings[0]]
     assert named == sorted([*liars, owner_name(9)], key=index_of)

@@ -81,7 +81,7 @@ class Side:
 
     def masks_with(self, dead: Player, secret: bytes) -> list[SignedKey]:
         there = dict.fromkeys(player for player in self.survivors if player in self.here and player != dead)
-        return Unmasking(self.session, tuple(self.sharers), there, {})._pair_masks(dead, secret)
+        return Unmasking(self.session, tuple(self.sharers), there, {}).pair_masks(dead, secret)
 
 
 class TwoRosters:

@@ -8,27 +8,20 @@ dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from asyncagg.crypto import shamir
-from asyncagg.crypto.agreement import KeyPair, canonical
-from asyncagg.crypto.field import PRIME
+from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.keystream import SignedKey
 from asyncagg.protocols.effects import Cost, Rejected
 from asyncagg.protocols.names import Guilt, Player
-from asyncagg.protocols.secagg.complaints import Standing
-from asyncagg.protocols.secagg.owner_secrets import commitment
+from asyncagg.protocols.secagg.rebuilding import AnswerTags, Rebuilding
 from asyncagg.protocols.secagg.session import Session
-from asyncagg.protocols.secagg.share_tags import MASK_KEY, SELF_MASK, TAG_BYTES, Which, share_tag
-
-Shares = dict[Player, dict[Player, bytes]]
-"""Dealer → holder → the share it answered with, holders in order of their points."""
-AnswerTags = Callable[[Player], bytes]
-"""Holder → the tags of the shares in its answer, in their order."""
+from asyncagg.protocols.secagg.share_tags import MASK_KEY, SELF_MASK, TAG_BYTES, Which
 
 
 @dataclass(slots=True)
@@ -91,119 +84,23 @@ class Unmasking:
         return pairs[np.arange(len(which)), which].tobytes()
 
     def recover(self, answers: Mapping[Player, bytes], tags: AnswerTags) -> Recovered:
-        """Rebuild what is needed; Rejected, with culprits, when somebody's secret is out of reach or not what it said.
+        """The masks to remove; Rejected, with culprits, when a secret is out of reach or not what was committed to.
 
         `answers` maps an owner to its shares, `answer_bytes` long, in order of `expected`. `tags` are asked for only
         where a secret comes out wrong.
         """
-        standing = self._standing(answers)
-        if standing.doomed:
-            dealer = next(iter(standing.doomed))
-            words = f"{standing.left(dealer)} holders of the secrets of {dealer} answered"
-            raise Rejected(f"{words}, {self.session.threshold} are needed", standing.excluded())
-        shares = self._by_dealer(answers)
-        secrets = self._rebuild(shares)
-        failed = dict.fromkeys(dealer for dealer in self.sharers if dealer not in secrets)
-        if failed:
-            secrets |= self._rebuild_tagged(shares, failed, answers, tags, standing)
-        recovered = Recovered(culprits=standing.guilty)
+        rebuilding = Rebuilding(self, answers)
+        secrets = rebuilding.secrets(tags)
+        recovered = Recovered(culprits=rebuilding.standing.guilty)
         for player in self.sharers:
             if player in self.survivors:
                 key = self.session.self_mask_key(player, secrets[player])
                 recovered.masks.append((key, -1))
             else:
-                recovered.masks += self._pair_masks(player, secrets[player])
+                recovered.masks += self.pair_masks(player, secrets[player])
         return recovered
 
-    def _standing(self, answers: Mapping[Player, bytes]) -> Standing:
-        """Complaints, and who has not answered."""
-        standing = Standing(self.session.dealing(self.sharers))
-        for holder, dealers in self.complaints.items():
-            standing.complain(holder, dealers)
-        for holder in self.sharers:
-            if holder not in answers:
-                standing.lose(holder)
-        return standing
-
-    def _by_dealer(self, answers: Mapping[Player, bytes]) -> Shares:
-        """All shares but those that their holder complained of."""
-        shares: Shares = {dealer: {} for dealer in self.sharers}
-        for holder in sorted(answers, key=self.session.point):
-            data, without = answers[holder], self.complaints.get(holder, ())
-            for place, dealer in enumerate(self.expected(holder)):
-                if dealer not in without:
-                    shares[dealer][holder] = data[place * shamir.SHARE_BYTES : (place + 1) * shamir.SHARE_BYTES]
-        return shares
-
-    def _rebuild(self, shares: Shares) -> dict[Player, bytes]:
-        """The secrets that are what was committed to: all those with the same holders in one product."""
-        groups: dict[tuple[Player, ...], list[Player]] = {}
-        for dealer, held in shares.items():
-            groups.setdefault(tuple(held), []).append(dealer)
-        secrets: dict[Player, bytes] = {}
-        for holders, dealers in groups.items():
-            points = [self.session.point(holder) for holder in holders]
-            stacked = np.frombuffer(b"".join(share for dealer in dealers for share in shares[dealer].values()), "<u4")
-            table = stacked.astype(np.uint32).reshape(len(dealers), len(holders), shamir.LIMBS)
-            well_formed = np.flatnonzero(~(table >= PRIME).any(axis=(1, 2)))
-            rebuilt = shamir.reconstruct(points, table[well_formed], self.session.threshold)
-            for place, secret in zip(well_formed, rebuilt, strict=True):
-                if secret is not None and self._right(dealers[place], secret):
-                    secrets[dealers[place]] = secret
-        return secrets
-
-    def _right(self, player: Player, secret: bytes) -> bool:
-        """Whether this is the secret the owner committed to, or advertised the public half of."""
-        if player in self.survivors:
-            return commitment(secret, self.session.id) == self.commitments[player]
-        return KeyPair(secret).public == canonical(self.session.members[player].mask_key)
-
-    def _rebuild_tagged(
-        self,
-        shares: Shares,
-        failed: dict[Player, None],
-        answers: Mapping[Player, bytes],
-        tags: AnswerTags,
-        standing: Standing,
-    ) -> dict[Player, bytes]:
-        """The secrets of `failed`, once more from the shares that are what their dealers tagged.
-
-        A share that is not is its holder's fault; a secret that is wrong all the same is its dealer's.
-        """
-        self._compare_tags(shares, failed, answers, tags, standing)
-        secrets = self._rebuild({dealer: shares[dealer] for dealer in failed if dealer not in standing.doomed})
-        wrong = [dealer for dealer in failed if dealer not in secrets and dealer not in standing.doomed]
-        for dealer in wrong:
-            standing.dealt_wrong(dealer)
-        if wrong:
-            raise Rejected(f"the shares of {wrong[0]} do not make the secret it committed to", standing.excluded())
-        if standing.doomed:
-            dealer = next(iter(standing.doomed))
-            words = f"{standing.left(dealer)} right shares of the secrets of {dealer}"
-            raise Rejected(f"{words}, {self.session.threshold} are needed", standing.excluded())
-        return secrets
-
-    def _compare_tags(
-        self,
-        shares: Shares,
-        failed: dict[Player, None],
-        answers: Mapping[Player, bytes],
-        tags: AnswerTags,
-        standing: Standing,
-    ) -> None:
-        """Take out of `shares` those of the `failed` that are not what was tagged."""
-        for holder in sorted(answers, key=self.session.point):
-            told = tags(holder)
-            for place, dealer in enumerate(self.expected(holder)):
-                share = shares[dealer].get(holder) if dealer in failed else None
-                if share is None:
-                    continue
-                tag = share_tag(self.session.id, dealer, holder, self.which(dealer), share)
-                if tag != told[place * TAG_BYTES : (place + 1) * TAG_BYTES]:
-                    del shares[dealer][holder]
-                    standing.answered_wrong(holder, dealer)
-
-    def _pair_masks(self, dropped: Player, secret: bytes) -> list[SignedKey]:
+    def pair_masks(self, dropped: Player, secret: bytes) -> list[SignedKey]:
         """The masks a dropped owner has with the survivors, with the sign that removes them."""
         pair = KeyPair(secret)
         masks = []
