@@ -10,12 +10,14 @@ from unittest import mock
 import pytest
 from support.attack_driver import Coalition, Played, Twist, changed, owners, play, scenario, sending
 
+import asyncagg
 from asyncagg.crypto import shamir
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Effect, Persist, Role, Send
 from asyncagg.protocols.ledger.account import Verdict
 from asyncagg.protocols.names import LEAD, Player, index_of, owner_name
+from asyncagg.protocols.secagg import owner
 from asyncagg.protocols.secagg.owner_secrets import BOX_BYTES, ENTRY_BYTES, ERASURE, OwnerSecrets
 from asyncagg.protocols.secagg.session import Session
 from asyncagg.protocols.steps import ledger
@@ -143,6 +145,24 @@ def test_a_box_that_holds_what_is_no_share_is_a_bad_one(threat: str) -> None:
     assert (played.round.attempts, played.round.exact) == (1, True)
     assert complaints(played) == {owner_name(0): (BAD,)}
     assert played.round.warnings == []
+
+
+@pytest.mark.parametrize("threat", THREATS)
+def test_over_sockets_a_complaint_is_heard_before_its_owner_is_in_the_sum(
+    threat: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the erasure that follows would be a wrong share, and the round would say so."""
+
+    class Spoils(OwnerSecrets):
+        def seal_shares(self, session: Session, me: Player) -> tuple[bytes, bytes]:
+            data, commitment = super().seal_shares(session, me)
+            return (bytes([data[0] ^ 1]) + data[1:] if me == BAD else data), commitment
+
+    monkeypatch.setattr(owner, "OwnerSecrets", Spoils)
+    result = asyncagg.run({**scenario(10, "secagg", threat=threat, rounds=5, **RETRY), "engine": "tcp"})
+    assert result["status"] == "ok"
+    for each in result["rounds"]:
+        assert (each["attempts"], each["exact"], each["warnings"]) == (1, True, [])
 
 
 # -- no message more -------------------------------------------------------------------------------------------------

@@ -216,6 +216,21 @@ def test_too_few_survivors_are_not_opened(threat: str) -> None:
     assert not played.of(m.UnmaskShares)
 
 
+def test_an_owner_signs_one_set_an_attempt() -> None:
+    """Asked again for another set, it refuses the lead; there is one signature of each in all."""
+
+    def again(context: Context, effect: Send) -> Iterable[Effect]:
+        yield effect
+        request = effect.message
+        assert isinstance(request, m.CertifyRequest)
+        yield Send(effect.to, m.CertifyRequest(without(context, request.members, VICTIM)))
+
+    played = play(scenario(8, "secagg", threat="lying"), {"lead": sending(m.CertifyRequest, again)})
+    assert "sent certify-request 2 times" in played.notes("refuse", LEAD)
+    for player in owners(*range(8)):
+        assert len(played.of(m.Certify, sender=player)) <= 1
+
+
 # -- late vectors ----------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from asyncagg.crypto import checksum
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.context import Context, owners_in
+from asyncagg.protocols.context import Context, Terms, owners_in
 from asyncagg.protocols.effects import (
     Abort,
     Cost,
@@ -128,25 +128,32 @@ class Sums:
 
 def check_sum(context: Context, report: m.Report, slices: list[RingVector]) -> Role[Revealed]:
     """The sum out of all slices, once every count is the number of survivors and the weight is possible."""
-    terms = context.terms
+    terms, culprits = context.terms, from_guilt_pairs(report.culprits)
     words, weight, counts = terms.plan.collect(slices, terms.ring)
     survivors = owners_in(report.members, terms.population)
-    for node, count in enumerate(counts):
-        if count != len(survivors):
-            who = node_name(node) if terms.plan.nodes > 1 else "the compute nodes"
-            yield Abort(f"{who}: the sum counts {count} owners, the survivors are {len(survivors)}")
-    if len(survivors) < terms.minimum_cohort:
-        yield Abort(f"{len(survivors)} survivors, the minimum cohort is {terms.minimum_cohort}")
-    if not len(survivors) <= weight <= len(survivors) * terms.max_weight:
-        yield Abort(f"total weight {weight} of {len(survivors)} survivors is not within 1 to {terms.max_weight} each")
+    wrong = _what_is_wrong(terms, len(survivors), weight, counts)
+    if wrong is not None:
+        yield Abort(wrong, culprits=culprits)
     return Revealed(
         words,
         weight,
         survivors,
         from_phase_pairs(report.dropped),
         from_phase_pairs(report.silent_after),
-        from_guilt_pairs(report.culprits),
+        culprits,
     )
+
+
+def _what_is_wrong(terms: Terms, survivors: int, weight: int, counts: tuple[int, ...]) -> str | None:
+    for node, count in enumerate(counts):
+        if count != survivors:
+            who = node_name(node) if terms.plan.nodes > 1 else "the compute nodes"
+            return f"{who}: the sum counts {count} owners, the survivors are {survivors}"
+    if survivors < terms.minimum_cohort:
+        return f"{survivors} survivors, the minimum cohort is {terms.minimum_cohort}"
+    if not survivors <= weight <= survivors * terms.max_weight:
+        return f"total weight {weight} of {survivors} survivors is not within 1 to {terms.max_weight} each"
+    return None
 
 
 def receive_slices(context: Context, kind: type[m.SumSlice]) -> Role[Revealed]:
