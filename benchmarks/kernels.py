@@ -20,7 +20,6 @@ from asyncagg.crypto import checksum, shamir
 from asyncagg.crypto.field import PRIME
 from asyncagg.crypto.keystream import CHUNK, SignedKey, Uniforms, add_masks
 from asyncagg.crypto.randomness import SystemRandomness
-from asyncagg.crypto.reed_solomon import decode
 from asyncagg.vectors.encoder import Encoder
 from asyncagg.vectors.packing import add_packed, pack, packed_size, unpack
 from asyncagg.vectors.ring import RingVector
@@ -81,7 +80,7 @@ def packing() -> Iterator[Row]:
 
 
 def sharing() -> Iterator[Row]:
-    """Shamir for a thousand owners, against Python integers; decoding with as many wrong shares as can be."""
+    """Shamir for a thousand owners, against Python integers."""
     owners = [secrets.token_bytes(32) for _ in range(OWNERS)]
     xs, randomness = list(range(1, HOLDERS + 1)), SystemRandomness()
     shares = shamir.share(owners, xs, THRESHOLD, randomness)
@@ -97,10 +96,6 @@ def sharing() -> Iterator[Row]:
     )
     what, ratio = f"reconstruct {THRESHOLD} of {HOLDERS}", naive / few * OWNERS / ours
     yield Row(what, OWNERS / ours, "secrets/s", ratio, "Python integers", 100_000)
-    wrong = shares[0].copy()
-    wrong[: (HOLDERS - THRESHOLD) // 2] = 0
-    spoilt, sound = alternate(lambda: decode(xs, wrong, THRESHOLD), lambda: decode(xs, shares[0], THRESHOLD))
-    yield Row("decode, 16 of 100 shares wrong", 1 / spoilt, "secrets/s", sound / spoilt, "none wrong")
 
 
 def checking() -> Iterator[Row]:

@@ -27,11 +27,6 @@ def multiply(a: Elements, b: Elements | np.uint32) -> Elements:
     return _reduce(a.astype(np.uint64) * b)
 
 
-def add(a: Elements, b: Elements | np.uint32) -> Elements:
-    """Elementwise a + b mod p, with broadcasting."""
-    return _reduce(a.astype(np.uint64) + b)
-
-
 def subtract(a: Elements, b: Elements) -> Elements:
     """Elementwise a − b mod p, with broadcasting."""
     return _reduce(a.astype(np.uint64) + (np.uint32(PRIME) - b))

@@ -6,8 +6,7 @@ coefficients are uniform in [0, p); holder x gets the nine values at x. Any `thr
 secret, fewer are independent of it. Shamir, How to share a secret, CACM 1979.
 
 Sharing and reconstructing are matrix products for all limbs of all secrets at once (`field.matmul`).
-A wrong share gives a wrong secret here, unnoticed: compare the result with a public key or commitment, and
-turn to `reed_solomon.decode` when it differs.
+A wrong share gives a wrong secret here, unnoticed: compare the result with a public key or commitment.
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ from asyncagg.protocols import messages as m
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.names import Label, Phase, Player
 from asyncagg.protocols.permissions import Permissions
-from asyncagg.protocols.steps.lead import from_phase_pairs, phase_pairs
+from asyncagg.protocols.steps.lead import from_guilt_pairs, from_phase_pairs, guilt_pairs, phase_pairs
 from asyncagg.runs.trace import Event, Record, Trace
 
 
@@ -176,7 +176,8 @@ class BasePlayer(ABC):
             return
         for driver in self.drivers.values():
             if self.ends_attempt(peer):
-                driver.fail(Ended(message.reason, from_phase_pairs(message.dropped), message.exposed))
+                dropped, culprits = from_phase_pairs(message.dropped), from_guilt_pairs(message.culprits)
+                driver.fail(Ended(message.reason, dropped, message.exposed, culprits))
             else:
                 driver.depart(peer, message.reason)
 
@@ -261,7 +262,9 @@ class BasePlayer(ABC):
 
     def tell_failure(self, label: Label, failure: RoundFailed, *players: Player) -> None:
         """Say that this player ends the attempt, or its part in it."""
-        message = m.Failed(failure.reason[:500], phase_pairs(failure.dropped), failure.exposed)
+        message = m.Failed(
+            failure.reason[:500], phase_pairs(failure.dropped), failure.exposed, guilt_pairs(failure.culprits)
+        )
         for player in players:
             if player != self.me:
                 self.send(label, player, message, "reveal")

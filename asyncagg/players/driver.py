@@ -17,7 +17,7 @@ from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.net.tcp.buffers import release
 from asyncagg.protocols import effects as e
 from asyncagg.protocols.messages import Faulty, Message, MessageError, RoleName
-from asyncagg.protocols.names import LEAD, Label, Phase, Player, index_of, role_of
+from asyncagg.protocols.names import LEAD, Guilt, Label, Phase, Player, index_of, role_of
 from asyncagg.protocols.permissions import Permissions
 from asyncagg.runs.trace import Event as Traced
 
@@ -48,11 +48,14 @@ class RoundFailed(Exception):
         reason: str,
         dropped: dict[Player, Phase] | None = None,
         exposed: bool = False,
+        culprits: dict[Player, Guilt] | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.dropped = dropped or {}
         self.exposed = exposed
+        self.culprits = culprits or {}
+        """Owners that are not to be invited again."""
 
 
 class Ended(RoundFailed):
@@ -141,7 +144,10 @@ class RoleDriver:
             return result
         except e.PeerGone as gone:
             raise RoundFailed(f"{gone} (in {self.phase})") from None
-        except (e.Rejected, MessageError) as error:
+        except e.Rejected as error:
+            dropped = dict.fromkeys(error.culprits, self.phase)
+            raise RoundFailed(f"{error} (in {self.phase})", dropped, culprits=error.culprits) from None
+        except MessageError as error:
             raise RoundFailed(f"{error} (in {self.phase})") from None
         finally:
             role.close()
@@ -167,8 +173,8 @@ class RoleDriver:
                 self.host.note(self.label, self.phase, "drop", owner, reason)
             case e.Refuse(peer, reason):
                 self.refuse(peer, reason)
-            case e.Abort(reason, dropped, exposed):
-                raise RoundFailed(reason, dict(dropped), exposed)
+            case e.Abort(reason, dropped, exposed, culprits):
+                raise RoundFailed(reason, dict(dropped), exposed, dict(culprits))
         return None
 
     async def _receive(self, kinds: tuple[type[Message], ...], peers: Collection[str]) -> e.Event:

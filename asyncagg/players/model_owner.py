@@ -30,7 +30,7 @@ from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.ledger.comparison import Rules
 from asyncagg.protocols.ledger.sums import SumAccount
-from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of, owner_name
+from asyncagg.protocols.names import GUILT, LEAD, MODEL_OWNER, Guilt, Label, Phase, Player, index_of, owner_name
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.vectors.arrays import as_arrays
@@ -89,8 +89,11 @@ class ModelOwnerPlayer(BasePlayer):
         self.state: Arrays = {}
         """What the model keeps between rounds, beside the parameters."""
         self.account = SumAccount(rules) if rules is not None else None
+        self.culprits: dict[Player, Guilt] = {}
+        """Owners that are never invited again in this run, on the lead's word or the receiver's finding."""
         if part.start is not None:
             self.parameters, self.account = part.start.parameters, part.start.account
+            self.culprits = dict(part.start.culprits)
         self._arrival = asyncio.Event()
         self._crashed = False
 
@@ -141,7 +144,7 @@ class ModelOwnerPlayer(BasePlayer):
 
     def _progress(self, round_index: int, attempt: int) -> Progress:
         noted = () if self.account is None else self.account.take()
-        return Progress(round_index, attempt, self.parameters, self.state, noted)
+        return Progress(round_index, attempt, self.parameters, self.state, noted, dict(self.culprits))
 
     def _after(self, outcome: RoundOutcome) -> Progress:
         """Where the run stands after a round: one that failed is played again when the run is resumed."""
@@ -207,18 +210,22 @@ class ModelOwnerPlayer(BasePlayer):
 
     async def _round(self, index: int) -> RoundOutcome:
         outcome = RoundOutcome(index, began_ns=self.now())
-        cohort = self.part.cohort(index)
+        cohort = self._without_culprits(self.part.cohort(index))
+        outcome.dropped = {owner: "publish" for owner in self.part.cohort(index) if owner not in cohort}
         begun = outcome.attempts = self._begun_before(index)
         cut = self._cut_off(Label(index, begun))
         if cut is not None and not self._may_follow(cut, outcome):
             return self._give_up(outcome)
         for attempt in range(begun + 1, begun + self.part.retries + 2):
+            if len(cohort) < self.terms.roster_floor:
+                return self._stop(cohort, outcome)
             outcome.attempts = attempt
             try:
                 revealed, mean = await self._attempt(Label(index, attempt), cohort)
             except RoundFailed as failure:
                 outcome.reason = _and_then(outcome.reason, failure.reason)
                 outcome.dropped = {**failure.dropped, **outcome.dropped}
+                self._convict(failure.culprits, outcome)
                 self._note_failure(failure)
                 if not self._may_retry(failure, outcome):
                     break
@@ -235,6 +242,16 @@ class ModelOwnerPlayer(BasePlayer):
         outcome.ended_ns = self.now()
         return outcome
 
+    def _stop(self, cohort: tuple[Player, ...], outcome: RoundOutcome) -> RoundOutcome:
+        """Without the culprits there are too few for any roster: the run ends, whatever the policy forgives."""
+        why = (
+            f"{len(cohort)} owners may be invited, at least {self.terms.roster_floor} are needed: "
+            f"{', '.join(sorted(self.culprits, key=index_of))} are not invited again in this run"
+        )
+        outcome.reason = _and_then(outcome.reason, why)
+        outcome.ended_ns = self.now()
+        return outcome
+
     def _begun_before(self, index: int) -> int:
         """How many attempts at this round an interrupted run had begun: their labels are used up."""
         start = self.part.start
@@ -247,7 +264,11 @@ class ModelOwnerPlayer(BasePlayer):
         return RoundFailed(f"attempt {label.attempt} was interrupted", exposed=True)
 
     def _next_cohort(self, cohort: tuple[Player, ...], failure: RoundFailed) -> tuple[Player, ...]:
-        """Who is invited again: those that stayed, unless a roster of them alone could not be accepted."""
+        """Who is invited again: those that stayed, unless a roster of them alone could not be accepted.
+
+        Never the culprits: where too few are left without them, the run ends.
+        """
+        cohort = self._without_culprits(cohort)
         stayed = self._whole(owner for owner in cohort if owner not in failure.dropped)
         return stayed if len(stayed) >= self._floor(self.label.round) else cohort
 
@@ -261,6 +282,21 @@ class ModelOwnerPlayer(BasePlayer):
             return tuple(owners)
         members = set_of(index_of(owner) for owner in owners)
         return tuple(owner_name(index) for index in indices_in(self.terms.batches.inside(members)))
+
+    def _without_culprits(self, cohort: tuple[Player, ...]) -> tuple[Player, ...]:
+        return self._whole(owner for owner in cohort if owner not in self.culprits)
+
+    def _convict(self, culprits: dict[Player, Guilt], outcome: RoundOutcome) -> None:
+        """Note owners that are not invited again in this run, and say so in the round's result."""
+        found = {
+            owner: guilt
+            for owner, guilt in culprits.items()
+            if owner not in self.culprits and index_of(owner) < self.terms.population
+        }
+        self.culprits |= found
+        if found:
+            who = ", ".join(f"{owner} ({GUILT[guilt]})" for owner, guilt in found.items())
+            outcome.warnings.append(f"not invited again in this run: {who}")
 
     def _expose(self, label: Label, cohort: tuple[Player, ...]) -> None:
         """Until an attempt has ended, its sum may come to be known: a run that is resumed later hears no more of it."""
@@ -303,6 +339,7 @@ class ModelOwnerPlayer(BasePlayer):
         if self.terms.batches.size > 1:
             gone = {**dict.fromkeys(revealed.survivors), **outcome.dropped}
             outcome.with_their_batch = [owner for owner in self.part.cohort(outcome.round) if owner not in gone]
+        self._convict(revealed.culprits, outcome)
         if self.account is not None:
             survivors = m.to_bitmap([index_of(owner) for owner in revealed.survivors], self.terms.population)
             self.account.settled(self.label, self._digest, survivors)

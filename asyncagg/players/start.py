@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from asyncagg.learning.owners import Arrays
@@ -10,6 +10,7 @@ from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.ledger.comparison import Rules
 from asyncagg.protocols.ledger.entries import Entry
 from asyncagg.protocols.ledger.sums import SumAccount
+from asyncagg.protocols.names import GUILT, Guilt, Player
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 
 
@@ -27,6 +28,8 @@ class Progress:
     """What the model keeps beside them, see `ModelOwner.state`."""
     noted: tuple[Entry, ...]
     """What the model owner noted in its account since it handed out its progress before."""
+    culprits: Mapping[Player, Guilt] = field(default_factory=dict)
+    """Owners that are not invited again, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,12 @@ class Start:
     state: Arrays = field(default_factory=dict)
     account: SumAccount | None = None
     """The model owner's; None where nothing is protected."""
+    culprits: Mapping[Player, Guilt] = field(default_factory=dict)
+    """Owners that are not invited again, and why."""
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, rules: Rules | None, entries: Iterable[Entry]) -> Start:
-        """Where a checkpoint goes on; CheckpointError if the account's entries are none under these rules."""
+        """Where a checkpoint goes on; CheckpointError if the account's entries, or the culprits, are none."""
         account = None
         if rules is not None:
             try:
@@ -50,7 +55,15 @@ class Start:
             except ValueError as error:
                 raise CheckpointError(f"account: {error} (the account of this run)") from None
         parameters, state = dict(checkpoint.parameters), dict(checkpoint.state)
-        return cls(checkpoint.round, checkpoint.attempt, parameters, state, account)
+        culprits = {Player(owner): _guilt(why) for owner, why in checkpoint.culprits.items()}
+        return cls(checkpoint.round, checkpoint.attempt, parameters, state, account, culprits)
+
+
+def _guilt(why: str) -> Guilt:
+    for guilt in GUILT:
+        if guilt == why:
+            return guilt
+    raise CheckpointError(f"checkpoint: culprits: {why!r} is no guilt ({', '.join(GUILT)})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ A role is a generator. It yields effects and is sent events; it touches no socke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from asyncagg.protocols.messages import Buffer, Message
-from asyncagg.protocols.names import Phase, Player
+from asyncagg.protocols.names import Guilt, Phase, Player
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -107,6 +107,8 @@ class Abort:
     """Owners that the lead dropped before, and when."""
     exposed: bool = False
     """Whether uploads had begun, so that a sum may still come to be known (pairwise)."""
+    culprits: dict[Player, Guilt] = field(default_factory=dict)
+    """Owners that are not to be invited again in this run."""
 
 
 Effect = Enter | Permitted | Send | Receive | Compute | Persist | Release | Drop | Refuse | Abort
@@ -145,12 +147,12 @@ class PeerGone(Exception):
 class Rejected(Exception):
     """What others said cannot be gone along with: this player's part in the attempt ends, with these words.
 
-    `culprit` is the owner whose fault it surely is, where there is one.
+    `culprits` are owners that are not to be invited again in this run.
     """
 
-    def __init__(self, reason: str, culprit: Player | None = None) -> None:
+    def __init__(self, reason: str, culprits: Mapping[Player, Guilt] | None = None) -> None:
         super().__init__(reason)
-        self.culprit = culprit
+        self.culprits = dict(culprits or {})
 
 
 def receive(kind: type[M], peer: Player) -> Role[M]:

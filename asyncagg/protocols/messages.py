@@ -16,6 +16,7 @@ from asyncagg.protocols.wire import Bound as Bound
 from asyncagg.protocols.wire import Buffer as Buffer
 from asyncagg.protocols.wire import Bytes32 as Bytes32
 from asyncagg.protocols.wire import Bytes64 as Bytes64
+from asyncagg.protocols.wire import GuiltIndex as GuiltIndex
 from asyncagg.protocols.wire import Key as Key
 from asyncagg.protocols.wire import Measures as Measures
 from asyncagg.protocols.wire import Message as Message
@@ -178,7 +179,10 @@ class Beacon(Message):
 @says("sealed-shares", "lead", "share", "sealed", sender="owner", payload=boxes)
 @dataclass(frozen=True, slots=True)
 class SealedShares(VectorMessage):
-    """One owner's boxes, each with a share of its two secrets for one holder, in order of holder; and H(b)."""
+    """One owner's boxes, each with a share of its two secrets for one holder and their tags, in order; and H(b).
+
+    On the complete graph the tags of the shares that the owner itself holds stand at the end.
+    """
 
     commitment: Bytes32
 
@@ -186,9 +190,35 @@ class SealedShares(VectorMessage):
 @says("share-boxes", "owner", "share", "sealed", sender="lead", payload=boxes)
 @dataclass(frozen=True, slots=True)
 class ShareBoxes(VectorMessage):
-    """The boxes addressed to this owner, in order of sender; U2, and which of its neighbours are in it."""
+    """The boxes addressed to this owner with their tags, in order of sender; and U2."""
 
     sharers: Bitmap
+    signature: Signature
+    """The model owner's on H(U2) (secagg+ against a lying lead), else empty."""
+
+
+@says("sharers-fixed", "receiver", "share", sender="lead")
+@dataclass(frozen=True, slots=True)
+class SharersFixed(Message):
+    """The lead tells the model owner H(U2), and asks it to sign that: all owners are to mask over one U2."""
+
+    digest: Bytes32
+
+
+@says("sharers-signed", "lead", "share", sender="receiver")
+@dataclass(frozen=True, slots=True)
+class SharersSigned(Message):
+    """The model owner's signature on the session and H(U2). Once an attempt."""
+
+    signature: Bytes64
+
+
+@says("complaint", "lead", "share", sender="owner")
+@dataclass(frozen=True, slots=True)
+class Complaint(Message):
+    """An owner cannot use the boxes of these owners; said before its upload, and only where there are any."""
+
+    dealers: Bitmap
 
 
 @says("excluded", "owner", "upload", sender="lead")
@@ -332,7 +362,10 @@ class UnmaskRequest(Message):
 @says("unmask-shares", "lead", "unmask", "share", sender="owner", payload=answers)
 @dataclass(frozen=True, slots=True)
 class UnmaskShares(VectorMessage):
-    """One share for every owner whose shares the sender holds, in order of index: which of the two follows from U3."""
+    """One share for every owner whose shares the sender holds, in order of index: which of the two follows from U3.
+
+    Where the box was bad, 36 bytes 0xFF stand for the share.
+    """
 
 
 @says("unmask-box", "lead", "unmask", "sealed", sender="owner", payload=answers)
@@ -352,7 +385,10 @@ class MaskKeys(VectorMessage):
 @says("opening", "receiver", "unmask", "sealed", sender="lead", payload=all_answers)
 @dataclass(frozen=True, slots=True)
 class Opening(VectorMessage):
-    """All that the model owner needs to remove the masks itself; `data` holds the boxes of those who answered."""
+    """All that the model owner needs to remove the masks itself.
+
+    `data` holds the boxes of those who answered, then for each of them the tags of the shares in its box, in order.
+    """
 
     roster: Bitmap
     sharers: Bitmap
@@ -362,6 +398,8 @@ class Opening(VectorMessage):
     commitments: Annotated[bytes, Size(0, bits=256)]
     """H(b) of every sharer, in order."""
     signatures: Signatures
+    complaints: tuple[tuple[OwnerIndex, Bitmap], ...]
+    """Who complained of whose boxes."""
 
 
 # -- the end of an attempt -------------------------------------------------------------------------------------------
@@ -390,11 +428,15 @@ class MaskedSum(SumSlice):
 @says("report", "receiver", "reveal", sender="lead")
 @dataclass(frozen=True, slots=True)
 class Report(Message):
-    """The lead's account of the attempt: who is in the sum, who was dropped when, who fell silent after the upload."""
+    """The lead's account of the attempt: who is in the sum, who was dropped when, who fell silent after the upload.
+
+    `culprits` are not to be invited again in this run.
+    """
 
     members: Bitmap
     dropped: tuple[tuple[OwnerIndex, PhaseIndex], ...]
     silent_after: tuple[tuple[OwnerIndex, PhaseIndex], ...]
+    culprits: tuple[tuple[OwnerIndex, GuiltIndex], ...]
 
 
 FAILURES: tuple[tuple[RoleName, RoleName], ...] = (
@@ -409,11 +451,15 @@ FAILURES: tuple[tuple[RoleName, RoleName], ...] = (
 @says("failed", "receiver", "reveal", sender="lead", also=FAILURES)
 @dataclass(frozen=True, slots=True)
 class Failed(Message):
-    """The sender ends the attempt (lead, model owner) or its own part in it (owner, compute node)."""
+    """The sender ends the attempt (lead, model owner) or its own part in it (owner, compute node).
+
+    `culprits`, which only the lead's word makes, are not to be invited again in this run.
+    """
 
     reason: Text
     dropped: tuple[tuple[OwnerIndex, PhaseIndex], ...]
     exposed: bool
+    culprits: tuple[tuple[OwnerIndex, GuiltIndex], ...]
 
 
 COMMON: tuple[type[Message], ...] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, NewType
+from typing import Final, Literal, NamedTuple, NewType
 
 Player = NewType("Player", str)
 Threat = Literal["curious", "lying"]
@@ -10,8 +10,17 @@ Reveal = Literal["compute-nodes", "model-owner"]
 Phase = Literal["publish", "advertise", "share", "upload", "certify", "unmask", "reveal"]
 Exposure = Literal["public", "sealed", "masked", "share", "sum", "clear"]
 """What the receiver of a message can read in it; `clear` is a vector without any protection."""
+Guilt = Literal["wrong-shares", "false-dealing", "false-complaints", "bad-boxes", "contradiction"]
 
 PHASES: tuple[Phase, ...] = ("publish", "advertise", "share", "upload", "certify", "unmask", "reveal")
+GUILT: Final[dict[Guilt, str]] = {
+    "wrong-shares": "answered with wrong shares",
+    "false-dealing": "dealt shares that do not make its secret",
+    "false-complaints": "complained of more boxes than corrupt owners can have sealed",
+    "bad-boxes": "sealed boxes of which more owners complain than can be corrupt",
+    "contradiction": "disagrees with another owner about a box, so one of the two is corrupt",
+}
+"""Why an owner is not invited again, in words."""
 MODEL_OWNER = Player("model-owner")
 LEAD = Player("compute-node-0")
 

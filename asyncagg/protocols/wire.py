@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_ori
 
 import msgpack
 
-from asyncagg.protocols.names import PHASES, Exposure, Label, Phase
+from asyncagg.protocols.names import GUILT, PHASES, Exposure, Label, Phase
 
 RoleName = Literal["owner", "lead", "node", "receiver"]
 Route = tuple[RoleName, RoleName]
@@ -61,6 +61,7 @@ Signature = Annotated[bytes, Size(0, 64)]
 OwnerIndex = Annotated[int, Range(0, 2**31 - 1)]
 Text = Annotated[str, Size(0, 512)]
 PhaseIndex = Annotated[int, Range(0, len(PHASES) - 1)]
+GuiltIndex = Annotated[int, Range(0, len(GUILT) - 1)]
 Check = Callable[[object], bool]
 
 

@@ -32,7 +32,19 @@ LARGEST = 2**63 - 1
 Arrays = Mapping[str, NDArray[Any]]
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-_ABOUT = {"version", "format", "scenario", "round", "attempt", "t", "parameters", "state", "rounds", "account"}
+_ABOUT = {
+    "version",
+    "format",
+    "scenario",
+    "round",
+    "attempt",
+    "t",
+    "parameters",
+    "state",
+    "culprits",
+    "rounds",
+    "account",
+}
 
 
 class _OtherFormat(ValueError):
@@ -63,6 +75,8 @@ class Checkpoint:
     """How much of `account.jsonl` counts; 0 where nothing is protected."""
     t: int
     """Of the last trace record, nanoseconds since the start of the run."""
+    culprits: Mapping[str, str]
+    """Owners that are not invited again in this run, and why."""
 
     def write(self, folder: Path, durable: bool = True) -> None:
         """Replace the run directory's checkpoint in one step; CheckpointError, and the former stays, where not."""
@@ -85,6 +99,7 @@ class Checkpoint:
             "t": self.t,
             "parameters": list(self.parameters),  # their names are the user's: none of them names an entry
             "state": list(self.state),
+            "culprits": dict(self.culprits),
             "rounds": self.rounds_bytes,
             "account": self.account_bytes,
         }
@@ -181,6 +196,7 @@ def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Checkpoint:
         rounds_bytes=about["rounds"],
         account_bytes=about["account"],
         t=about["t"],
+        culprits=about["culprits"],
     )
 
 
@@ -200,6 +216,9 @@ def _read_about(array: NDArray[Any] | None) -> dict[str, Any]:
     for name in ("parameters", "state"):
         if not _names(about[name]):
             raise ValueError(f"{name} is not a list of names")
+    culprits = about["culprits"]
+    if not isinstance(culprits, dict) or not all(isinstance(why, str) for why in culprits.values()):
+        raise ValueError("culprits is not an object of texts by name")
     if not isinstance(about["scenario"], str) or not _DIGEST.fullmatch(about["scenario"]):
         raise ValueError("scenario is not a digest")
     return about

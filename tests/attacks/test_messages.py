@@ -236,7 +236,7 @@ def test_an_owner_cannot_speak_for_the_lead(kind: type[m.Message]) -> None:
 
 def test_an_owner_cannot_give_the_model_owner_a_sum() -> None:
     def speak(context: Context, effect: Send) -> Iterable[Effect]:
-        yield Send(MODEL_OWNER, m.Report(b"\1", (), ()))
+        yield Send(MODEL_OWNER, m.Report(b"\1", (), (), ()))
         yield Send(LEAD, m.Held(0))
         yield effect
 

@@ -6,10 +6,12 @@ import pytest
 from support.attack_driver import Coalition, changed, lead_said, owners, play, scenario, sending
 
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.context import Context
+from asyncagg.protocols.context import Context, GraphPolicy
 from asyncagg.protocols.effects import Effect, Enter, Role, Send, receive
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of, owner_name
+from asyncagg.protocols.parameters.population import Population, exact
 from asyncagg.protocols.secagg import roles
+from asyncagg.protocols.secagg.owner_secrets import ENTRY_BYTES
 from asyncagg.protocols.steps.lead import Lead
 
 VICTIM = owner_name(3)
@@ -106,7 +108,7 @@ def two_faced(context: Context) -> Role[None]:
 
 def relay(lead: Lead, shared: dict[Player, m.SealedShares]) -> Role[None]:
     """Every box to whom it is for, on the complete graph."""
-    size = roles.BOX_BYTES
+    size = ENTRY_BYTES
     names = list(shared)
     for receiver in names:
         boxes = b""
@@ -114,7 +116,7 @@ def relay(lead: Lead, shared: dict[Player, m.SealedShares]) -> Role[None]:
             if sender != receiver:
                 place = [each for each in names if each != sender].index(receiver)
                 boxes += bytes(shared[sender].data[place * size : (place + 1) * size])
-        yield Send(receiver, m.ShareBoxes(boxes, lead.bitmap(lead.alive)))
+        yield Send(receiver, m.ShareBoxes(boxes, lead.bitmap(lead.alive), b""))
 
 
 def test_parameters_against_a_curious_lead_do_not_stop_a_lying_one() -> None:
@@ -138,12 +140,12 @@ def test_two_sets_of_survivors_cannot_both_be_certified(count: int) -> None:
 @pytest.mark.parametrize("corrupt", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("count", range(3, 30))
 def test_at_the_exact_bound_two_halves_and_all_the_corrupt_fall_one_short(count: int, corrupt: float) -> None:
-    from asyncagg.protocols.context import GraphPolicy
-    from asyncagg.protocols.parameters.population import Population, exact
-
-    population = Population(count, exact(corrupt), exact(0), "lying")
+    """From the round's owners, whatever the roster."""
+    population = Population(count, exact(corrupt), exact(0.3 if corrupt < 0.3 else 0), "lying")
     quorum = GraphPolicy("secagg", population).quorum(count)
     n_c = population.corrupt_owners
+    rosters = range(population.roster_floor, count + 1)
+    assert {GraphPolicy("secagg", population).quorum(members) for members in rosters} == {quorum}
     larger_half = (count - n_c + 1) // 2
     assert 2 * quorum > count + n_c
     assert min(larger_half, count - n_c - larger_half) + n_c < quorum
@@ -212,6 +214,21 @@ def test_too_few_survivors_are_not_opened(threat: str) -> None:
     played = play(scenario(8, "secagg", threat=threat), {"lead": sending(kind, two)})
     assert "2 survivors, at least 5 are needed" in played.troubles[VICTIM]
     assert not played.of(m.UnmaskShares)
+
+
+def test_an_owner_signs_one_set_an_attempt() -> None:
+    """Asked again for another set, it refuses the lead; there is one signature of each in all."""
+
+    def again(context: Context, effect: Send) -> Iterable[Effect]:
+        yield effect
+        request = effect.message
+        assert isinstance(request, m.CertifyRequest)
+        yield Send(effect.to, m.CertifyRequest(without(context, request.members, VICTIM)))
+
+    played = play(scenario(8, "secagg", threat="lying"), {"lead": sending(m.CertifyRequest, again)})
+    assert "sent certify-request 2 times" in played.notes("refuse", LEAD)
+    for player in owners(*range(8)):
+        assert len(played.of(m.Certify, sender=player)) <= 1
 
 
 # -- late vectors ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncagg.crypto import field, polynomials
+from asyncagg.crypto import field
 from asyncagg.crypto.field import PRIME
 
 EDGES = [0, 1, 2, 0xFFFF, 0x10000, 0x10001, PRIME >> 1, PRIME - 2, PRIME - 1]
@@ -25,7 +25,6 @@ def random_elements(shape, seed=0):
 def test_elementwise_operations_on_all_pairs_of_edges():
     a, b = array(EDGES)[:, np.newaxis], array(EDGES)
     for operation, reference in [
-        (field.add, lambda x, y: x + y),
         (field.subtract, lambda x, y: x - y),
         (field.multiply, lambda x, y: x * y),
     ]:
@@ -80,34 +79,3 @@ def test_products_of_differences(count):
     values = points.tolist()
     wanted = [math.prod(x - y for y in values if y != x) % PRIME for x in values[:9]]
     assert field.products_of_differences(points)[:9].tolist() == wanted
-
-
-def reference_value(polynomial, x):
-    return sum(int(coefficient) * x**power for power, coefficient in enumerate(polynomial)) % PRIME
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 20])
-def test_interpolation_goes_through_its_points(count):
-    points = [*range(1, count), PRIME - 1]
-    interpolation = polynomials.Interpolation(points)
-    values = random_elements((3, count))
-    for row, wanted in zip(interpolation.through(values), values, strict=True):
-        assert [reference_value(row, x) for x in points] == wanted.tolist()
-    assert [reference_value(interpolation.master, x) for x in points] == [0] * count
-    assert int(interpolation.master[-1]) == 1
-    evaluated = polynomials.evaluate(interpolation.through(values), field.powers(points, count))
-    assert np.array_equal(evaluated, values)
-
-
-@settings(max_examples=40, deadline=None)
-@given(ELEMENTS, ELEMENTS.filter(any))
-def test_division_gives_quotient_and_remainder(a, b):
-    quotient, remainder = polynomials.divide(array(a), array(b))
-    assert polynomials.degree(remainder) < polynomials.degree(array(b))
-    for x in (0, 1, 77, PRIME - 1):
-        back = reference_value(quotient, x) * reference_value(b, x) + reference_value(remainder, x)
-        assert back % PRIME == reference_value(a, x)
-
-
-def test_degrees():
-    assert [polynomials.degree(array(p)) for p in ([0], [5], [0, 0, 3, 0])] == [-1, 0, 2]

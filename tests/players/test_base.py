@@ -234,7 +234,7 @@ async def test_kinds_that_may_come_often_are_bounded_too() -> None:
         (Frame(O1, LEAD, "joined", b"\xc1"), "joined: body is not msgpack"),
         (Frame(O1, LEAD, "joined", b"\x93\x01\x02\x03"), "joined.digest: not bytes"),
         (Frame(O1, LEAD, "nonsense", b""), "sent nonsense, which is not for it to say to compute-node-0"),
-        (frame(O1, NOW, m.Report(b"\x01", (), ())), "sent report, which is not for it to say to compute-node-0"),
+        (frame(O1, NOW, m.Report(b"\x01", (), (), ())), "sent report, which is not for it to say to compute-node-0"),
         (frame(N1, NOW, m.Joined(DIGEST)), "sent joined, which is not for it to say to compute-node-0"),
     ],
 )
@@ -268,19 +268,20 @@ async def test_a_node_tells_the_lead_whom_it_refuses() -> None:
 async def test_failed_ends_the_attempt_only_from_who_may() -> None:
     player = make_player()
     (lead,) = player.open(NOW, "lead")
-    player.deliver(frame(O1, NOW, m.Failed("I am out", (), False)))
+    player.deliver(frame(O1, NOW, m.Failed("I am out", (), False, ())))
     assert await hear(lead, m.Joined, peers=(O1,)) == e.Gone(O1, "I am out")
-    player.deliver(frame(N1, EARLIER, m.Failed("long ago", (), False)))
-    player.deliver(frame(N1, NOW, m.Failed("over", ((2, 3),), True)))
+    player.deliver(frame(N1, EARLIER, m.Failed("long ago", (), False, ())))
+    player.deliver(frame(N1, NOW, m.Failed("over", ((2, 3),), True, ((1, 0),))))
     with pytest.raises(Ended, match="over") as ended:
         await hear(lead, m.Joined)
     assert (ended.value.dropped, ended.value.exposed) == ({O2: "upload"}, True)
+    assert ended.value.culprits == {O1: "wrong-shares"}
 
 
 async def test_a_failure_that_came_early_ends_the_attempt_it_is_about() -> None:
     player = make_player()
     player.open(NOW, "lead")
-    player.deliver(frame(N1, LATER, m.Failed("over", (), False)))
+    player.deliver(frame(N1, LATER, m.Failed("over", (), False, ())))
     (lead,) = player.open(LATER, "lead")
     with pytest.raises(Ended, match="over"):
         await hear(lead, m.Joined)

@@ -32,7 +32,7 @@ from asyncagg.protocols.batches import Batches
 from asyncagg.protocols.ledger.comparison import Rules
 from asyncagg.protocols.ledger.entries import Entry
 from asyncagg.protocols.ledger.sums import SumAccount
-from asyncagg.protocols.names import MODEL_OWNER, Label
+from asyncagg.protocols.names import MODEL_OWNER, Label, owner_name
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 from asyncagg.scenario.reading.load import parse
 
@@ -267,6 +267,81 @@ def test_a_retried_round_has_the_mean_it_would_have_had(make: Make, failing: Cal
         means.append(finished.means)
     for round_index in range(2):
         np.testing.assert_array_equal(means[0][round_index], means[1][round_index])
+
+
+# -- culprits --------------------------------------------------------------------------------------------------------
+
+O0, O1, O2, O3 = map(owner_name, range(4))
+
+
+def invited(finished: RunRecord) -> dict[Label, set[str]]:
+    """Attempt → the owners that it was published to."""
+    told: dict[Label, set[str]] = {}
+    for record in finished.trace.records:
+        if record.kind == "publish":
+            told.setdefault(Label(record.round, record.attempt), set()).add(record.receiver)
+    return told
+
+
+@pytest.mark.parametrize("aborts", [(), (1,)])
+def test_culprits_of_a_report_or_an_abort_are_not_invited_again(
+    aborts: tuple[int, ...], make: Make, failing: Callable[..., None]
+) -> None:
+    """Whether the attempt in which they were found had a sum or not."""
+    failing(lead_aborts=aborts, culprits={Label(0, 1): {O2: "wrong-shares"}})
+    finished = make("dummy", rounds=2).play()
+    first, second = finished.result.rounds
+    told = invited(finished)
+    assert told.pop(Label(0, 1)) == {O0, O1, O2, O3}
+    assert {frozenset(each) for each in told.values()} == {frozenset((O0, O1, O3))}
+    assert first.warnings == ["not invited again in this run: data-owner-2 (answered with wrong shares)"]
+    assert (first.survivors == [O0, O1, O2, O3]) == (not aborts)
+    assert second.dropped == {O2: "publish"}
+    assert second.warnings == []
+
+
+def test_culprits_stay_out_even_where_all_others_are_invited_anew(make: Make, failing: Callable[..., None]) -> None:
+    """An owner that left is invited again where too few stayed; a culprit is not."""
+    failing(lead_aborts=(1,), owners_reject={O0: 1, O1: 1}, culprits={Label(0, 1): {O3: "bad-boxes"}})
+    finished = make("dummy", rounds=1, aggregation={"minimum_cohort": 2}).play()
+    assert invited(finished)[Label(0, 2)] <= {O0, O1, O2}
+    assert O3 not in finished.result.rounds[0].survivors
+
+
+@pytest.mark.parametrize("policy", ["retry", "skip"])
+@pytest.mark.parametrize("aborts", [(), (1,)])
+def test_a_run_that_culprits_leave_too_few_for_stops_by_name(
+    policy: str, aborts: tuple[int, ...], make: Make, failing: Callable[..., None]
+) -> None:
+    failing(lead_aborts=aborts, culprits={Label(0, 1): dict.fromkeys((O0, O1, O3), "contradiction")})
+    finished = make("dummy", rounds=5, aggregation={"on_failure": policy}).play()
+    assert finished.result.status == "failed"
+    assert finished.result.reason is not None
+    assert finished.result.reason.endswith(
+        "1 owners may be invited, at least 2 are needed: data-owner-0, data-owner-1, data-owner-3 are not invited again"
+        " in this run"
+    )
+    assert len(finished.result.rounds) == (2 if not aborts or policy == "skip" else 1)
+    assert [*invited(finished)] == [Label(0, 1)]
+
+
+def test_culprits_are_kept_where_a_run_is_resumed(make: Make, failing: Callable[..., None], tmp_path: Path) -> None:
+    failing(culprits={Label(0, 1): {O2: "false-dealing"}})
+    run = make("dummy", rounds=2)
+    run.when_begun = lambda label: run.checkpoint(*label).write(tmp_path)
+    run.play()
+    rest = make("dummy", rounds=2)
+    rest.start = Start.of(Checkpoint.read(tmp_path), rest.experiment.ledger_rules())
+    finished = rest.play()
+    assert invited(finished) == {Label(1, 2): {O0, O1, O3}}
+    assert finished.result.rounds[0].dropped == {O2: "publish"}
+
+
+def test_a_checkpoint_with_another_guilt_is_refused() -> None:
+    parts: dict[str, Any] = {"scenario": bytes(32), "round": 0, "attempt": 1, "parameters": {}, "state": {}, "t": 0}
+    stored = Checkpoint(**parts, ledger=None, rounds=(), culprits={"data-owner-1": "rudeness"})
+    with pytest.raises(CheckpointError, match=r"'rudeness' is no guilt .wrong-shares, false-dealing"):
+        Start.of(stored, None)
 
 
 # -- what is asked for, and when -------------------------------------------------------------------------------------

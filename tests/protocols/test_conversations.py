@@ -157,7 +157,7 @@ def test_what_is_not_a_players_to_say_is_refused_by_name(name: str, stranger: st
     forged = [
         (N1, m.Commit(0)),
         (N2, m.Survivors(b"\x01")),
-        (MODEL_OWNER, m.Report(b"\x03", (), ())),
+        (MODEL_OWNER, m.Report(b"\x03", (), (), ())),
         (MODEL_OWNER, m.SumSlice(b"\x00" * 9, bytes(16))),
         (LEAD, m.Held(0)),
         (LEAD, m.Faulty(0, "I say so")),

@@ -59,6 +59,7 @@ def checkpoint(**changes: Any) -> Checkpoint:
         "attempt": 1,
         "parameters": ARRAYS,
         "state": {"weights": np.ones(3, np.float32)},
+        "culprits": {"data-owner-1": "wrong-shares"},
         "rounds_bytes": 1234,
         "account_bytes": 567,
         "t": 12345678901,
@@ -77,7 +78,7 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = checkpoint()
     written.write(tmp_path)
     read = Checkpoint.read(tmp_path)
-    for name in ("scenario", "round", "attempt", "rounds_bytes", "account_bytes", "t"):
+    for name in ("scenario", "round", "attempt", "rounds_bytes", "account_bytes", "culprits", "t"):
         assert getattr(read, name) == getattr(written, name), name
     assert list(read.parameters) == list(ARRAYS)
     for name, array in ARRAYS.items():
@@ -98,7 +99,9 @@ def test_numpy_reads_it_too(tmp_path: Path) -> None:
 
 
 def test_a_model_without_parameters_before_its_first_round(tmp_path: Path) -> None:
-    checkpoint(round=0, attempt=0, parameters={}, state={}, rounds_bytes=0, account_bytes=0, t=0).write(tmp_path)
+    checkpoint(round=0, attempt=0, parameters={}, state={}, culprits={}, rounds_bytes=0, account_bytes=0, t=0).write(
+        tmp_path
+    )
     read = Checkpoint.read(tmp_path)
     assert (read.round, read.parameters, read.state, read.finished_rounds(tmp_path)) == (0, {}, {}, [])
     assert list(read.account(tmp_path)) == []
@@ -233,6 +236,8 @@ def npy(header: str, values: bytes = b"") -> bytes:
         ({"state": []}, "has an entry too many, 'state-0'"),
         ({"rounds": {}}, "rounds is not a number"),
         ({"account": -1}, "account is not a number"),
+        ({"culprits": ["data-owner-1"]}, "culprits is not an object of texts by name"),
+        ({"culprits": {"data-owner-1": 1}}, "culprits is not an object of texts by name"),
     ],
 )
 def test_what_it_says_is_checked(changes: dict[str, Any], what: str, tmp_path: Path) -> None:

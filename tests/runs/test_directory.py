@@ -25,7 +25,7 @@ def rounds(count: int) -> str:
 
 
 def checkpoint(finished: int) -> Checkpoint:
-    return Checkpoint(SCENARIO, finished, 1, {"x": np.zeros(2)}, {}, len(rounds(finished)), len(ENTRIES), 5)
+    return Checkpoint(SCENARIO, finished, 1, {"x": np.zeros(2)}, {}, len(rounds(finished)), len(ENTRIES), 5, {})
 
 
 def stored(folder: Path) -> dict[str, list[float]]:

@@ -30,7 +30,13 @@ from asyncagg.protocols.effects import Effect, Rejected, Role, Send
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Player, index_of, owner_name
 from asyncagg.protocols.permissions import Permissions
 from asyncagg.protocols.secagg import owner
-from asyncagg.protocols.secagg.owner_secrets import ANSWER_LABEL, OwnerSecrets, commitment, survivors_digest
+from asyncagg.protocols.secagg.owner_secrets import (
+    ANSWER_LABEL,
+    ERASURE,
+    OwnerSecrets,
+    commitment,
+    survivors_digest,
+)
 from asyncagg.protocols.secagg.session import Session
 from asyncagg.runs.result import RoundResult, RunResult
 from asyncagg.runs.trace import Record
@@ -319,7 +325,8 @@ class Coalition:
             self._take(holder, whose, 1 if whose in survivors else 0, share)
 
     def _take(self, holder: Player, whose: Player, which: int, share: bytes) -> None:
-        self.shares.setdefault((whose, which), {})[self.kept[holder].session.point(holder)] = share
+        if share != ERASURE:
+            self.shares.setdefault((whose, which), {})[self.kept[holder].session.point(holder)] = share
 
     def _open(self, player: Player, which: int) -> bytes | None:
         """A secret, from its shares alone unless its owner is one of the coalition."""

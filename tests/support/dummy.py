@@ -10,9 +10,9 @@ from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.interface import Protocol
-from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of, owner_name
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Guilt, Label, Player, index_of, owner_name
 from asyncagg.protocols.plain import PLAIN
-from asyncagg.protocols.steps.lead import Lead, from_phase_pairs
+from asyncagg.protocols.steps.lead import Lead, from_guilt_pairs, from_phase_pairs
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.vectors.ring import RingVector
 
@@ -29,6 +29,8 @@ class Failures:
     """Owner → the attempt in which it does not go along."""
     bugs: dict[str, int] = field(default_factory=dict)
     """Role → the attempt in which our own code has a mistake."""
+    culprits: dict[Label, dict[Player, Guilt]] = field(default_factory=dict)
+    """Whom the lead names, in which attempts."""
 
 
 def dummy(failures: Failures) -> Protocol:
@@ -53,6 +55,7 @@ def dummy(failures: Failures) -> Protocol:
         lead = Lead(context)
         bug("lead", context)
         yield from lead.gather("publish", m.Joined, lead.same_parameters)
+        lead.culprits.update(failures.culprits.get(context.label, {}))
         if context.label.attempt in failures.lead_aborts:
             yield from lead.abort("on demand")
         yield from lead.upload()
@@ -87,6 +90,7 @@ def dummy(failures: Failures) -> Protocol:
         slices = [np.frombuffer(each.data, np.uint8).astype(dtype) for each in sums.values()]
         words, weight, _ = context.terms.plan.collect(slices, context.terms.ring)
         members = tuple(owner_name(each) for each in m.from_bitmap(report.members, context.terms.population))
-        return Revealed(words, weight, members, from_phase_pairs(report.dropped), {})
+        culprits = from_guilt_pairs(report.culprits)
+        return Revealed(words, weight, members, from_phase_pairs(report.dropped), {}, culprits)
 
     return replace(PLAIN, name="dummy", owner=owner, lead=lead, node=node, receiver=receiver)

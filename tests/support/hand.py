@@ -86,6 +86,8 @@ class Actor:
     result: Any = None
     reason: str = ""
     """Why it ended before its end."""
+    culprits: dict[Player, str] = field(default_factory=dict)
+    """Whom it then named as not to be invited again."""
 
     def event(self) -> e.Event | None:
         """What there is to tell a role that waits, in the order that `effects` promises."""
@@ -273,7 +275,8 @@ class Hand:
                 self.dropped[owner] = reason
             case e.Refuse(peer, reason):
                 self._refuse(actor, peer, reason)
-            case e.Abort(reason):
+            case e.Abort(reason, culprits=culprits):
+                actor.culprits = culprits
                 self._fail(actor, reason)
         return None
 

@@ -142,14 +142,17 @@ def expected(case: Case, graph: Neighbours | None) -> Outcome:
     u2 = [owner for owner in u1 if owner not in case.drops["share"]]
     if len(u2) < case.minimum_cohort or any(count(holders(owner), u2) < needs.t for owner in u2):
         return Outcome("share")
-    floor = max(case.minimum_cohort, needs.floor)
+    n_c = math.ceil(Fraction(case.corrupt) * case.owners)
+    quorum = max((case.owners + n_c) // 2 + 1, needs.t if complete else 0) if case.threat == "lying" else 0
+    floor = max(case.minimum_cohort, needs.floor, quorum)
     u3 = [owner for owner in u2 if owner not in case.drops["upload"]]
     if len(u3) < floor:  # also where U2 is smaller: then nobody uploads
         return Outcome("upload")
+    if any(count(holders(owner), u3) < needs.t for owner in u2):
+        return Outcome("upload")
     quiet = {owner: "certify" if case.threat == "lying" else "unmask" for owner in case.drops["certify"] if owner in u3}
     signed = [owner for owner in u3 if owner not in case.drops["certify"]]
-    n_c = math.ceil(Fraction(case.corrupt) * case.owners)
-    if case.threat == "lying" and len(signed) < max((case.owners + n_c) // 2 + 1, needs.t if complete else 0):
+    if len(signed) < quorum:
         return Outcome("certify")
     u4 = [owner for owner in signed if owner not in case.drops["unmask"]]
     quiet |= {owner: "unmask" for owner in case.drops["unmask"] if owner in signed}

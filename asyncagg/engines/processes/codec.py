@@ -68,7 +68,14 @@ def outcome(ended: RoundOutcome) -> Plain:
         "label": ended.label,
         "revealed": None
         if revealed is None
-        else [array(revealed.words), revealed.weight, revealed.survivors, revealed.dropped, revealed.silent_after],
+        else [
+            array(revealed.words),
+            revealed.weight,
+            revealed.survivors,
+            revealed.dropped,
+            revealed.silent_after,
+            revealed.culprits,
+        ],
         "mean": None if ended.mean is None else array(ended.mean),
         "dropped": ended.dropped,
         "with_their_batch": ended.with_their_batch,
@@ -82,8 +89,8 @@ def outcome(ended: RoundOutcome) -> Plain:
 def to_outcome(plain: Plain) -> RoundOutcome:
     label, revealed, mean = plain["label"], plain["revealed"], plain["mean"]
     if revealed is not None:
-        words, weight, survivors, dropped, silent_after = revealed
-        revealed = Revealed(to_array(words), weight, tuple(survivors), dropped, silent_after)
+        words, weight, survivors, dropped, silent_after, culprits = revealed
+        revealed = Revealed(to_array(words), weight, tuple(survivors), dropped, silent_after, culprits)
     return RoundOutcome(
         **{
             **plain,

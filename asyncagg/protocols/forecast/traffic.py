@@ -30,8 +30,10 @@ class Sizes:
     """An owner's index and the head of the array that it opens."""
     tag: int = 18
     """The checksum of a slice."""
-    box: int = 88
-    """Sealed to one neighbour: two Shamir shares and an AEAD tag."""
+    box: int = 104
+    """Sealed to one neighbour: two Shamir shares and an AEAD tag; beside it the tags of both shares."""
+    share_tags: int = 16
+    """Of the two shares that an owner holds itself."""
     share: int = 36
     """One Shamir share: nine 4-byte limbs."""
     seal: int = 16

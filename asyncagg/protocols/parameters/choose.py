@@ -50,6 +50,8 @@ class GraphParameters:
     remains is the strength of the cryptography: 128."""
     correctness_bits: float
     """−log2 of the bound on a round failing although at most ⌊δn⌋ dropped, likewise; 128: it is certain."""
+    corrupt_holders: int
+    """Most corrupt holders of one owner's secrets: n_c on the complete graph; else but for 2^−(σ+1) (T1)."""
 
 
 def choose(
@@ -108,7 +110,8 @@ def complete_graph(population: Population, members: int, threshold: int | Auto =
             f"drop; {_what_would_do(least, left)}"
         )
     privacy = _bits(_exposed(population, n, t))
-    return GraphParameters(n, n - 1, t, True, t, None, privacy, COMPUTATIONAL_BITS)
+    corrupt = population.corrupt_owners
+    return GraphParameters(n, n - 1, t, True, t, None, privacy, COMPUTATIONAL_BITS, corrupt)
 
 
 def _exposed(population: Population, n: int, t: int) -> float:
@@ -240,7 +243,8 @@ def _regular(instance: Instance, found: Bounds, t: int) -> GraphParameters:
     limit = t - found.corrupt_neighbours if picks else None
     privacy = _bits(degree.privacy_failure(instance, k, t))
     correctness = _bits(degree.recovery_failure(instance, k, t))
-    return GraphParameters(n, k, t, False, n - instance.lost, limit, privacy, correctness)
+    floor, corrupt = n - instance.lost, found.corrupt_neighbours
+    return GraphParameters(n, k, t, False, floor, limit, privacy, correctness, corrupt)
 
 
 def _bits(probability: float) -> float:

@@ -1,8 +1,11 @@
 """Signatures on one set of survivors: against a lying lead, nothing is opened without enough of them.
 
 An owner signs (round id, session, U1, U3) once an attempt. A certificate has signatures of at least
-⌊(n + n_c)/2⌋ + 1 distinct members of U3 (and never fewer than t on the complete graph): two different sets cannot both
-have as many, even if the corrupt owners sign both. Owners, compute nodes and the model owner check it.
+⌊(n + n_c)/2⌋ + 1 distinct members of U3 (and never fewer than t on the complete graph), where n is the size of the
+round's cohort, however small the roster: two different sets cannot both have as many, even if the corrupt owners sign
+both. So one session of an attempt is certified, with one U3. From the roster's size two rosters could be, and owners of
+one could stand in the other as dealers of bad boxes, whose mask keys the first opens. Owners, compute nodes and the
+model owner check it.
 """
 
 from __future__ import annotations
@@ -29,22 +32,27 @@ def is_signed(
     return public is not None and verify_cached(public, text(context, session, roster, members), signature)
 
 
-def check(context: Context, session: bytes, roster: bytes, members: bytes, signatures: m.Signatures) -> None:
-    """Rejected unless enough distinct members of U3 signed this U3."""
+def quorum(context: Context, members: int) -> int:
+    """Signatures that a certificate of a roster of so many needs. Rejected where there are no parameters for it."""
     policy = context.graph
     if policy is None:
         raise Rejected("a certificate in a protocol that has none")
+    try:
+        return policy.quorum(members)
+    except Infeasible as refusal:
+        raise Rejected(str(refusal)) from None
+
+
+def check(context: Context, session: bytes, roster: bytes, members: bytes, signatures: m.Signatures) -> None:
+    """Rejected unless enough distinct members of U3 signed this U3."""
     names, survivors = context.players_in(roster), dict.fromkeys(context.players_in(members))
     if len(names) < context.roster_floor:
         raise Rejected(f"a certificate for a roster of {len(names)}, must be at least {context.roster_floor}")
-    try:
-        quorum = policy.quorum(len(names))
-    except Infeasible as refusal:
-        raise Rejected(str(refusal)) from None
+    needed = quorum(context, len(names))
     good = {
         owner_name(index): None
         for index, signature in signatures
         if owner_name(index) in survivors and is_signed(context, session, roster, members, owner_name(index), signature)
     }
-    if len(good) < quorum:
-        raise Rejected(f"{len(good)} members signed this set of survivors, {quorum} are needed")
+    if len(good) < needed:
+        raise Rejected(f"{len(good)} members signed this set of survivors, {needed} are needed")

@@ -101,9 +101,12 @@ def _advertise(setting: Setting) -> Flow:
 
 
 def _share(setting: Setting) -> Flow:
-    """A box for each neighbour and a commitment out; a box of each neighbour and U2 in."""
+    """A box for each neighbour and a commitment out; a box of each neighbour and U2 in, signed where it has to be."""
     boxes = setting.neighbours * SIZES.box
-    return Flow(message(boxes, SIZES.digest), message(boxes, bitmap(setting)))
+    own = setting.complete * SIZES.share_tags
+    signed = setting.threat == "lying" and not setting.complete
+    signature_on_sharers = SIZES.signature if signed else SIZES.empty
+    return Flow(message(boxes, own, SIZES.digest), message(boxes, bitmap(setting), signature_on_sharers))
 
 
 def _unmask(setting: Setting) -> Flow:

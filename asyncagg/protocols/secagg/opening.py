@@ -6,14 +6,17 @@ round, cannot be mixed. The compute nodes never hold a seed and never see the su
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from asyncagg.crypto.sealing import OVERHEAD, SealError, open_box
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Cost, Refuse, Rejected, Role, compute
-from asyncagg.protocols.names import MODEL_OWNER, Player
-from asyncagg.protocols.secagg import beacon, certificate
+from asyncagg.protocols.names import GUILT, MODEL_OWNER, Player, owner_name
+from asyncagg.protocols.secagg import beacon, certificate, sharers_signature
 from asyncagg.protocols.secagg.owner_secrets import ANSWER_LABEL, survivors_digest
 from asyncagg.protocols.secagg.session import Session
+from asyncagg.protocols.secagg.share_tags import TAG_BYTES
 from asyncagg.protocols.secagg.unmasking import Recovered, Unmasking
 from asyncagg.protocols.steps.key_exchange import shared
 from asyncagg.protocols.steps.reveal import Sums
@@ -27,19 +30,27 @@ def open_sums(context: Context, report: m.Report, sums: Sums) -> Role[Recovered]
     opening = sums.opening
     if opening is None or opening.members != report.members:
         raise Rejected("the report and the opening name different survivors")
-    unmasking = yield from compute(Cost(), lambda: _unmasking(context, opening, sums.beacon))
+    unmasking = yield from compute(Cost(), lambda: _unmasking(context, opening, sums))
     answered = context.players_in(opening.answered)
     cost = Cost(key_agreements=len(answered), boxes=len(answered))
-    answers, unopened = yield from compute(cost, lambda: _answers(context, opening, unmasking, answered))
-    for player in unopened:
+    given = yield from compute(cost, lambda: _answers(context, opening, unmasking, answered))
+    for player in given.unopened:
         yield Refuse(player, "its box does not open")
-    recovered = yield from compute(unmasking.cost(), lambda: unmasking.recover(answers))
-    for culprit in recovered.culprits:
-        yield Refuse(culprit, "answered with wrong shares")
+    recovered = yield from compute(
+        unmasking.cost(), lambda: unmasking.recover(given.answers, lambda holder: given.tags[holder])
+    )
+    yield from refuse_culprits(recovered)
     return recovered
 
 
-def _unmasking(context: Context, opening: m.Opening, given: m.Beacon | None) -> Unmasking:
+def refuse_culprits(recovered: Recovered) -> Role[None]:
+    """Say who answered wrongly, at the lead or the model owner."""
+    for culprit, guilt in recovered.culprits.items():
+        if guilt == "wrong-shares":
+            yield Refuse(culprit, GUILT[guilt])
+
+
+def _unmasking(context: Context, opening: m.Opening, sums: Sums) -> Unmasking:
     """The session out of its roster, and its U2 and U3, checked as an owner would."""
     members = tuple(read_entry(entry, context.digest) for entry in opening.entries)
     names = context.players_in(opening.roster)
@@ -48,10 +59,12 @@ def _unmasking(context: Context, opening: m.Opening, given: m.Beacon | None) -> 
     check_invited(context, names)
     _check_members(context, members)
     root = root_of(members)
-    value = given.value if given is not None and beacon.is_needed(context, len(names)) else b""
+    value = sums.beacon.value if sums.beacon is not None and beacon.is_needed(context, len(names)) else b""
     session = Session.establish(context, names, {each.player: each for each in members}, root, value)
     if context.terms.threat == "lying":
         certificate.check(context, session.id, opening.roster, opening.members, opening.signatures)
+    if sharers_signature.is_signed(session) and sums.sharers != sharers_signature.digest(opening.sharers):
+        raise Rejected("the opening names other sharers than those that were signed")
     sharers = context.players_in(opening.sharers)
     survivors = dict.fromkeys(context.players_in(opening.members))
     sharing = dict.fromkeys(sharers)
@@ -63,7 +76,8 @@ def _unmasking(context: Context, opening: m.Opening, given: m.Beacon | None) -> 
             raise Rejected(f"the {what} of the opening: {torn}")
     if len(survivors) < session.survivors_floor():
         raise Rejected(f"{len(survivors)} survivors, at least {session.survivors_floor()} are needed")
-    return Unmasking(session, sharers, survivors, _commitments(opening.commitments, sharers))
+    complaints = _complaints(session, opening, sharers)
+    return Unmasking(session, sharers, survivors, _commitments(opening.commitments, sharers), complaints)
 
 
 def _check_members(context: Context, members: tuple[Member, ...]) -> None:
@@ -84,14 +98,35 @@ def _commitments(data: bytes, sharers: tuple[Player, ...]) -> dict[Player, bytes
     }
 
 
-def _answers(
-    context: Context, opening: m.Opening, unmasking: Unmasking, answered: tuple[Player, ...]
-) -> tuple[dict[Player, bytes], list[Player]]:
-    """The shares in the boxes, and whose boxes do not open."""
+def _complaints(session: Session, opening: m.Opening, sharers: tuple[Player, ...]) -> dict[Player, tuple[Player, ...]]:
+    holders = session.dealing(sharers).holders
+    complaints: dict[Player, tuple[Player, ...]] = {}
+    for index, bitmap in opening.complaints:
+        holder, dealers = owner_name(index), session.context.players_in(bitmap)
+        given = all(dealer != holder and holder in holders.get(dealer, ()) for dealer in dealers)
+        if holder not in holders or holder in complaints or not given:
+            raise Rejected("the opening holds complaints about boxes that were not given")
+        complaints[holder] = dealers
+    return complaints
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Given:
+    """What the survivors answered."""
+
+    answers: dict[Player, bytes]
+    tags: dict[Player, bytes]
+    unopened: list[Player]
+    """Whose boxes do not open."""
+
+
+def _answers(context: Context, opening: m.Opening, unmasking: Unmasking, answered: tuple[Player, ...]) -> _Given:
+    """The shares in the boxes, with their tags."""
     if context.sealing_pair is None:
         raise Rejected("this model owner has no sealing key in this attempt")
     session, digest = unmasking.session, survivors_digest(opening.members)
     answers: dict[Player, bytes] = {}
+    tags: dict[Player, bytes] = {}
     unopened: list[Player] = []
     data, offset = memoryview(opening.data), 0
     for player in answered:
@@ -105,6 +140,9 @@ def _answers(
             answers[player] = open_box(key, session.binding(player, MODEL_OWNER, ANSWER_LABEL, digest), box)
         except SealError:
             unopened.append(player)
+    for player in answered:
+        size = TAG_BYTES * len(unmasking.expected(player))
+        tags[player], offset = bytes(data[offset : offset + size]), offset + size
     if offset != len(data):
-        raise Rejected(f"{len(data)} bytes of answers, must be {offset}")
-    return answers, unopened
+        raise Rejected(f"{len(data)} bytes of answers and tags, must be {offset}")
+    return _Given(answers, tags, unopened)

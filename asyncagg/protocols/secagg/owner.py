@@ -11,7 +11,7 @@ from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Cost, Enter, Rejected, Role, Send, compute, receive
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player
-from asyncagg.protocols.secagg import beacon, certificate
+from asyncagg.protocols.secagg import beacon, certificate, sharers_signature
 from asyncagg.protocols.secagg.owner_secrets import OwnerSecrets
 from asyncagg.protocols.secagg.session import Session
 from asyncagg.protocols.steps.ledger import before_answer, before_upload
@@ -58,7 +58,10 @@ def advertise(context: Context, secrets: OwnerSecrets) -> Role[Session]:
 
 
 def share(context: Context, session: Session, secrets: OwnerSecrets) -> Role[tuple[Player, ...]]:
-    """Share both secrets among the holders, take theirs; U2 is final before anything is uploaded."""
+    """Share both secrets among the holders, take theirs; U2 is final before anything is uploaded.
+
+    A bad box ends nothing: this owner masks with its dealer as U2 says, complains of it, and answers with an erasure.
+    """
     yield Enter("share")
     neighbours = session.neighbours(context.me)
     cost = Cost(key_agreements=len(neighbours), shares=2 * len(neighbours), boxes=len(neighbours))
@@ -67,13 +70,26 @@ def share(context: Context, session: Session, secrets: OwnerSecrets) -> Role[tup
     answer = yield from receive(m.ShareBoxes, LEAD)
     sharers = context.players_in(answer.sharers)
     check_sharers(context, session, sharers)
+    sharers_signature.check(session, answer.sharers, answer.signature)
     sharing = dict.fromkeys(sharers)
     senders = tuple(player for player in neighbours if player in sharing)
-    yield from compute(
+    bad = yield from compute(
         Cost(boxes=len(senders)),
         lambda: secrets.open_shares(session, context.me, senders, memoryview(answer.data)),
     )
+    check_boxes(session, bad)
+    if bad:
+        yield Send(LEAD, m.Complaint(context.bitmap_of(bad)))
     return sharers
+
+
+def check_boxes(session: Session, bad: tuple[Player, ...]) -> None:
+    """More bad boxes than there are corrupt dealers: honest ones are among them, so that it is not the dealers."""
+    if len(bad) > session.most_corrupt:
+        raise Rejected(
+            f"{LEAD}: {len(bad)} of the boxes it relayed are bad, and at most {session.most_corrupt} of their dealers "
+            "are corrupt: it lies, or the connection to it is broken"
+        )
 
 
 def check_sharers(context: Context, session: Session, sharers: tuple[Player, ...]) -> None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+import numpy as np
+
 from asyncagg.crypto import shamir
 from asyncagg.crypto.agreement import KeyPair
+from asyncagg.crypto.field import PRIME
 from asyncagg.crypto.kdf import encode_fields
 from asyncagg.crypto.keystream import SignedKey
 from asyncagg.crypto.randomness import Randomness
@@ -17,11 +20,16 @@ from asyncagg.crypto.sealing import OVERHEAD, SealError, open_box, seal
 from asyncagg.protocols.effects import Rejected
 from asyncagg.protocols.names import Player, index_of
 from asyncagg.protocols.secagg.session import Session
+from asyncagg.protocols.secagg.share_tags import MASK_KEY, SELF_MASK, TAG_BYTES, both_tags
 from asyncagg.protocols.steps.key_exchange import shared
 
 SECRET_BYTES = 32
 PLAIN_BYTES = 2 * shamir.SHARE_BYTES
 BOX_BYTES = PLAIN_BYTES + OVERHEAD
+ENTRY_BYTES = BOX_BYTES + 2 * TAG_BYTES
+"""A box and the tags of the shares in it."""
+ERASURE = b"\xff" * shamir.SHARE_BYTES
+"""Stands for a share that did not come: no share has a number so large."""
 LABEL = "share box"
 ANSWER_LABEL = "unmask box"
 
@@ -54,34 +62,58 @@ class OwnerSecrets:
     # -- share ------------------------------------------------------------------------------------------------------
 
     def seal_shares(self, session: Session, me: Player) -> tuple[bytes, bytes]:
-        """`(boxes, H(b))`: one box a holder, in order, without one for this owner itself."""
+        """`(entries, H(b))`: a box with its tags for each holder, in order.
+
+        What this owner holds itself, on the complete graph, needs no box: its tags stand at the end.
+        """
         holders = session.holders(me)
         points = [session.point(holder) for holder in holders]
         both = shamir.share([self.mask.secret(), bytes(self._b)], points, session.threshold, self._randomness)
-        boxes = []
+        entries, own = [], b""
         for place, holder in enumerate(holders):
-            shares = tuple(shamir.share_to_bytes(both[which, place]) for which in (0, 1))
+            shares = b"".join(shamir.share_to_bytes(both[which, place]) for which in (MASK_KEY, SELF_MASK))
+            tags = both_tags(session.id, me, holder, shares)
             if holder == me:
-                self._held[me] = (shares[0], shares[1])
+                self._keep(me, shares)
+                own = tags
                 continue
             secret = shared(self.sealing, holder, session.members[holder].sealing_key)
             self._agreed[holder] = secret
             key = session.box_key(secret, me, holder, LABEL)
-            boxes.append(seal(key, session.binding(me, holder, LABEL), b"".join(shares)))
-        return b"".join(boxes), commitment(bytes(self._b), session.id)
+            entries += [seal(key, session.binding(me, holder, LABEL), shares), tags]
+        return b"".join([*entries, own]), commitment(bytes(self._b), session.id)
 
-    def open_shares(self, session: Session, me: Player, senders: tuple[Player, ...], boxes: memoryview) -> None:
-        """Take the boxes of `senders`, in order; Rejected if one does not open."""
-        if len(boxes) != BOX_BYTES * len(senders):
-            raise Rejected(f"{len(boxes)} bytes of boxes from {len(senders)} owners")
-        for place, sender in enumerate(senders):
-            box = bytes(boxes[place * BOX_BYTES : (place + 1) * BOX_BYTES])
-            key = session.box_key(self._agreed[sender], sender, me, LABEL)
-            try:
-                plain = open_box(key, session.binding(sender, me, LABEL), box)
-            except SealError as error:
-                raise Rejected(f"{sender}: {error}") from None
-            self._held[sender] = (plain[: shamir.SHARE_BYTES], plain[shamir.SHARE_BYTES :])
+    def open_shares(
+        self, session: Session, me: Player, senders: tuple[Player, ...], entries: memoryview
+    ) -> tuple[Player, ...]:
+        """Take the boxes of `senders`, in order; whose are bad. Rejected for bytes that are not so many boxes.
+
+        A box is bad if it does not open, or holds what is no share or is not what its tags say: for those shares an
+        erasure is kept.
+        """
+        if len(entries) != ENTRY_BYTES * len(senders):
+            raise Rejected(f"{len(entries)} bytes of boxes from {len(senders)} owners")
+        plain = [
+            self._open(session, me, sender, bytes(entries[place * ENTRY_BYTES : (place + 1) * ENTRY_BYTES]))
+            for place, sender in enumerate(senders)
+        ]
+        limbs = np.frombuffer(b"".join(plain), "<u4").reshape(len(senders), PLAIN_BYTES // 4)
+        bad = tuple(senders[place] for place in np.flatnonzero((limbs >= PRIME).any(axis=1)))
+        for sender, shares in zip(senders, plain, strict=True):
+            self._keep(sender, 2 * ERASURE if sender in bad else shares)
+        return bad
+
+    def _open(self, session: Session, me: Player, sender: Player, entry: bytes) -> bytes:
+        """Both shares in a box; erasures if it does not open, or not on what was tagged."""
+        key = session.box_key(self._agreed[sender], sender, me, LABEL)
+        try:
+            shares = open_box(key, session.binding(sender, me, LABEL), entry[:BOX_BYTES])
+        except SealError:
+            return 2 * ERASURE
+        return shares if both_tags(session.id, sender, me, shares) == entry[BOX_BYTES:] else 2 * ERASURE
+
+    def _keep(self, dealer: Player, shares: bytes) -> None:
+        self._held[dealer] = (shares[: shamir.SHARE_BYTES], shares[shamir.SHARE_BYTES :])
 
     # -- upload -----------------------------------------------------------------------------------------------------
 
@@ -96,7 +128,7 @@ class OwnerSecrets:
     def answer(self, survivors: Mapping[Player, object]) -> bytes:
         """One share for each owner whose shares are held, in order: of b for survivors, of s_sk for the dropped."""
         held = sorted(self._held, key=index_of)
-        return b"".join(self._held[player][1 if player in survivors else 0] for player in held)
+        return b"".join(self._held[player][SELF_MASK if player in survivors else MASK_KEY] for player in held)
 
     def seal_answer(self, session: Session, me: Player, receiver: Player, public: bytes, members: bytes) -> bytes:
         """The same for U3 = `members` (a bitmap), sealed to `receiver` and bound to this one set."""

@@ -2,8 +2,9 @@
 
     phase      owner → lead                              lead → owner
     advertise  public keys [lying: signed]               roster of U1 [secagg+, lying: and the beacon]
-    share      to each holder box(share of s_sk, of b)   the boxes addressed to it; U2
-               H(b)
+    share      to each holder box(share of s_sk, of b),  the boxes addressed to it, and their tags; U2
+               a tag of either share; H(b)               [secagg+, lying: signed by the model owner]
+               if a box is bad: whose
     upload     y_u = x_u + PRG(b_u) ± Σ PRG(s_uv) over v in U2, slice j to compute node j
     certify    [lying] signature on (session, U1, U3)    —
     unmask     one share per owner: of b if in U3,       [lying: with the certificate]
@@ -22,16 +23,17 @@ from asyncagg.crypto.keystream import SignedKey, add_masks
 from asyncagg.crypto.sealing import OVERHEAD
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
-from asyncagg.protocols.effects import Cost, Enter, Refuse, Rejected, Role, Send, compute, receive
+from asyncagg.protocols.effects import Cost, Enter, Rejected, Role, Send, compute, receive
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, index_of
-from asyncagg.protocols.secagg import beacon, certificate
+from asyncagg.protocols.secagg import beacon, certificate, sharers_signature
 from asyncagg.protocols.secagg.forecast import SecaggForecaster
-from asyncagg.protocols.secagg.opening import open_sums
+from asyncagg.protocols.secagg.opening import open_sums, refuse_culprits
 from asyncagg.protocols.secagg.owner import owner
-from asyncagg.protocols.secagg.owner_secrets import BOX_BYTES
+from asyncagg.protocols.secagg.relay import entries_by_holder, sealed_bytes, tags_by_holder
 from asyncagg.protocols.secagg.session import Session
 from asyncagg.protocols.secagg.unmasking import Unmasking, pack_masks, unpack_masks
+from asyncagg.protocols.secagg.upload_rules import ComplaintRules
 from asyncagg.protocols.steps.lead import Lead
 from asyncagg.protocols.steps.reveal import Revealed, Sums, check_sum, receive_slices, send_sum
 from asyncagg.protocols.steps.roster import Gate, Member, member_of, root_of
@@ -50,16 +52,18 @@ def _conversation(lead: Lead) -> Role[None]:
     context = lead.context
     yield from lead.gather("publish", m.Joined, lead.same_parameters)
     session, members = yield from _roster(lead)
-    unmasking = yield from _shares(lead, session)
-    yield from lead.upload(session.survivors_floor())
-    unmasking = unmasking.with_survivors(lead.survivors)
+    tags, unmasking = yield from _shares(lead, session)
+    rules = ComplaintRules(session, unmasking.sharers)
+    yield from lead.upload(_upload_floor(session), rules)
+    rules.require_holders()
+    unmasking = unmasking.with_survivors(lead.survivors, rules.complaints)
     yield from lead.announce()
     signatures = yield from _certify(lead, session)
     answers = yield from _unmask(lead, unmasking, signatures)
     if context.terms.reveal == "compute-nodes":
-        yield from _give_masks(lead, unmasking, answers)
+        yield from _give_masks(lead, unmasking, answers, tags)
     else:
-        yield from _give_opening(lead, unmasking, members, answers, signatures)
+        yield from _give_opening(lead, unmasking, members, answers, tags, signatures)
     yield from lead.report()
 
 
@@ -97,28 +101,35 @@ def _check_floor(context: Context, members: int) -> None:
         raise Rejected(f"{members} owners advertised, at least {least} are needed")
 
 
-def _shares(lead: Lead, session: Session) -> Role[Unmasking]:
-    """Relay the boxes; who shared is U2."""
+def _shares(lead: Lead, session: Session) -> Role[tuple[dict[Player, bytes], Unmasking]]:
+    """Relay the boxes; who shared is U2. Returns, beside the session so far, the tags of what each of U2 holds."""
 
     def refusal(player: Player, message: m.SealedShares) -> str | None:
-        wanted = BOX_BYTES * len(session.neighbours(player))
+        wanted = sealed_bytes(session, player)
         return None if len(message.data) == wanted else f"{len(message.data)} bytes of boxes, must be {wanted}"
 
     sealed = yield from lead.gather("share", m.SealedShares, refusal)
     uncovered = session.check_covered(sealed, sealed)
     if uncovered is not None:
         raise Rejected(uncovered)
-    boxes: dict[Player, list[bytes]] = {player: [] for player in sealed}
-    for sender, message in sealed.items():
-        data = memoryview(message.data)
-        for place, holder in enumerate(session.neighbours(sender)):
-            if holder in boxes:
-                boxes[holder].append(bytes(data[place * BOX_BYTES : (place + 1) * BOX_BYTES]))
+    data = {player: message.data for player, message in sealed.items()}
+    entries = entries_by_holder(session, data)
     bitmap = lead.bitmap(lead.alive)
+    signature = b""
+    if sharers_signature.is_signed(session):
+        yield Send(MODEL_OWNER, m.SharersFixed(sharers_signature.digest(bitmap)))
+        signature = (yield from receive(m.SharersSigned, MODEL_OWNER)).signature
     for player in sealed:
-        yield Send(player, m.ShareBoxes(b"".join(boxes[player]), bitmap))
+        yield Send(player, m.ShareBoxes(entries[player], bitmap, signature))
     commitments = {player: message.commitment for player, message in sealed.items()}
-    return Unmasking(session, tuple(sealed), {}, commitments)
+    return tags_by_holder(session, data, entries), Unmasking(session, tuple(sealed), {}, commitments)
+
+
+def _upload_floor(session: Session) -> int:
+    """With fewer survivors nothing can be opened, or nobody could sign for it."""
+    if session.context.terms.threat == "curious":
+        return session.survivors_floor()
+    return max(session.survivors_floor(), certificate.quorum(session.context, len(session.names)))
 
 
 def _certify(lead: Lead, session: Session) -> Role[m.Signatures]:
@@ -155,11 +166,17 @@ def _unmask(lead: Lead, unmasking: Unmasking, signatures: m.Signatures) -> Role[
     return {player: bytes(message.data) for player, message in answers.items()}
 
 
-def _give_masks(lead: Lead, unmasking: Unmasking, answers: Mapping[Player, bytes]) -> Role[None]:
+def _give_masks(
+    lead: Lead, unmasking: Unmasking, answers: Mapping[Player, bytes], tags: Mapping[Player, bytes]
+) -> Role[None]:
     """Rebuild the secrets and tell every node which masks to remove from its slice."""
-    recovered = yield from compute(unmasking.cost(), lambda: unmasking.recover(answers))
-    for culprit in recovered.culprits:
-        yield Refuse(culprit, "answered with wrong shares")
+
+    def answer_tags(holder: Player) -> bytes:
+        return unmasking.answer_tags(holder, tags[holder])
+
+    recovered = yield from compute(unmasking.cost(), lambda: unmasking.recover(answers, answer_tags))
+    lead.culprits.update(recovered.culprits)
+    yield from refuse_culprits(recovered)
     added, keys = pack_masks(recovered.masks)
     for each in lead.terms.nodes:
         yield Send(each, m.MaskKeys(keys, added))
@@ -170,13 +187,15 @@ def _give_opening(
     unmasking: Unmasking,
     members: tuple[Member, ...],
     answers: Mapping[Player, bytes],
+    tags: Mapping[Player, bytes],
     signatures: m.Signatures,
 ) -> Role[None]:
     context = lead.context
+    answer_tags = [unmasking.answer_tags(holder, tags[holder]) for holder in answers]
     yield Send(
         MODEL_OWNER,
         m.Opening(
-            b"".join(answers.values()),
+            b"".join([*answers.values(), *answer_tags]),
             context.bitmap_of(unmasking.session.names),
             context.bitmap_of(unmasking.sharers),
             context.bitmap_of(unmasking.survivors),
@@ -184,6 +203,7 @@ def _give_opening(
             tuple(member.entry(context.digest) for member in members),
             b"".join(unmasking.commitments[player] for player in unmasking.sharers),
             signatures,
+            tuple((index_of(each), context.bitmap_of(dealers)) for each, dealers in unmasking.complaints.items()),
         ),
     )
 
@@ -234,7 +254,8 @@ def receiver(context: Context) -> Role[Revealed]:
         words = sums.slices[each]
         yield from remove_masks(words, recovered.masks, context.terms.slice_bounds(index)[0])
         slices.append(words)
-    return (yield from check_sum(context, report, slices))
+    revealed = yield from check_sum(context, report, slices)
+    return replace(revealed, culprits={**revealed.culprits, **recovered.culprits})
 
 
 # -- the two protocols -----------------------------------------------------------------------------------------------
@@ -254,6 +275,9 @@ SECAGG = Protocol(
         m.RosterFixed,
         m.Beacon,
         m.SealedShares,
+        m.SharersFixed,
+        m.SharersSigned,
+        m.Complaint,
         m.ShareBoxes,
         m.MaskedSlice,
         m.CertifyRequest,

@@ -18,6 +18,7 @@ from asyncagg.protocols.effects import Rejected
 from asyncagg.protocols.names import Player, index_of
 from asyncagg.protocols.parameters.choose import GraphParameters, check_minimum_cohort
 from asyncagg.protocols.parameters.population import Infeasible
+from asyncagg.protocols.secagg.complaints import Dealing
 from asyncagg.protocols.secagg.graph import Graph, masking_graph
 from asyncagg.protocols.steps.key_exchange import shared
 from asyncagg.protocols.steps.roster import Member
@@ -78,6 +79,19 @@ class Session:
     def holders(self, player: Player) -> tuple[Player, ...]:
         """Who holds a share of this owner's secrets, in order of index: its neighbours, and itself if all are."""
         return self.names if self.parameters.complete else self.neighbours(player)
+
+    @property
+    def most_corrupt(self) -> int:
+        """c*: corrupt holders of one owner's secrets, at least 1, so that one bad box is never its holder's fault."""
+        return max(1, self.parameters.corrupt_holders)
+
+    def dealing(self, sharers: Iterable[Player]) -> Dealing:
+        """Who of U2, in order of index, holds whose shares."""
+        sharing = dict.fromkeys(sharers)
+        if self.parameters.complete:
+            return Dealing(dict.fromkeys(sharing, sharing), self.threshold, self.most_corrupt)
+        held = {player: {each: None for each in self.neighbours(player) if each in sharing} for player in sharing}
+        return Dealing(held, self.threshold, self.most_corrupt)
 
     def point(self, player: Player) -> int:
         """The Shamir point of a holder."""

@@ -10,24 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from asyncagg.crypto import reed_solomon, shamir
-from asyncagg.crypto.agreement import KeyPair, canonical
+import numpy as np
+
+from asyncagg.crypto import shamir
+from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.keystream import SignedKey
-from asyncagg.crypto.shamir import ShareError
 from asyncagg.protocols.effects import Cost, Rejected
-from asyncagg.protocols.names import Player
-from asyncagg.protocols.secagg.owner_secrets import commitment
+from asyncagg.protocols.names import Guilt, Player
+from asyncagg.protocols.secagg.rebuilding import AnswerTags, Rebuilding
 from asyncagg.protocols.secagg.session import Session
+from asyncagg.protocols.secagg.share_tags import MASK_KEY, SELF_MASK, TAG_BYTES, Which
 
 
 @dataclass(slots=True)
 class Recovered:
-    """Keys of the masks to remove, and who answered with wrong shares."""
+    """Keys of the masks to remove, and who is not to be invited again."""
 
     masks: list[SignedKey] = field(default_factory=list)
     """Sign −1: the mask is in the sum and has to be subtracted."""
-    culprits: dict[Player, None] = field(default_factory=dict)
+    culprits: dict[Player, Guilt] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Recovered({len(self.masks)} masks redacted, culprits={list(self.culprits)})"
@@ -35,7 +38,7 @@ class Recovered:
 
 @dataclass(frozen=True)
 class Unmasking:
-    """One session at its end: who shared, who is in the sum, and what they had committed to."""
+    """One session at its end: who shared, who is in the sum, what they had committed to, who complained of whom."""
 
     session: Session
     sharers: tuple[Player, ...]
@@ -43,9 +46,13 @@ class Unmasking:
     survivors: dict[Player, None]
     """U3, in order."""
     commitments: Mapping[Player, bytes]
+    complaints: Mapping[Player, tuple[Player, ...]] = field(default_factory=dict)
+    """Holder → the dealers whose boxes it could not use."""
 
-    def with_survivors(self, survivors: Mapping[Player, object]) -> Unmasking:
-        return replace(self, survivors=dict.fromkeys(survivors))
+    def with_survivors(
+        self, survivors: Mapping[Player, object], complaints: Mapping[Player, tuple[Player, ...]]
+    ) -> Unmasking:
+        return replace(self, survivors=dict.fromkeys(survivors), complaints=complaints)
 
     def cost(self) -> Cost:
         """Of `recover`."""
@@ -55,92 +62,45 @@ class Unmasking:
 
     def expected(self, owner: Player) -> tuple[Player, ...]:
         """Whose shares this owner answers with, in order: of all sharers whose holder it is."""
-        sharing = dict.fromkeys(self.sharers)
-        return tuple(player for player in self.session.holders(owner) if player in sharing)
+        if self.session.parameters.complete:
+            return self.sharers
+        return tuple(player for player in self.session.holders(owner) if player in self._sharing)
+
+    @cached_property
+    def _sharing(self) -> dict[Player, None]:
+        return dict.fromkeys(self.sharers)
+
+    def which(self, dealer: Player) -> Which:
+        """The secret that is rebuilt: b of a survivor, s_sk of who shared and is not in the sum."""
+        return SELF_MASK if dealer in self.survivors else MASK_KEY
 
     def answer_bytes(self, owner: Player) -> int:
         return shamir.SHARE_BYTES * len(self.expected(owner))
 
-    def recover(self, answers: Mapping[Player, bytes]) -> Recovered:
-        """Rebuild what is needed; Rejected when too few holders of somebody's secret answered, or its shares are bad.
+    def answer_tags(self, owner: Player, dealt: bytes) -> bytes:
+        """The tags of this owner's answer, out of both that each of its dealers sent it."""
+        which = np.array([self.which(dealer) for dealer in self.expected(owner)], np.intp)
+        pairs = np.frombuffer(dealt, np.uint8).reshape(len(which), 2, TAG_BYTES)
+        return pairs[np.arange(len(which)), which].tobytes()
 
-        `answers` maps an owner to its shares, `answer_bytes` long, in order of `expected`.
+    def recover(self, answers: Mapping[Player, bytes], tags: AnswerTags) -> Recovered:
+        """The masks to remove; Rejected, with culprits, when a secret is out of reach or not what was committed to.
+
+        `answers` maps an owner to its shares, `answer_bytes` long, in order of `expected`. `tags` are asked for only
+        where a secret comes out wrong.
         """
-        shares = self._by_owner(answers)
-        recovered = Recovered()
-        secrets = self._rebuild(shares, recovered)
+        rebuilding = Rebuilding(self, answers)
+        secrets = rebuilding.secrets(tags)
+        recovered = Recovered(culprits=rebuilding.standing.guilty)
         for player in self.sharers:
             if player in self.survivors:
                 key = self.session.self_mask_key(player, secrets[player])
                 recovered.masks.append((key, -1))
             else:
-                recovered.masks += self._pair_masks(player, secrets[player])
+                recovered.masks += self.pair_masks(player, secrets[player])
         return recovered
 
-    def _by_owner(self, answers: Mapping[Player, bytes]) -> dict[Player, dict[Player, bytes]]:
-        """Owner → holder → share."""
-        shares: dict[Player, dict[Player, bytes]] = {player: {} for player in self.sharers}
-        for holder in sorted(answers, key=self.session.point):
-            data = answers[holder]
-            for place, player in enumerate(self.expected(holder)):
-                shares[player][holder] = data[place * shamir.SHARE_BYTES : (place + 1) * shamir.SHARE_BYTES]
-        for player, held in shares.items():
-            if len(held) < self.session.threshold:
-                raise Rejected(
-                    f"{len(held)} holders of the secrets of {player} answered, {self.session.threshold} are needed"
-                )
-        return shares
-
-    def _rebuild(self, shares: dict[Player, dict[Player, bytes]], recovered: Recovered) -> dict[Player, bytes]:
-        """Every sharer's secret: all those with the same holders in one product."""
-        groups: dict[tuple[Player, ...], list[Player]] = {}
-        for player, held in shares.items():
-            groups.setdefault(tuple(held), []).append(player)
-        secrets: dict[Player, bytes] = {}
-        for holders, players in groups.items():
-            points = [self.session.point(holder) for holder in holders]
-            try:
-                stacked = shamir.shares_from_bytes([shares[player][holder] for player in players for holder in holders])
-            except ShareError:
-                stacked = None
-            if stacked is not None:
-                table = stacked.reshape(len(players), len(holders), shamir.LIMBS)
-                rebuilt = shamir.reconstruct(points, table, self.session.threshold)
-            else:
-                rebuilt = [None] * len(players)
-            for player, secret in zip(players, rebuilt, strict=True):
-                if secret is None or not self._right(player, secret):
-                    secret = self._decode(player, shares[player], recovered)
-                secrets[player] = secret
-        return secrets
-
-    def _right(self, player: Player, secret: bytes) -> bool:
-        """Whether this is the secret the owner committed to, or advertised the public half of."""
-        if player in self.survivors:
-            return commitment(secret, self.session.id) == self.commitments[player]
-        return KeyPair(secret).public == canonical(self.session.members[player].mask_key)
-
-    def _decode(self, player: Player, held: dict[Player, bytes], recovered: Recovered) -> bytes:
-        """Around wrong shares, naming who sent them; if that gives nothing, it was the dealer."""
-        well_formed: dict[Player, bytes] = {}
-        for holder, share in held.items():
-            try:
-                shamir.shares_from_bytes([share])
-                well_formed[holder] = share
-            except ShareError:
-                recovered.culprits[holder] = None
-        points = {self.session.point(holder): holder for holder in well_formed}
-        try:
-            table = shamir.shares_from_bytes(list(well_formed.values()))
-            decoded = reed_solomon.decode(list(points), table, self.session.threshold)
-        except ShareError:
-            raise Rejected(f"the shares of {player} do not make its secret", player) from None
-        if not self._right(player, decoded.secret):
-            raise Rejected(f"the shares of {player} make another secret than it committed to", player)
-        recovered.culprits.update({points[point]: None for point in decoded.wrong})
-        return decoded.secret
-
-    def _pair_masks(self, dropped: Player, secret: bytes) -> list[SignedKey]:
+    def pair_masks(self, dropped: Player, secret: bytes) -> list[SignedKey]:
         """The masks a dropped owner has with the survivors, with the sign that removes them."""
         pair = KeyPair(secret)
         masks = []

@@ -7,7 +7,8 @@ told, and takes its batch along; a compute node that leaves ends the attempt, be
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.batches import indices_in, set_of
@@ -28,10 +29,33 @@ from asyncagg.protocols.effects import (
     Role,
     Send,
 )
-from asyncagg.protocols.names import MODEL_OWNER, PHASES, Phase, Player, index_of, owner_name
+from asyncagg.protocols.names import GUILT, MODEL_OWNER, PHASES, Guilt, Phase, Player, index_of, owner_name
 
+_GUILT: Final = tuple(GUILT)
 Accept = Callable[[Player, M], str | None]
 """None, or why this answer drops its sender."""
+
+
+class UploadRules:
+    """What a protocol adds to the upload phase at the lead; by itself it adds nothing."""
+
+    kinds: tuple[type[m.Message], ...] = ()
+    """What owners may say besides, before their upload."""
+
+    @property
+    def guilty(self) -> Mapping[Player, Guilt]:
+        """Owners found so far that are not to be invited again."""
+        return {}
+
+    def said(self, owner: Player, message: m.Message) -> str | None:
+        """None, or why what this owner said drops it."""
+        return None
+
+    def lost(self, owner: Player) -> None:
+        """This owner will not answer any more, whether or not its upload counts."""
+
+    def check(self) -> None:
+        """Rejected where there is no use in going on."""
 
 
 class Lead:
@@ -44,6 +68,7 @@ class Lead:
         self.alive: dict[Player, None] = dict.fromkeys(context.cohort)
         self.dropped: dict[Player, Phase] = {}
         self.silent_after: dict[Player, Phase] = {}
+        self.culprits: dict[Player, Guilt] = {}
         self.survivors: dict[Player, None] = {}
         self.exposed = False
         self._refusal = ""
@@ -170,15 +195,15 @@ class Lead:
     def abort(self, reason: str) -> Role[None]:
         if self._refusal:
             reason = f"{reason} (last to leave: {self._refusal})"
-        yield Abort(reason, dict(self.dropped), self.exposed)
+        yield Abort(reason, dict(self.dropped), self.exposed, dict(self.culprits))
 
     def guard(self, steps: Role[None]) -> Role[None]:
         """Run the steps; what they reject ends the attempt for everybody, with what has been lost so far."""
         try:
             yield from steps
         except Rejected as refusal:
-            if refusal.culprit is not None:
-                self.dropped[refusal.culprit] = self.phase
+            self.culprits.update(refusal.culprits)
+            self.dropped = {**dict.fromkeys(refusal.culprits, self.phase), **self.dropped}
             yield from self.abort(f"{refusal} (in {self.phase})")
 
     def same_parameters(self, owner: Player, message: m.Joined | m.Advertise) -> str | None:
@@ -187,16 +212,19 @@ class Lead:
 
     # -- uploads ------------------------------------------------------------------------------------------------
 
-    def upload(self, floor: int = 0) -> Role[None]:
+    def upload(self, floor: int = 0, rules: UploadRules | None = None) -> Role[None]:
         """Fix the survivors: the owners whose complete slices every compute node holds, and has been told to add.
 
-        The attempt ends when they are fewer than `floor` or the minimum cohort.
+        The attempt ends when they are fewer than `floor` or the minimum cohort, or when the `rules` say so.
         """
+        rules = rules or UploadRules()
         yield from self.enter("upload")
-        uploads = _Uploads(self)
+        uploads = _Uploads(self, rules)
         yield from uploads.run()
         for owner in uploads.late():
+            uploads.forget_with_mates(owner)
             yield from self.drop_upload(owner, "silent in upload")
+        rules.check()
         self.survivors = dict.fromkeys(sorted(self.survivors, key=index_of))
         self.alive = {owner: None for owner in self.alive if owner in self.survivors}
         least = max(floor, self.terms.minimum_cohort)
@@ -228,7 +256,12 @@ class Lead:
         yield from self.enter("reveal")
         yield Send(
             MODEL_OWNER,
-            m.Report(self.bitmap(self.survivors), phase_pairs(self.dropped), phase_pairs(self.silent_after)),
+            m.Report(
+                self.bitmap(self.survivors),
+                phase_pairs(self.dropped),
+                phase_pairs(self.silent_after),
+                guilt_pairs(self.culprits),
+            ),
         )
 
 
@@ -241,6 +274,15 @@ def from_phase_pairs(pairs: tuple[tuple[int, int], ...]) -> dict[Player, Phase]:
     return {owner_name(owner): PHASES[phase] for owner, phase in pairs}
 
 
+def guilt_pairs(culprits: Mapping[Player, Guilt]) -> tuple[tuple[int, int], ...]:
+    """Owners and why they are not invited again as the integers that messages carry, by owner."""
+    return tuple(sorted((index_of(owner), _GUILT.index(guilt)) for owner, guilt in culprits.items()))
+
+
+def from_guilt_pairs(pairs: tuple[tuple[int, int], ...]) -> dict[Player, Guilt]:
+    return {owner_name(owner): _GUILT[guilt] for owner, guilt in pairs}
+
+
 class _Uploads:
     """The upload phase: a window of permits, and one commit for every batch that all compute nodes hold whole.
 
@@ -248,8 +290,10 @@ class _Uploads:
     else, and it is closed when it is added or lost. Without batches every owner is one.
     """
 
-    def __init__(self, lead: Lead) -> None:
+    def __init__(self, lead: Lead, rules: UploadRules) -> None:
         self.lead = lead
+        self.rules = rules
+        self.kinds = (m.Ready, m.Held, m.Faulty, *rules.kinds)
         self.nodes = lead.terms.nodes
         self.pending = dict.fromkeys(lead.alive)
         """Owners that are neither in the sum nor lost."""
@@ -274,7 +318,7 @@ class _Uploads:
         lead = self.lead
         enough = lead.terms.enough_of("upload", len(lead.alive))
         while self.pending and len(lead.survivors) < enough:
-            event: Event = yield Receive((m.Ready, m.Held, m.Faulty), lead.watched)
+            event: Event = yield Receive(self.kinds, lead.watched)
             match event:
                 case Got(peer, m.Ready()) if peer in self.pending:
                     self.ready(peer)
@@ -282,9 +326,13 @@ class _Uploads:
                     yield from self.held(peer, owner_name(index))
                 case Got(peer, m.Faulty(index, reason)) if peer in self.nodes:
                     yield from self.lose(owner_name(index), f"{peer}: {reason}")
+                case Got(peer, message) if peer in self.pending and isinstance(message, self.rules.kinds):
+                    yield from self.said(peer, message)
                 case Gone(peer, reason) if peer in self.pending:
                     yield from self.lose(peer, reason)
                 case Gone(peer, reason):
+                    if peer in lead.survivors:
+                        self.rules.lost(peer)
                     yield from lead.left(peer, reason)
                 case Expired(None):
                     return
@@ -292,6 +340,7 @@ class _Uploads:
                     yield from self.lose(key, "its permit ran out")
                 case _:
                     continue  # about an owner that has been decided on
+            self.rules.check()
             yield from self.permit()
 
     def late(self) -> list[Player]:
@@ -302,6 +351,11 @@ class _Uploads:
             late += [owner for owner in owners if owner not in waiting] or owners
         return late
 
+    def forget_with_mates(self, owner: Player) -> None:
+        """Tell the protocol's rules that an owner is lost, and with it its batch."""
+        for each in (owner, *self.lead.mates(owner)):
+            self.rules.lost(each)
+
     def ready(self, owner: Player) -> None:
         """An owner has a vector to upload; when all of its batch have, the batch queues."""
         batch = self.batch_of(owner)
@@ -309,6 +363,13 @@ class _Uploads:
         asked[owner] = None
         if len(asked) == len(self.missing[batch]):
             self.queue.append(batch)
+
+    def said(self, owner: Player, message: m.Message) -> Role[None]:
+        """Something that the protocol's rules are about."""
+        reason = self.rules.said(owner, message)
+        self.lead.culprits.update(self.rules.guilty)
+        if reason is not None:
+            yield from self.lose(owner, reason)
 
     def held(self, node: Player, owner: Player) -> Role[None]:
         """A node holds a slice; when every node holds those of the whole batch, the batch is in the sum."""
@@ -335,6 +396,7 @@ class _Uploads:
     def lose(self, owner: Player, reason: str) -> Role[None]:
         """An owner is lost, and its batch with it."""
         if owner in self.pending:
+            self.forget_with_mates(owner)
             self.close(self.batch_of(owner))
             yield from self.lead.drop_upload(owner, reason)
 

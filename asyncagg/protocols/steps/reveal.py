@@ -7,13 +7,13 @@ sum that was unmasked wrongly passes with probability 2^-b a slice instead of un
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from asyncagg.crypto import checksum
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.context import Context, owners_in
+from asyncagg.protocols.context import Context, Terms, owners_in
 from asyncagg.protocols.effects import (
     Abort,
     Cost,
@@ -29,9 +29,9 @@ from asyncagg.protocols.effects import (
     Send,
     compute,
 )
-from asyncagg.protocols.names import LEAD, MODEL_OWNER, Phase, Player, index_of, node_name
-from asyncagg.protocols.secagg import beacon
-from asyncagg.protocols.steps.lead import from_phase_pairs
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Guilt, Phase, Player, index_of, node_name
+from asyncagg.protocols.secagg import beacon, sharers_signature
+from asyncagg.protocols.steps.lead import from_guilt_pairs, from_phase_pairs
 from asyncagg.vectors.packing import pack, packed_size, unpack
 from asyncagg.vectors.ring import RingVector
 
@@ -50,6 +50,8 @@ class Revealed:
     survivors: tuple[Player, ...]
     dropped: dict[Player, Phase]
     silent_after: dict[Player, Phase]
+    culprits: dict[Player, Guilt] = field(default_factory=dict)
+    """Who is not to be invited again in this run."""
 
 
 def send_sum(context: Context, words: RingVector, kind: type[m.SumSlice]) -> Role[None]:
@@ -69,6 +71,10 @@ class Sums:
         self.report: m.Report | None = None
         self.opening: m.Opening | None = None
         self.beacon: m.Beacon | None = None
+        self.session = b""
+        """Session id, once the beacon is given."""
+        self.sharers = b""
+        """H(U2) where it had to be signed."""
         self.slices: dict[Player, RingVector] = {}
 
     def collect(self) -> Role[m.Report]:
@@ -83,13 +89,17 @@ class Sums:
             watched = {node: None for node in missing if node not in lost}
             if self.report is None or (opens and self.opening is None):
                 watched[LEAD] = None
-            event: Event = yield Receive((m.Report, m.RosterFixed, m.Opening, self.kind), watched)
+            event: Event = yield Receive((m.Report, m.RosterFixed, m.SharersFixed, m.Opening, self.kind), watched)
             match event:
                 case Got(peer, m.Report() as report) if peer == LEAD:
                     self.report = report
                 case Got(peer, m.RosterFixed(root)) if peer == LEAD:
                     self.beacon = beacon.make(self.context, root)
+                    self.session = self.context.session_id(root, self.beacon.value)
                     yield Send(LEAD, self.beacon)
+                case Got(peer, m.SharersFixed(digest) as fixed) if peer == LEAD and self.beacon is not None:
+                    self.sharers = digest
+                    yield Send(LEAD, sharers_signature.sign(self.context, self.session, fixed))
                 case Got(peer, m.Opening() as opening) if peer == LEAD:
                     self.opening = opening
                 case Got(peer, m.SumSlice() as message) if peer in missing:
@@ -118,27 +128,35 @@ class Sums:
 
 def check_sum(context: Context, report: m.Report, slices: list[RingVector]) -> Role[Revealed]:
     """The sum out of all slices, once every count is the number of survivors and the weight is possible."""
-    terms = context.terms
+    terms, culprits = context.terms, from_guilt_pairs(report.culprits)
     words, weight, counts = terms.plan.collect(slices, terms.ring)
     survivors = owners_in(report.members, terms.population)
-    for node, count in enumerate(counts):
-        if count != len(survivors):
-            who = node_name(node) if terms.plan.nodes > 1 else "the compute nodes"
-            yield Abort(f"{who}: the sum counts {count} owners, the survivors are {len(survivors)}")
-    if len(survivors) < terms.minimum_cohort:
-        yield Abort(f"{len(survivors)} survivors, the minimum cohort is {terms.minimum_cohort}")
+    wrong = _what_is_wrong(terms, len(survivors), weight, counts)
     torn = context.not_whole(report.members)
-    if torn is not None:
-        yield Abort(f"the survivors: {torn}")
-    if not len(survivors) <= weight <= len(survivors) * terms.max_weight:
-        yield Abort(f"total weight {weight} of {len(survivors)} survivors is not within 1 to {terms.max_weight} each")
+    if wrong is None and torn is not None:
+        wrong = f"the survivors: {torn}"
+    if wrong is not None:
+        yield Abort(wrong, culprits=culprits)
     return Revealed(
         words,
         weight,
         survivors,
         from_phase_pairs(report.dropped),
         from_phase_pairs(report.silent_after),
+        culprits,
     )
+
+
+def _what_is_wrong(terms: Terms, survivors: int, weight: int, counts: tuple[int, ...]) -> str | None:
+    for node, count in enumerate(counts):
+        if count != survivors:
+            who = node_name(node) if terms.plan.nodes > 1 else "the compute nodes"
+            return f"{who}: the sum counts {count} owners, the survivors are {survivors}"
+    if survivors < terms.minimum_cohort:
+        return f"{survivors} survivors, the minimum cohort is {terms.minimum_cohort}"
+    if not survivors <= weight <= survivors * terms.max_weight:
+        return f"total weight {weight} of {survivors} survivors is not within 1 to {terms.max_weight} each"
+    return None
 
 
 def receive_slices(context: Context, kind: type[m.SumSlice]) -> Role[Revealed]:

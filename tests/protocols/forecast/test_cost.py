@@ -195,9 +195,9 @@ def test_sizes_of_shares_are_those_of_the_messages(threat):
     entries = tuple((index, KEY, KEY, b"", signature) for index in range(100))
     assert near(phases["advertise"].sent, m.Advertise(KEY, KEY, KEY, signature))
     assert near(phases["advertise"].received, m.Roster(SET, KEY, entries, b"", b"", b""), 130)
-    boxes = bytes(99 * (2 * 36 + 16))
-    assert near(phases["share"].sent, m.SealedShares(boxes, KEY))
-    assert near(phases["share"].received, m.ShareBoxes(boxes, SET))
+    boxes = bytes(99 * (2 * 36 + 16 + 2 * 8))
+    assert near(phases["share"].sent, m.SealedShares(boxes + bytes(2 * 8), KEY))
+    assert near(phases["share"].received, m.ShareBoxes(boxes, SET, b""))
     signatures = tuple((index, SIGNATURE) for index in range(90)) if lying else ()
     assert near(phases["unmask"].received, m.UnmaskRequest(SET, signatures), 130)
     assert near(phases["unmask"].sent, m.UnmaskShares(bytes(100 * 36)))
@@ -210,6 +210,12 @@ def test_sizes_on_a_regular_graph_are_those_of_the_messages():
     curious = cost(setting("secagg+")).phases["advertise"].received
     entries = tuple((index, KEY, KEY, b"", b"") for index in range(35))
     assert near(curious, m.Roster(SET, KEY, entries, KEY, b"", b""), 50)
+    shared = cost(setting("secagg+")).phases["share"]
+    boxes = bytes(34 * (2 * 36 + 16 + 2 * 8))
+    assert near(shared.sent, m.SealedShares(boxes, KEY))
+    assert near(shared.received, m.ShareBoxes(boxes, SET, b""))
+    signed = cost(setting("secagg+", threat="lying")).phases["share"]
+    assert near(signed.received, m.ShareBoxes(boxes, SET, SIGNATURE))
     lying = cost(setting("secagg+", threat="lying")).phases["advertise"].received
     everyone = tuple((index, KEY, KEY, b"", SIGNATURE) for index in range(100))
     assert near(lying, m.Roster(SET, KEY, everyone, b"", KEY, SIGNATURE), 130)

@@ -261,7 +261,7 @@ def test_thresholds_are_the_least_that_withstand_the_coalition(n):
 )
 def test_complete_graph_for_everyone(n, threat, dropout, expected):
     found = choose("secagg", population(n, "0.1", dropout, threat))
-    assert found == GraphParameters(n, n - 1, expected, True, expected, None, 128.0, 128.0)
+    assert found == GraphParameters(n, n - 1, expected, True, expected, None, 128.0, 128.0, math.ceil(n / 10))
 
 
 def test_corrupt_owners_are_those_of_the_pinned_population():
