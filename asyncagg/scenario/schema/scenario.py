@@ -94,6 +94,7 @@ class Scenario(Table):
 
     _sources: Sources = PrivateAttr(default_factory=Sources)
     _contents: str | None = PrivateAttr(default=None)
+    _hash: int | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: object) -> None:
         """Keeps where the values came from, which is the validation's context."""
@@ -159,7 +160,10 @@ class Scenario(Table):
         return isinstance(other, Scenario) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash(_canonical(self._said_to_players()))
+        if self._hash is None:  # kept, as every draw of a round asks for it; the same in every process, as it travels
+            said = hashlib.sha256(_canonical(self._said_to_players())).digest()
+            self._hash = int.from_bytes(said[:7])
+        return self._hash
 
 
 def _step(text: str) -> str | int:
