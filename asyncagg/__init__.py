@@ -16,14 +16,17 @@ from asyncagg.version import __version__
 if TYPE_CHECKING:
     from asyncagg.api import AggregationFailed, Result, run, run_async, secure_mean
     from asyncagg.learning.owners import DataOwner, ModelOwner
+    from asyncagg.protocols.registry import ProtocolError, register_protocol
     from asyncagg.scenario.reading.errors import ScenarioError
 
 _WHERE = {
     "AggregationFailed": "asyncagg.api",
     "DataOwner": "asyncagg.learning.owners",
     "ModelOwner": "asyncagg.learning.owners",
+    "ProtocolError": "asyncagg.protocols.registry",
     "Result": "asyncagg.api",
     "ScenarioError": "asyncagg.scenario.reading.errors",
+    "register_protocol": "asyncagg.protocols.registry",
     "run": "asyncagg.api",
     "run_async": "asyncagg.api",
     "secure_mean": "asyncagg.api",
@@ -33,9 +36,11 @@ __all__ = [
     "AggregationFailed",
     "DataOwner",
     "ModelOwner",
+    "ProtocolError",
     "Result",
     "ScenarioError",
     "__version__",
+    "register_protocol",
     "run",
     "run_async",
     "secure_mean",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from asyncagg.engines.experiment import prepare
-from asyncagg.engines.launch import begin, check_engine, play
+from asyncagg.engines import launch
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.learning import workload
 from asyncagg.learning.owners import DataOwner, ModelOwner
@@ -69,11 +68,7 @@ def run(
         if ready.engine == "processes":
             ready.refuse("engine", 'is "processes", which builds owners from the workload (sim or tcp for those given)')
         given = workload.given(owners, model_owner)
-    check_engine(ready)
-    finished = begin(ready)
-    experiment = prepare(ready, given)
-    _on_a_free_thread(lambda: play(experiment, finished, lambda _: None))
-    return Result(finished)
+    return Result(_on_a_free_thread(lambda: launch.run(ready, workload=given)))
 
 
 async def run_async(scenario: Source, **options: Any) -> Result:
@@ -191,18 +186,18 @@ def _load(source: Source, engine: str | None, seed: int | None, owners: int | No
     return parse(values)
 
 
-def _on_a_free_thread(work: Any) -> None:
+def _on_a_free_thread(work: Callable[[], RunRecord]) -> RunRecord:
     """Here when no loop runs in this thread; else in a thread of its own, waited for."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        work()
-        return
+        return work()
+    done: list[RunRecord] = []
     errors: list[BaseException] = []
 
     def guarded() -> None:
         try:
-            work()
+            done.append(work())
         except BaseException as error:  # handed to the caller's thread whatever it is
             errors.append(error)
 
@@ -211,3 +206,4 @@ def _on_a_free_thread(work: Any) -> None:
     thread.join()
     if errors:
         raise errors[0]
+    return done[0]

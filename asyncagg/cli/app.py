@@ -240,6 +240,7 @@ def calibrate(
 @app.command()
 def swarm(
     seeds: Annotated[str, typer.Option(metavar="A..B", help="First and last seed.", show_default=False)],
+    protocol: Annotated[str | None, typer.Option(metavar="NAME", help="Of this protocol only.")] = None,
     out: Annotated[Path, typer.Option(parser=_folder, metavar="DIR", help="Where shrunken scenarios go.")] = Path(
         "swarm"
     ),
@@ -247,7 +248,7 @@ def swarm(
     """Play scenarios drawn from seeds in sim; say which break an invariant, and shrink them."""
     from asyncagg.cli.commands.swarm import swarm as play_swarm
 
-    raise typer.Exit(play_swarm(seeds, out))
+    raise typer.Exit(play_swarm(seeds, out, protocol))
 
 
 @app.command()

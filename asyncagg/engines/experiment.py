@@ -14,16 +14,20 @@ from asyncagg.learning.kinds import build
 from asyncagg.learning.owners import DataOwner
 from asyncagg.learning.workload import Workload, check_max_weight
 from asyncagg.players.published import description_bytes
+from asyncagg.protocols.batches import Batches, indices_in
+from asyncagg.protocols.cohort import Cohorts
 from asyncagg.protocols.context import GraphPolicy, Terms
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.ledger.account import Rules
 from asyncagg.protocols.messages import Measures
 from asyncagg.protocols.names import PHASES, Label, Phase, Player, owner_name
 from asyncagg.protocols.parameters.choose import COMPLETE_UP_TO, check_minimum_cohort
-from asyncagg.protocols.parameters.population import Infeasible, Population, exact
+from asyncagg.protocols.parameters.population import Infeasible, Population
 from asyncagg.protocols.permissions import Permissions
 from asyncagg.protocols.registry import find
 from asyncagg.scenario import draws
+from asyncagg.scenario.cohorts import cohorts, cut
+from asyncagg.scenario.cohorts import population as population_of
 from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.vectors.encoder import Encoder, EncodingError
 from asyncagg.vectors.flatten import Layout
@@ -46,6 +50,10 @@ class Experiment:
     max_weight: int
     population: Population
     graph: GraphPolicy | None
+    batches: Batches
+    """The cut: which owners are only added up together."""
+    cohorts: Cohorts | None
+    """The draw of cohorts, where owners check it."""
 
     def owner(self, index: int) -> DataOwner:
         """Builds the data owner `index`. WorkloadError where it may weigh more than there is room for."""
@@ -62,7 +70,7 @@ class Experiment:
         """What the players of one run agree on; `run` is its nonce, `identities` are everyone's pinned keys."""
         scenario, aggregation = self.scenario, self.scenario.aggregation
         largest = max(self.plan.bounds(node)[1] - self.plan.bounds(node)[0] for node in range(self.plan.nodes))
-        window = aggregation.memory_budget_bytes // (largest * self.encoder.ring.word_bytes)
+        window = aggregation.memory_budget_bytes // (largest * self.encoder.ring.word_bytes * self._open_slices())
         return Terms(
             protocol=self.protocol.name,
             threat=aggregation.threat,
@@ -81,8 +89,11 @@ class Experiment:
             roster_floor=self._roster_floor(),
             run=run,
             scenario=scenario.digest(),
-            window=max(1, min(scenario.owners.count, window)),
+            window=max(1, min(self.batches.count, window)),
             graph=self.graph,
+            assumed=self.population if self._losses_count() else None,
+            cut=self.batches,
+            cohorts=self.cohorts,
             identities=identities or {},
             enough={name: scenario.phases[name].enough for name in PHASES},
         )
@@ -108,11 +119,18 @@ class Experiment:
             weights=self.max_weight > 1,
         )
 
+    def _open_slices(self) -> int:
+        """Slices of memory that a compute node needs for an open batch: its sum, and one of each owner on the way."""
+        return 1 if self.batches.size == 1 else 1 + self.batches.largest
+
+    def _losses_count(self) -> bool:
+        """Whether a roster is what protects an input, so that it must not lose more than the dropout rate."""
+        return self.graph is not None or self.scenario.aggregation.threat == "lying"
+
     def _roster_floor(self) -> int:
-        """Fewest owners in a roster: what the dropout rate leaves, where a roster is what protects an input."""
-        curious_pairwise = self.graph is None and self.scenario.aggregation.threat == "curious"
+        """Fewest owners in a roster of the largest cohort."""
         least = self.scenario.aggregation.minimum_cohort
-        return least if curious_pairwise else max(least, self.population.roster_floor)
+        return max(least, self.population.roster_floor) if self._losses_count() else least
 
     @cached_property
     def permissions(self) -> Permissions:
@@ -121,7 +139,7 @@ class Experiment:
         parameters = self.workload.model_owner().initial_parameters()
         measures = Measures(
             population=terms.population,
-            holders=self._holders(self.scenario.owners.in_round),
+            holders=self._holders(self.population.cohort),
             parameter_bytes=8 * sum(np.size(array) for array in parameters.values()),
             description_bytes=description_bytes(parameters),
             slice_bytes=0,
@@ -146,7 +164,10 @@ class Experiment:
         return holders
 
     def cohort(self, round_index: int) -> tuple[Player, ...]:
-        return tuple(owner_name(index) for index in draws.cohort(self.scenario, round_index))
+        """Who is invited to a round, in order of index."""
+        drawn = self.cohorts
+        indices = draws.cohort(self.scenario, round_index) if drawn is None else indices_in(drawn.of(round_index))
+        return tuple(owner_name(index) for index in indices)
 
     def silent_from(self, owner: int) -> Callable[[int], Phase | None]:
         """Round → the first phase in which a `drop` fault silences this owner."""
@@ -170,8 +191,11 @@ class Experiment:
         return key
 
 
-def prepare(scenario: Scenario, workload: Workload | None = None) -> Experiment:
-    """Build the workload (unless one is given) and check that everything fits; ScenarioError where it does not."""
+def prepare(scenario: Scenario, workload: Workload | None = None, pinned: Batches | None = None) -> Experiment:
+    """Build the workload (unless one is given) and check that everything fits; ScenarioError where it does not.
+
+    `pinned` is the cut that stands with the owners' identities, where it does; it has the size that the scenario says.
+    """
     try:
         workload = workload or build(
             scenario.workload.kind,
@@ -184,10 +208,12 @@ def prepare(scenario: Scenario, workload: Workload | None = None) -> Experiment:
     except WorkloadError as error:
         scenario.refuse(error.key, error.message)
     protocol = find(scenario.aggregation.protocol)
+    population = _population(scenario)
+    batches = pinned or cut(scenario, population.batch)
     max_weight = _max_weight(scenario, workload)
     try:
         encoder = Encoder.for_population(
-            scenario.owners.in_round,
+            max(scenario.owners.in_round, population.cohort),
             scenario.encoding.clip,
             scenario.encoding.bits,
             max_weight,
@@ -201,16 +227,18 @@ def prepare(scenario: Scenario, workload: Workload | None = None) -> Experiment:
         scenario.refuse("aggregation.compute_nodes", str(error))
     shapes = workload.shapes
     layout = Layout(tuple(shapes), tuple(shapes.values()), ("<f8",) * len(shapes))
-    population = _population(scenario)
     graph = _graph(scenario, protocol, population)
-    return Experiment(scenario, workload, protocol, layout, encoder, plan, max_weight, population, graph)
+    drawn = cohorts(scenario, batches)
+    return Experiment(
+        scenario, workload, protocol, layout, encoder, plan, max_weight, population, graph, batches, drawn
+    )
 
 
 def _population(scenario: Scenario) -> Population:
-    aggregation = scenario.aggregation
-    return Population(
-        scenario.owners.in_round, exact(aggregation.corrupt), exact(aggregation.dropout), aggregation.threat
-    )
+    try:
+        return population_of(scenario)
+    except Infeasible as refusal:
+        scenario.refuse("aggregation.batch", str(refusal))
 
 
 def _graph(scenario: Scenario, protocol: Protocol, population: Population) -> GraphPolicy | None:
@@ -220,7 +248,7 @@ def _graph(scenario: Scenario, protocol: Protocol, population: Population) -> Gr
         return None
     policy = GraphPolicy(protocol.graph, population, aggregation.threshold, aggregation.neighbours)
     try:
-        check_minimum_cohort(policy.parameters(population.owners), aggregation.minimum_cohort)
+        check_minimum_cohort(policy.parameters(population.cohort), aggregation.minimum_cohort)
     except Infeasible as refusal:
         scenario.refuse("aggregation", str(refusal))
     return policy

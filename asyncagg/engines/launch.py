@@ -9,13 +9,15 @@ from typing import Any
 import threadpoolctl
 
 from asyncagg.engines import sim, tcp
-from asyncagg.engines.experiment import Experiment
+from asyncagg.engines.experiment import Experiment, prepare
 from asyncagg.engines.outlook import Outlook
 from asyncagg.engines.processes import parent
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.runtime import sockets
+from asyncagg.learning.workload import Workload
 from asyncagg.net.errors import NetError
 from asyncagg.players.ledger_store import StoreError
+from asyncagg.protocols.registry import only_in_this_process
 from asyncagg.runs.expectations import unmet
 from asyncagg.runs.result import INTERRUPTED, RoundResult, RunResult
 from asyncagg.scenario.notes import notes
@@ -29,6 +31,18 @@ def check_engine(scenario: Scenario) -> None:
     """Raises ScenarioError for an engine that one command on one host does not play."""
     if scenario.engine not in ENGINES:
         scenario.refuse("engine", f'is "{scenario.engine}", which asyncagg serve starts ({", ".join(ENGINES)})')
+    check_protocol(scenario)
+
+
+def check_protocol(scenario: Scenario) -> None:
+    """Raises ScenarioError for a protocol that the other processes of a run could not find."""
+    name = scenario.aggregation.protocol
+    if scenario.engine in ("processes", "hosts") and only_in_this_process(name):
+        scenario.refuse(
+            "aggregation.protocol",
+            f'is "{name}", which is registered in this process alone (an entry point asyncagg.protocols of an '
+            f"installed package, for engine {scenario.engine})",
+        )
 
 
 def begin(scenario: Scenario) -> RunRecord:
@@ -46,11 +60,27 @@ def begin(scenario: Scenario) -> RunRecord:
     return RunRecord(result)
 
 
-def play(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
-    """Run it on the scenario's engine. `finished.result` says how it ended, KeyboardInterrupt included.
+def run(
+    scenario: Scenario,
+    *,
+    workload: Workload | None = None,
+    record: RunRecord | None = None,
+    progress: Callable[[RoundResult], None] = lambda each: None,
+) -> RunRecord:
+    """Run a scenario on its engine, to its end; what it leaves.
 
-    Raises WorkloadError where the user's own classes cannot be built.
+    `workload` takes the place of the scenario's own, `record` that of a new one (a run with a directory, or a resumed
+    one). Raises ScenarioError for a scenario that this engine cannot play, WorkloadError where the user's own classes
+    cannot be built.
     """
+    check_engine(scenario)
+    record = begin(scenario) if record is None else record
+    play(prepare(scenario, workload), record, progress)
+    return record
+
+
+def play(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
+    """Run what is prepared. `finished.result` says how it ended, KeyboardInterrupt included."""
     engine = ENGINES[experiment.scenario.engine]
     with told(experiment, finished):
         engine(experiment, finished, progress)

@@ -26,7 +26,7 @@ class Outlook:
     def graph(self) -> GraphParameters | None:
         """Threshold and neighbours of the full roster; None for protocols without."""
         policy = self.experiment.graph
-        return None if policy is None else policy.parameters(self.experiment.population.owners)
+        return None if policy is None else policy.parameters(self.experiment.population.cohort)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -50,7 +50,7 @@ class Outlook:
         return cost(
             Setting(
                 protocol=self._terms.protocol,
-                owners=self.experiment.population.owners,
+                owners=self.experiment.population.cohort,
                 compute_nodes=terms.compute_nodes,
                 dimension=terms.dimension,
                 bits=terms.bits,
@@ -73,7 +73,7 @@ class Outlook:
                 threat=terms.threat,
                 reveal=terms.reveal,
                 corrupt_owners=terms.corrupt,
-                analysed_corrupt=population.instance(population.owners).corrupt,
+                analysed_corrupt=population.all_corrupt,
                 smallest_cohort=self.smallest_cohort,
                 compute_nodes=terms.compute_nodes,
                 corrupt_nodes=terms.corrupt_nodes,

@@ -118,6 +118,10 @@ class RoleDriver:
         self.depart(peer, f"refused: {reason}")
         self.host.disconnect(peer, reason)
 
+    def held(self, kind: type[Message]) -> int:
+        """How many messages of a kind wait to be taken."""
+        return len(self._inbox.get(kind, ()))
+
     # -- the loop ---------------------------------------------------------------------------------------------------
 
     async def run(self, role: e.Role[T]) -> T:

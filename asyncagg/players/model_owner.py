@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,11 +24,12 @@ from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.published import as_published, pack_parameters
 from asyncagg.players.start import Start
 from asyncagg.protocols import messages as m
+from asyncagg.protocols.batches import indices_in, set_of
 from asyncagg.protocols.context import Context, Terms, published_text
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.ledger.account import Ledger, Rules
-from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of, owner_name
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.vectors.encoder import DecodingError, Encoder
@@ -164,14 +165,17 @@ class ModelOwnerPlayer(BasePlayer):
         await self._until(lambda: all(player in self.channels for player in players), deadline_ns)
         return [player for player in players if player not in self.channels]
 
-    async def _here(self, cohort: tuple[Player, ...], deadline_ns: int) -> dict[Player, None]:
-        """Who of the cohort is connected, once they are enough for a roster or the deadline has passed.
+    async def _here(self, cohort: tuple[Player, ...], floor: int, deadline_ns: int) -> dict[Player, None]:
+        """Who of the cohort is connected with all of its batch, once they make a roster or the deadline has passed.
 
         The others are not invited: nobody would hear of them until the phase closes.
         """
-        enough = self.terms.roster_floor
-        await self._until(lambda: sum(owner in self.channels for owner in cohort) >= enough, deadline_ns)
-        return dict.fromkeys(owner for owner in cohort if owner in self.channels)
+
+        def here() -> tuple[Player, ...]:
+            return self._whole(owner for owner in cohort if owner in self.channels)
+
+        await self._until(lambda: len(here()) >= floor, deadline_ns)
+        return dict.fromkeys(here())
 
     async def _until(self, enough: Callable[[], bool], deadline_ns: int) -> None:
         """Wait until `enough`, which is asked again whenever somebody joins, or the deadline."""
@@ -228,8 +232,19 @@ class ModelOwnerPlayer(BasePlayer):
 
     def _next_cohort(self, cohort: tuple[Player, ...], failure: RoundFailed) -> tuple[Player, ...]:
         """Who is invited again: those that stayed, unless a roster of them alone could not be accepted."""
-        stayed = tuple(owner for owner in cohort if owner not in failure.dropped)
-        return stayed if len(stayed) >= self.terms.roster_floor else cohort
+        stayed = self._whole(owner for owner in cohort if owner not in failure.dropped)
+        return stayed if len(stayed) >= self._floor(self.label.round) else cohort
+
+    def _floor(self, round_index: int) -> int:
+        """Fewest owners that a roster of this round may have."""
+        return self.terms.floor_of(len(self.part.cohort(round_index)))
+
+    def _whole(self, owners: Iterable[Player]) -> tuple[Player, ...]:
+        """Those of the owners whose whole batch is among them, in order of index."""
+        if self.terms.batches.size == 1:
+            return tuple(owners)
+        members = set_of(index_of(owner) for owner in owners)
+        return tuple(owner_name(index) for index in indices_in(self.terms.batches.inside(members)))
 
     def _expose(self, label: Label, cohort: tuple[Player, ...]) -> None:
         """Until an attempt has ended, its sum may come to be known: a run that is resumed later hears no more of it."""
@@ -250,13 +265,15 @@ class ModelOwnerPlayer(BasePlayer):
 
     def _may_follow(self, failure: RoundFailed, outcome: RoundOutcome) -> bool:
         """Whether the protocol allows another attempt after one that ended so."""
-        if self.protocol.completed_by_late_uploads and failure.exposed:
+        if self.protocol.completed_by_late_uploads and failure.exposed and self.terms.batches.size == 1:
             if self.terms.threat == "lying":
                 outcome.reason = f"{failure.reason}; no retry once an upload began (threat lying)"
                 return False
+            lost = sorted(failure.dropped, key=index_of)
+            which = f"the input of {lost[0]}" if len(lost) == 1 else "the owners dropped in between"
             outcome.warnings.append(
                 f"attempt {outcome.attempts} may have opened uploads before it failed: a late vector would complete its"
-                " sum, which differs from the next attempt's by the owners dropped in between"
+                f" sum, which differs from the next attempt's by {which}"
             )
         return True
 
@@ -267,6 +284,9 @@ class ModelOwnerPlayer(BasePlayer):
         outcome.revealed = revealed
         dropped = {**revealed.dropped, **outcome.dropped}
         outcome.dropped = {owner: phase for owner, phase in dropped.items() if owner not in revealed.survivors}
+        if self.terms.batches.size > 1:
+            gone = {**dict.fromkeys(revealed.survivors), **outcome.dropped}
+            outcome.with_their_batch = [owner for owner in self.part.cohort(outcome.round) if owner not in gone]
         if self.ledger is not None:
             survivors = m.to_bitmap([index_of(owner) for owner in revealed.survivors], self.terms.population)
             self.ledger.withdrawn(self.label)
@@ -293,13 +313,14 @@ class ModelOwnerPlayer(BasePlayer):
         end_ns = now_ns() + limit_ns
         wait_ns = now_ns() + self.deadlines["publish"]
         missing = await self._present(list(self.terms.nodes), wait_ns)
-        here = await self._here(cohort, wait_ns)
+        floor = self._floor(label.round)
+        here = await self._here(cohort, floor, wait_ns)
         (driver,) = self.open(label, "receiver")  # only now: who has come back has not left this attempt
         if missing:
             raise RoundFailed(f"{missing[0]} is not connected")
-        away: dict[Player, Phase] = {owner: "publish" for owner in cohort if owner not in here}
-        if len(here) < self.terms.roster_floor:
-            raise RoundFailed(f"{len(here)} owners are connected, at least {self.terms.roster_floor} are needed", away)
+        away: dict[Player, Phase] = {owner: "publish" for owner in cohort if owner not in self.channels}
+        if len(here) < floor:
+            raise RoundFailed(f"{len(here)} owners are connected, at least {floor} are needed", away)
         pair = KeyPair.generate(self.randomness) if self.protocol.seals_answers(self.terms) else None
         context = Context(
             terms=self.terms,

@@ -30,6 +30,8 @@ class RoundOutcome:
     """(d,) float64: the decoded mean."""
     dropped: dict[Player, Phase] = field(default_factory=dict)
     """Over all attempts."""
+    with_their_batch: list[Player] = field(default_factory=list)
+    """Owners that are not in the sum because a mate of their batch is not, in order of index."""
     began_ns: int = 0
     ended_ns: int = 0
     metrics: dict[str, float] = field(default_factory=dict)

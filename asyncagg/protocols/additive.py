@@ -28,7 +28,7 @@ from asyncagg.protocols.forecast.traffic import SIZES, message, packed_vector, p
 from asyncagg.protocols.forecaster import Flow, Forecaster, Setting, Situation, Work
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import LEAD, Phase, Player
-from asyncagg.protocols.secagg.session import shared
+from asyncagg.protocols.steps.key_exchange import shared
 from asyncagg.protocols.steps.lead import Lead
 from asyncagg.protocols.steps.ledger import before_upload
 from asyncagg.protocols.steps.reveal import Revealed, receive_shares, send_sum
@@ -135,6 +135,8 @@ class SeedHolder(Holder[m.SealedSeed]):
         self.pair = KeyPair.generate(context.randomness)
         self.opened: dict[Player, bytes] = {}
         self.seeds: dict[Player, bytes] = {}
+        self._apart: dict[int, dict[Player, bytes]] = {}
+        """Batch → seeds of its owners, while it is not in the sum."""
 
     def check(self, owner: Player, message: m.SealedSeed) -> Role[str | None]:
         if message.digest != self.context.digest:
@@ -151,8 +153,16 @@ class SeedHolder(Holder[m.SealedSeed]):
             return str(error)
         return None
 
-    def add(self, owner: Player, message: m.SealedSeed) -> Role[None]:
-        self.seeds[owner] = self.opened.pop(owner)
+    def hold(self, batch: int, owner: Player, message: m.SealedSeed) -> Role[None]:
+        self._apart.setdefault(batch, {})[owner] = self.opened.pop(owner)
+        yield from ()
+
+    def add(self, batch: int) -> Role[None]:
+        self.seeds |= self._apart.pop(batch)
+        yield from ()
+
+    def forget(self, batch: int) -> Role[None]:
+        self._apart.pop(batch, None)
         yield from ()
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.kdf import encode_fields
 from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity, verify
+from asyncagg.protocols.batches import SEED_BYTES, Batches
+from asyncagg.protocols.cohort import Cohorts
 from asyncagg.protocols.ledger.account import Ledger
 from asyncagg.protocols.messages import from_bitmap, to_bitmap
 from asyncagg.protocols.names import MODEL_OWNER, Label, Player, Reveal, Threat, index_of, node_name, owner_name
@@ -42,9 +44,9 @@ class GraphPolicy:
         return _choose(self.protocol, self.population, members, self.threshold, self.neighbours)
 
     def quorum(self, members: int) -> int:
-        """Signatures that make a certificate: two sets of survivors cannot both have as many."""
-        t = self.parameters(members).threshold if self.parameters(members).complete else 0
-        return max(t, (members + self.population.corrupt_owners) // 2 + 1)
+        """Signatures that make a certificate, for a roster of so many: no two of one cohort can both have as many."""
+        parameters = self.parameters(members)
+        return self.population.quorum(parameters.threshold if parameters.complete else 0)
 
 
 _choose = lru_cache(maxsize=64)(choose)
@@ -73,28 +75,45 @@ class Terms:
     """n_c: owners assumed to collude with the lead."""
     corrupt_nodes: int
     roster_floor: int
-    """An owner refuses a roster smaller than this."""
+    """An owner refuses a roster smaller than this, of the largest cohort that is drawn (`floor_of`)."""
     run: bytes
     """Nonce of the run, 16 bytes, chosen by the model owner."""
     scenario: bytes
     """Digest of the scenario, 32 bytes."""
     window: int
-    """Owners that may upload at the same time: what the nodes' memory budget holds."""
+    """Batches whose owners may upload at the same time: what the nodes' memory budget holds."""
     graph: GraphPolicy | None = None
     """How neighbours and threshold follow from a roster (secagg, secagg+)."""
+    assumed: Population | None = None
+    """What the roster's floor follows from, where cohorts differ in size."""
+    cut: Batches | None = None
+    """Which owners are only added up together; None: no batches."""
+    cohorts: Cohorts | None = None
+    """Who may be invited to a round, where that is checked; None: whoever the model owner invites."""
     identities: Mapping[str, bytes] = field(default_factory=dict)
     """Player → pinned Ed25519 public key (threat `lying`)."""
     enough: Mapping[str, float] = field(default_factory=dict)
     """Phase → fraction of answers with which the lead may close it early; absent: 1."""
 
     @cached_property
+    def batches(self) -> Batches:
+        """The cut of the population; without one every owner is a batch of its own, and every set is whole."""
+        return self.cut or Batches(self.population, 1, bytes(SEED_BYTES))
+
+    @cached_property
     def nodes(self) -> tuple[Player, ...]:
         return tuple(node_name(index) for index in range(self.compute_nodes))
+
+    def floor_of(self, cohort: int) -> int:
+        """Fewest owners in a roster of a cohort of so many: what the dropout rate leaves of it."""
+        if self.assumed is None or self.assumed.cohort == cohort:
+            return self.roster_floor
+        return max(self.minimum_cohort, replace(self.assumed, per_round=cohort).roster_floor)
 
     @property
     def permits(self) -> bool:
         """Whether uploads need a permit; without, everyone uploads at once."""
-        return self.window < self.population
+        return self.window < self.batches.count
 
     def slice_bounds(self, node: int) -> tuple[int, int]:
         """First and last + 1 element of the extended vector at this node: its slice, or all where it holds a share."""
@@ -136,6 +155,36 @@ class Context:
         """Owners invited to this attempt, in order of index. MessageError for a bitmap of another population."""
         return owners_in(self.invited, self.terms.population)
 
+    @property
+    def set_invited(self) -> int:
+        """Owners invited to this attempt, bit i for owner i."""
+        return int.from_bytes(self.invited, "little")
+
+    @cached_property
+    def cohort_size(self) -> int:
+        """n: owners in the cohort of this round, invited to this attempt or not."""
+        cohorts = self.terms.cohorts
+        if cohorts is not None:
+            return cohorts.of(self.label.round).bit_count()
+        return self.terms.population if self.terms.graph is None else self.terms.graph.population.cohort
+
+    @cached_property
+    def graph(self) -> GraphPolicy | None:
+        """How neighbours and threshold follow from a roster of this round's cohort."""
+        policy = self.terms.graph
+        if policy is None or policy.population.cohort == self.cohort_size:
+            return policy
+        return replace(policy, population=replace(policy.population, per_round=self.cohort_size))
+
+    @property
+    def roster_floor(self) -> int:
+        """An owner refuses a smaller roster."""
+        return self.terms.floor_of(self.cohort_size)
+
+    def not_whole(self, members: bytes) -> str | None:
+        """None if a set of owners (a bitmap) is a union of whole batches, or why not."""
+        return self.terms.batches.refusal(int.from_bytes(members, "little"))
+
     @cached_property
     def round_id(self) -> bytes:
         """SHA-256 over everything this attempt rests on, 32 bytes."""
@@ -159,7 +208,8 @@ class Context:
                 self.invited,
                 terms.corrupt,
                 terms.corrupt_nodes,
-                terms.roster_floor,
+                terms.batches.digest,
+                self.roster_floor,
                 terms.minimum_cohort,
                 terms.max_weight,
                 terms.dimension,
@@ -192,7 +242,12 @@ def published_text(context: Context) -> bytes:
 
 
 def check_published(context: Context, signature: bytes) -> str | None:
-    """None, or why this publication is not the model owner's. Always None where the lead is curious."""
+    """None, or why this publication is not the model owner's, or invites owners that it must not."""
+    cohorts = context.terms.cohorts
+    if cohorts is not None:
+        refusal = cohorts.refusal(context.label.round, context.set_invited)
+        if refusal is not None:
+            return refusal
     if context.terms.threat == "curious":
         return None
     public = context.terms.identities.get(MODEL_OWNER)
@@ -212,6 +267,10 @@ def _policy_fields(policy: GraphPolicy | None) -> tuple[str, ...]:
             population.owners,
             population.corrupt,
             population.dropout,
+            population.cohort,
+            population.rounds,
+            population.attempts,
+            population.batch,
             policy.threshold,
             policy.neighbours,
         )

@@ -13,7 +13,7 @@ from asyncagg.protocols.context import Context, Terms
 from asyncagg.protocols.effects import Role
 from asyncagg.protocols.forecaster import Forecaster
 from asyncagg.protocols.messages import COMMON, Message
-from asyncagg.protocols.names import Phase, Reveal
+from asyncagg.protocols.names import Phase, Reveal, Threat
 from asyncagg.protocols.parameters.choose import GraphProtocol
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.vectors.ring import RingVector
@@ -40,6 +40,8 @@ class Protocol:
     """Whether anything is hidden: no ledger is kept where nothing is."""
     graph: GraphProtocol | None = None
     """Whose rules for neighbours and threshold it uses; None: it has neither."""
+    threats: tuple[Threat, ...] = ("curious", "lying")
+    """The powers of a lead that it withstands."""
     shares: bool = False
     """Whether every compute node holds a share of the whole vector instead of a slice; one honest node protects."""
     reveals: tuple[Reveal, ...] = ("compute-nodes",)

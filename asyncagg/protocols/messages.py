@@ -268,17 +268,17 @@ class Faulty(Message):
 @says("commit", "node", "upload", sender="lead", many=True)
 @dataclass(frozen=True, slots=True)
 class Commit(Message):
-    """Every compute node holds this owner's slice: add it."""
+    """Every compute node holds the slices of this whole batch (of this owner, where there are none): add them."""
 
-    owner: OwnerIndex
+    batch: OwnerIndex
 
 
 @says("discard", "node", "upload", sender="lead", many=True)
 @dataclass(frozen=True, slots=True)
 class Discard(Message):
-    """This owner is out: forget its slice, and take none from it."""
+    """This batch is out (this owner, where there are none): forget its slices, and take none of its owners."""
 
-    owner: OwnerIndex
+    batch: OwnerIndex
 
 
 @says("survivors", "node", "upload", sender="lead")

@@ -12,70 +12,55 @@ may retry without it, with fresh keys. Safe if two honest owners stay outside th
 
 from __future__ import annotations
 
-from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.kdf import derive
 from asyncagg.crypto.keystream import add_masks
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, GraphPolicy
-from asyncagg.protocols.effects import Cost, Enter, Rejected, Role, Send, compute, receive
+from asyncagg.protocols.effects import Cost, Role, compute
 from asyncagg.protocols.forecast.sentences import assumed, nodes
-from asyncagg.protocols.forecast.traffic import SIZES, bitmap, message, publish_flow, signature, upload_flow
+from asyncagg.protocols.forecast.traffic import key_exchange_flow, publish_flow, upload_flow
 from asyncagg.protocols.forecaster import Flow, Forecaster, Setting, Situation, Work
 from asyncagg.protocols.interface import Protocol
-from asyncagg.protocols.names import LEAD, Phase, Player, index_of
-from asyncagg.protocols.secagg.session import shared
+from asyncagg.protocols.names import Phase, index_of
+from asyncagg.protocols.steps.key_exchange import Exchanged, exchange_keys, shared, show_keys
 from asyncagg.protocols.steps.lead import Lead
 from asyncagg.protocols.steps.ledger import before_upload
 from asyncagg.protocols.steps.reveal import Revealed, receive_slices, send_sum
-from asyncagg.protocols.steps.roster import Gate, Member, member_of, read_roster, root_of, signed
 from asyncagg.protocols.steps.upload import SliceHolder, join, upload
 from asyncagg.vectors.ring import RingVector
 
 
 def owner(context: Context, words: RingVector) -> Role[None]:
     yield from join(context)
-    yield Enter("advertise")
-    pair = yield from compute(Cost(key_pairs=1), lambda: KeyPair.generate(context.randomness))
-    bare = Member(context.me, pair.public, b"", context.digest, b"")
-    own = Member(bare.player, bare.mask_key, b"", bare.digest, signed(context, bare))
-    yield Send(LEAD, m.Advertise(own.mask_key, own.sealing_key, own.digest, own.signature))
-    roster = yield from receive(m.Roster, LEAD)
-    names, members = read_roster(context, roster, own)
-    if len(members) != len(names):
-        raise Rejected("the roster does not list all its members: masks with some of them alone protect nothing")
-    others = len(members) - 1
+    keys = yield from exchange_keys(context)
+    others = len(keys.members) - 1
     cost = Cost(key_agreements=others, keystream_bytes=others * words.nbytes, expanded=others * len(words))
-    yield from compute(cost, lambda: _mask(context, words, pair, members))
-    yield from before_upload(context, roster.members, len(members))
+    yield from compute(cost, lambda: _mask(context, words, keys))
+    yield from before_upload(context, keys.bitmap, len(keys.members))
     yield from upload(context, words, m.MaskedSlice)
 
 
-def _mask(context: Context, words: RingVector, pair: KeyPair, members: dict[Player, Member]) -> None:
+def _mask(context: Context, words: RingVector, keys: Exchanged) -> None:
     """Add the mask of every pair to `words`, in place: plus for a lower partner, minus for a higher one."""
-    session, me = context.session_id(root_of(members.values())), index_of(context.me)
+    me = index_of(context.me)
     masks = []
-    for player, member in members.items():
+    for player, member in keys.members.items():
         other = index_of(player)
         if other != me:
             low, high = sorted((me, other))
-            secret = shared(pair, player, member.mask_key)
-            seed = derive(secret, session, "pair mask", low, high, length=16)
+            secret = shared(keys.pair, player, member.mask_key)
+            seed = derive(secret, keys.session, "pair mask", low, high, length=16)
             masks.append((seed, 1 if other < me else -1))
-    pair.wipe()
+    keys.pair.wipe()
     add_masks(words, masks)
 
 
 def lead(context: Context) -> Role[None]:
     lead = Lead(context)
     yield from lead.gather("publish", m.Joined, lead.same_parameters)
-    adverts = yield from lead.gather("advertise", m.Advertise, Gate(context).refusal)
-    members = [member_of(player, advert) for player, advert in adverts.items()]
-    entries = tuple(member.entry(context.digest) for member in members)
-    roster = m.Roster(lead.bitmap(lead.alive), context.digest, entries, b"", b"", b"")
-    for player in adverts:
-        yield Send(player, roster)
+    roster = yield from show_keys(lead)
     yield from lead.upload()
-    lost = [owner for owner in adverts if owner not in lead.survivors]
+    lost = [owner for owner in roster if owner not in lead.survivors]
     if lost:
         yield from lead.abort(f"pairwise cannot recover {', '.join(lost[:5])}{' …' if len(lost) > 5 else ''}")
     yield from lead.announce()
@@ -96,7 +81,11 @@ class PairwiseForecaster(Forecaster):
     """Keys to everyone through the lead, and a masked vector."""
 
     def traffic(self, setting: Setting) -> dict[Phase, Flow]:
-        return {"publish": publish_flow(setting), "advertise": _advertise(setting), "upload": upload_flow(setting)}
+        return {
+            "publish": publish_flow(setting),
+            "advertise": key_exchange_flow(setting),
+            "upload": upload_flow(setting),
+        }
 
     def key_agreements(self, setting: Setting) -> Work:
         return Work(each_owner=setting.owners - 1)
@@ -126,14 +115,6 @@ class PairwiseForecaster(Forecaster):
     def smallest_cohort(self, minimum_cohort: int, roster_floor: int, policy: GraphPolicy | None) -> int:
         """A whole roster is summed."""
         return max(minimum_cohort, roster_floor)
-
-
-def _advertise(setting: Setting) -> Flow:
-    """One key out; everyone's entries in."""
-    entry = SIZES.index + SIZES.digest + 2 * SIZES.empty + signature(setting)
-    out = message(SIZES.digest, SIZES.empty, SIZES.digest, signature(setting))
-    roster = message(bitmap(setting), SIZES.digest, setting.owners * entry, 3 * SIZES.empty)
-    return Flow(out, roster)
 
 
 PAIRWISE = Protocol(

@@ -159,6 +159,9 @@ def says(
     def register(cls: type[M]) -> type[M]:
         if cls.vector != (payload is not None):
             raise TypeError(f"{kind}: a message has a bound on its vector if it carries one")
+        former = KINDS.get(kind)
+        if former is not None and (former.__module__, former.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(f"the kind {kind!r} is {former.__module__}.{former.__qualname__} already (another kind)")
         cls.kind, cls.to, cls.phase, cls.exposure = kind, to, phase, exposure
         cls.routes = ((sender, to), *also)
         cls.many, cls.permitted = many, permitted

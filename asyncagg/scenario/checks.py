@@ -27,6 +27,7 @@ def check(scenario: Scenario) -> Iterator[Mistake]:
     yield from _owners(scenario)
     yield from _links(scenario)
     yield from _thresholds(scenario)
+    yield from _threat(scenario)
     yield from _reveal(scenario)
     yield from _compute_nodes(scenario)
     yield from _encoding(scenario)
@@ -83,6 +84,15 @@ def _thresholds(scenario: Scenario) -> Iterator[Mistake]:
         if isinstance(number, int) and number > most:
             text = f"is {number}, but a round has {_number(there, 'owner')} (at most {most})"
             yield _mistake(text, f"aggregation.{key}", "aggregation.protocol", "owners.count", "owners.per_round")
+
+
+def _threat(scenario: Scenario) -> Iterator[Mistake]:
+    protocol, threat = find(scenario.aggregation.protocol), scenario.aggregation.threat
+    if threat not in protocol.threats:
+        text = (
+            f"is {show(threat)}, which {protocol.name} does not withstand ({', '.join(map(quoted, protocol.threats))})"
+        )
+        yield _mistake(text, "aggregation.threat", "aggregation.protocol")
 
 
 def _reveal(scenario: Scenario) -> Iterator[Mistake]:

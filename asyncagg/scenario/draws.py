@@ -8,9 +8,13 @@ stay the same between versions of Python.
 import random
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeVar
 
+from asyncagg.protocols.batches import indices_in
+from asyncagg.protocols.cohort import Cohorts
 from asyncagg.protocols.names import PHASES, Phase
+from asyncagg.scenario.cohorts import cohorts, cut, population
 from asyncagg.scenario.schema.faults import ByCount, ByFraction, ByProbability, Choice, Drop, Players
 from asyncagg.scenario.schema.scenario import Scenario
 
@@ -23,7 +27,13 @@ def stream(seed: int, *labels: str | int) -> random.Random:
 
 
 def cohort(scenario: Scenario, round_number: int) -> tuple[int, ...]:
-    """The owners of a round, by index and in order: all, or `per_round` of them."""
+    """The owners of a round, by index and in order: all, or `per_round` of them, or as many whole batches.
+
+    Under `hosts` the cut may be another one, which stands with the identities: no fault there depends on the cohort.
+    """
+    drawn = _checked_cohorts(scenario)
+    if drawn is not None:
+        return indices_in(drawn.of(round_number))
     everyone = range(scenario.owners.count)
     if scenario.owners.in_round == scenario.owners.count:
         return tuple(everyone)
@@ -32,6 +42,11 @@ def cohort(scenario: Scenario, round_number: int) -> tuple[int, ...]:
         return stream(scenario.seed, "cohort", round_number, _name(owner)).random()
 
     return tuple(sorted(_first_drawn(scenario.owners.in_round, everyone, draw)))
+
+
+@lru_cache(maxsize=16)
+def _checked_cohorts(scenario: Scenario) -> Cohorts | None:
+    return cohorts(scenario, cut(scenario, population(scenario).batch))
 
 
 def dropped(scenario: Scenario, round_number: int) -> dict[int, Phase]:

@@ -12,8 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncagg.engines.experiment import prepare
-from asyncagg.engines.launch import begin, play
+from asyncagg.engines.launch import run
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.runs import npz
 from asyncagg.runs.directory import DirectoryError
@@ -64,8 +63,7 @@ def verify(path: Path) -> Verdict:
     """
     recorded = _read(path)
     scenario = load(path / "scenario.toml", engine="sim")
-    again = begin(scenario)
-    play(prepare(scenario), again, lambda each: None)
+    again = run(scenario)
     if recorded.engine == "sim":
         return Verdict(
             next(_simulated(recorded, again), None),

@@ -142,7 +142,8 @@ def session_of(count: int, corrupt: str, dropout: str) -> tuple[Context, Session
     experiment = prepare(parse(scenario(3, "secagg", threat="lying")))
     population = Population(count, exact(corrupt), exact(dropout), "lying")
     policy = GraphPolicy("secagg+", population)
-    terms = replace(experiment.terms(bytes(16)), graph=policy, population=count, minimum_cohort=2)
+    known = {"graph": policy, "population": count, "cut": None, "cohorts": None, "assumed": None}
+    terms = replace(experiment.terms(bytes(16)), minimum_cohort=2, **known)
     context = Context(terms, owner_name(7), Label(0, 1), bytes((count + 7) // 8), bytes(32), None)  # type: ignore[arg-type]
     parameters = policy.parameters(count)
     names = tuple(owner_name(index) for index in range(count))
@@ -325,7 +326,7 @@ def test_a_small_order_key_in_a_roster_is_refused_by_name() -> None:
 
 # -- the beacon ------------------------------------------------------------------------------------------------------
 
-GRAPH = {"threat": "lying", "corrupt": 0.05, "dropout": 0.05, "minimum_cohort": 4}
+GRAPH = {"threat": "lying", "corrupt": 0.05, "dropout": 0.05, "minimum_cohort": 3}
 
 
 @pytest.mark.parametrize("change", ["value", "root"])

@@ -70,7 +70,7 @@ async def rounds(channel: Channel, sink: Returned, count: int) -> float:
 @asynccontextmanager
 async def strangers(port: int) -> AsyncIterator[None]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", STRANGERS, "0.01", str(port), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", STRANGERS, "0.01", str(port), stdout=asyncio.subprocess.PIPE, start_new_session=True
     )
     assert process.stdout is not None
     assert await process.stdout.readline() == b"all here\n"

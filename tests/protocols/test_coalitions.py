@@ -14,8 +14,8 @@ from asyncagg.protocols.parameters.population import Population, exact
 from asyncagg.protocols.registry import find
 
 
-def sentences(protocol, owners=10, corrupt="0.1", dropout="0.3", threat="curious", minimum_cohort=2, **given):
-    who = Population(owners, exact(corrupt), exact(dropout), threat)
+def sentences(protocol, owners=10, corrupt="0.1", dropout="0.3", threat="curious", minimum_cohort=2, batch=1, **given):
+    who = Population(owners, exact(corrupt), exact(dropout), threat, batch=batch)
     policy = GraphPolicy(protocol, who) if protocol.startswith("secagg") else None
     parameters = None if policy is None else choose(protocol, who)
     defaults = {"reveal": "compute-nodes", "compute_nodes": 3, "parameters": parameters}
@@ -65,6 +65,8 @@ def test_secagg_plus_says_the_chance():
     assert "takes compute-node-0 and 80 of its owner's 414 neighbours, even if the lead lies" in lying
     assert "cannot cut off fewer than 168 honest inputs" in lying
     assert 'Where that is feared, use protocol = "secagg".' in lying
+    batches = sentences("secagg+", 1000, threat="lying", batch=16)
+    assert "cannot cut off some of the others from the rest, but for that chance. The graph" in batches
     certain = sentences("secagg+", 100, "0.05", "0.05")
     assert "no owner has so many corrupt neighbours" in certain
 

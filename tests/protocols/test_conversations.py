@@ -203,7 +203,7 @@ def test_a_wrong_sum_is_noticed_by_its_count() -> None:
     context_sum = {}
 
     def lie(sender: str, to: str, message: m.Message) -> list[m.Message]:
-        if isinstance(message, m.Commit) and to == N1 and message.owner == 2:
+        if isinstance(message, m.Commit) and to == N1 and message.batch == 2:
             context_sum["skipped"] = True
             return []
         if isinstance(message, m.Survivors) and to == N1:
@@ -236,7 +236,7 @@ def test_a_node_never_holds_more_than_a_window_of_uncommitted_slices(name: str) 
                 open_now[to] = None
                 assert len(open_now) <= 2
             elif isinstance(message, m.Commit):
-                open_now.pop(owner_name(message.owner), None)
+                open_now.pop(owner_name(message.batch), None)
 
 
 @pytest.mark.parametrize("name", ["plain", "additive", "secagg", "secagg+"])

@@ -15,7 +15,7 @@ from support.known_answers import vectors
 
 from asyncagg.protocols.context import GraphPolicy
 from asyncagg.protocols.forecast.planning import plan
-from asyncagg.protocols.parameters import degree
+from asyncagg.protocols.parameters import connectivity, degree
 from asyncagg.protocols.parameters.choose import (
     GraphParameters,
     check_minimum_cohort,
@@ -141,7 +141,7 @@ def test_integers_decide_where_floats_cannot(monkeypatch):
     rows = [Instance(100, 10, 30, lying) for lying in (False, True)] + [Instance(1000, 50, 50, True)]
     expected = [degree.search(instance) for instance in rows]
     monkeypatch.setattr(Hypergeometric, "error", property(lambda self: 20.0))
-    monkeypatch.setattr(degree, "_split", lambda instance, k: 2.0**-41)
+    monkeypatch.setattr(connectivity, "_ERROR", Decimal("Infinity"))
     assert [degree.search(instance) for instance in rows] == expected
 
 

@@ -40,6 +40,7 @@ neighbours = "auto"
 corrupt = 0.1
 dropout = 0.3
 minimum_cohort = 2
+batch = 1
 corrupt_nodes = 1
 weighting = "examples"
 max_weight = "auto"
@@ -366,8 +367,9 @@ def test_phases_go_by_name_and_are_seven() -> None:
 def test_what_follows_from_other_keys_is_filled_in() -> None:
     additive = parse({"name": "x", "aggregation": {"protocol": "additive", "reveal": "compute-nodes"}})
     assert additive.aggregation.reveal == "model-owner"
-    lying = parse({"name": "x", "aggregation": {"threat": "lying", "ledger": "warn"}})
-    assert lying.aggregation.ledger == "strict"
+    lying = parse({"name": "x", "aggregation": {"threat": "lying"}})
+    assert lying.aggregation.batch == "auto"
+    assert parse({"name": "x", "aggregation": {"threat": "lying", "batch": 1}}).aggregation.batch == 1
 
 
 def test_a_scenario_is_frozen_and_travels_between_processes() -> None:

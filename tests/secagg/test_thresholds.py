@@ -122,7 +122,7 @@ def test_expansions_on_the_complete_graph(lost: int, reveal: str) -> None:
 )
 def test_work_on_a_k_regular_graph(lost: tuple[int, ...], threat: str) -> None:
     """S + the dropped owners' neighbours that are alive; k + 1 masks and 2k agreements by each owner."""
-    n, k = 104, {"curious": 12, "lying": 16}[threat]
+    n, k = 104, {"curious": 12, "lying": 18}[threat]
     values = scenario(n, "secagg+", {"upload": lost}, threat=threat, corrupt=0.05, dropout=0.05)
     played = play(values)
     each, session = played.round, next(iter(played.kept.values())).session

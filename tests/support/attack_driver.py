@@ -52,7 +52,7 @@ def scenario(
         "name": "attack",
         "engine": "sim",
         "owners": {"count": count},
-        "aggregation": {"protocol": protocol, "compute_nodes": 2, "on_failure": "abort", **keys},
+        "aggregation": {"protocol": protocol, "compute_nodes": 2, "on_failure": "abort", "batch": 1, **keys},
         "workload": {"kind": "synthetic", "dimension": 12},
         "faults": [
             {"kind": "drop", "phase": phase, "players": owners(*silent)}

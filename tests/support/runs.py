@@ -20,7 +20,7 @@ def scenario(protocol: str, owners: int = 4, engine: str = "sim", **tables: Any)
         "name": "test",
         "engine": engine,
         "owners": {"count": owners},
-        "aggregation": {"protocol": protocol, "compute_nodes": 3},
+        "aggregation": {"protocol": protocol, "compute_nodes": 3, "batch": 1},
         "workload": {"kind": "synthetic", "dimension": DIMENSION},
     }
     for key, table in tables.items():

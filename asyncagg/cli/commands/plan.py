@@ -171,7 +171,7 @@ def _lines(question: Question, found: Answer) -> Iterator[str]:
         yield from _block(question, found.run)
     if found.run is not found.reported:
         yield ""
-        yield "What the search for a k-regular graph finds, which no run of so few owners uses:"
+        yield "What the published search for a k-regular graph finds, which no run uses here:"
         yield ""
         yield from _block(question, found.reported)
 

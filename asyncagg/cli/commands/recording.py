@@ -65,7 +65,7 @@ class Recording:
         finished.trace.resume(path / TRACE, stored.t)
         return cls(played, finished, directory)
 
-    def during(self, work: Callable[[], None]) -> None:
+    def during(self, work: Callable[[], object]) -> None:
         """Do the run's work, to its end or to a signal, and write down how it went.
 
         Raises ScenarioError where files or the user's classes are bad: a directory that was new is then gone again.
@@ -99,7 +99,7 @@ class Recording:
             complain([f"{result.name}: the run failed: {result.reason}"])
         return FAILED
 
-    def _released(self, work: Callable[[], None]) -> None:
+    def _released(self, work: Callable[[], object]) -> None:
         try:
             interrupts.release()
             work()

@@ -10,8 +10,7 @@ from pathlib import Path
 from asyncagg.cli.commands.recording import Recording
 from asyncagg.cli.output.plain import refusing
 from asyncagg.cli.output.progress import Progress
-from asyncagg.engines.experiment import prepare
-from asyncagg.engines.launch import ENGINES, check_engine, play
+from asyncagg.engines.launch import ENGINES, check_engine, run
 from asyncagg.scenario.reading.errors import ScenarioError, show
 from asyncagg.scenario.reading.load import load
 
@@ -55,5 +54,5 @@ def _record(recording: Recording, as_json: bool, quiet: bool) -> int:
     scenario = recording.scenario
     printed = redirect_stdout(sys.stderr) if as_json else nullcontext()  # by the user's code
     with printed:
-        recording.during(lambda: play(prepare(scenario), recording.finished, Progress(scenario, quiet)))
+        recording.during(lambda: run(scenario, record=recording.finished, progress=Progress(scenario, quiet)))
     return recording.tell(as_json)

@@ -10,21 +10,25 @@ from pathlib import Path
 from asyncagg.cli import interrupts
 from asyncagg.cli.output.plain import BAD_USAGE, answer, complain
 from asyncagg.cli.output.words import number
+from asyncagg.protocols import registry
 from asyncagg.studies.swarm import crew
 
 PASSED, BROKEN = 0, 1
 _SEEDS = re.compile(r"(\d{1,18})\.\.(\d{1,18})", re.ASCII)
 
 
-def swarm(said: str, out: Path) -> int:
+def swarm(said: str, out: Path, protocol: str | None) -> int:
     """Play `A..B`, both in it; a line for each seed that breaks something; the exit status."""
     seeds = _seeds(said)
     if seeds is None:
         complain([f'asyncagg swarm: --seeds is "{said}" (first and last seed, such as 0..1999)'])
         return BAD_USAGE
+    if protocol is not None and protocol not in registry.names():
+        complain([f"asyncagg swarm: there is no protocol {protocol!r} ({', '.join(registry.names())})"])
+        return BAD_USAGE
     try:
         interrupts.release()
-        failing = _play(seeds, out)
+        failing = _play(seeds, out, protocol)
     except KeyboardInterrupt:
         interrupts.note()
         return interrupts.status()
@@ -45,10 +49,10 @@ def _seeds(said: str) -> range | None:
     return range(int(found[1]), int(found[2]) + 1)
 
 
-def _play(seeds: range, out: Path) -> int:
+def _play(seeds: range, out: Path, protocol: str | None) -> int:
     """How many failed."""
     failing = 0
-    with closing(crew.play(seeds, out, os.cpu_count() or 1)) as told:
+    with closing(crew.play(seeds, out, os.cpu_count() or 1, protocol)) as told:
         for line in told:
             if line is not None:
                 failing += 1

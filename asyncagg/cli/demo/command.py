@@ -16,8 +16,7 @@ from asyncagg.cli.demo import scenario as script
 from asyncagg.cli.demo.board import Board
 from asyncagg.cli.demo.show import show
 from asyncagg.cli.output.plain import answer, refusing
-from asyncagg.engines.experiment import prepare
-from asyncagg.engines.launch import play
+from asyncagg.engines.launch import run
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.scenario.schema.scenario import Scenario
 
@@ -59,9 +58,8 @@ def _scenario(request: Request) -> Scenario:
 
 
 def _watched(scenario: Scenario, finished: RunRecord) -> None:
-    experiment = prepare(scenario)
     with show(Board(scenario, time.monotonic), script.introduction(scenario)) as listener:
-        play(experiment, finished, listener)
+        run(scenario, record=finished, progress=listener)
 
 
 def _epilogue(finished: RunRecord, dropped: bool) -> Iterator[str]:

@@ -71,6 +71,7 @@ def outcome(ended: RoundOutcome) -> Plain:
         else [array(revealed.words), revealed.weight, revealed.survivors, revealed.dropped, revealed.silent_after],
         "mean": None if ended.mean is None else array(ended.mean),
         "dropped": ended.dropped,
+        "with_their_batch": ended.with_their_batch,
         "began_ns": ended.began_ns,
         "ended_ns": ended.ended_ns,
         "metrics": ended.metrics,

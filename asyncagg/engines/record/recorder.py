@@ -51,6 +51,7 @@ class ResultRecorder:
             reason=outcome.reason if outcome.status != "ok" or outcome.attempts > 1 else None,
             attempts=outcome.attempts,
             dropped=dict(_by_index(outcome.dropped)),
+            with_their_batch=list(outcome.with_their_batch),
             metrics=outcome.metrics,
             warnings=outcome.warnings,
         )

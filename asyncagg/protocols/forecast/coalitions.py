@@ -53,7 +53,9 @@ def _smallest_sum(situation: Situation) -> str:
 def _curious(situation: Situation) -> list[str]:
     if situation.threat == "lying":
         return []
-    return [
-        'threat = "curious" assumes a lead that follows the protocol. A lead that lies, inventing owners or '
-        'telling them different things, is held off by threat = "lying" only.'
-    ]
+    lies = "A lead that lies, inventing owners or telling them different things,"
+    if "lying" in find(situation.protocol).threats:
+        held = 'is held off by threat = "lying" only.'
+    else:
+        held = f"is not held off by {situation.protocol}."
+    return [f'threat = "curious" assumes a lead that follows the protocol. {lies} {held}']

@@ -12,11 +12,11 @@ from asyncagg.protocols.registry import find
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The parameters of the full population."""
+    """The parameters of the full cohort."""
 
     reported: GraphParameters
-    """What a run uses; where the graph may be k-regular, the row of its search, also if a run of so few uses the
-    complete graph."""
+    """What a run uses; where the graph may be k-regular, the row of the published search, which counts ⌊γN⌋ corrupt
+    owners, also if a run of so few uses the complete graph."""
     run: GraphParameters | None
     """What a run uses; None if it would be refused, as the notes say."""
     notes: tuple[str, ...]
@@ -26,12 +26,13 @@ class Plan:
 def plan(policy: GraphPolicy) -> Plan:
     """What is reported, what a run uses, and notes. Infeasible, in words, if there is neither."""
     population = policy.population
-    small = find(policy.protocol).takes_neighbours and population.owners <= COMPLETE_UP_TO
-    row = _row(population) if small and policy.neighbours == policy.threshold == "auto" else None
+    regular = find(policy.protocol).takes_neighbours
+    small = regular and population.cohort <= COMPLETE_UP_TO
+    row = _row(population) if regular and policy.neighbours == policy.threshold == "auto" else None
     try:
-        run = policy.parameters(population.owners)
+        run = policy.parameters(population.cohort)
     except Infeasible as refusal:
-        if row is None:
+        if row is None or not small:
             raise
         return Plan(row, None, (f"A run would be refused: {refusal}.",))
     notes = []
@@ -40,11 +41,19 @@ def plan(policy: GraphPolicy) -> Plan:
             f"A run with up to {COMPLETE_UP_TO} owners uses the complete graph: {run.neighbours} neighbours, "
             f"threshold {run.threshold}."
         )
+    elif row is not None and row != run:
+        notes.append(
+            f"The published search counts {population.published_corrupt} corrupt owners, rounded down; a run rounds "
+            f"up to {population.all_corrupt}: {run.neighbours} neighbours, threshold {run.threshold}."
+        )
     notes += _smallest_roster(policy)
-    return Plan(row or run, run, tuple(notes))
+    return Plan(run if row is None or row == run else row, run, tuple(notes))
 
 
 def _row(population: Population) -> GraphParameters | None:
+    """The published row, where it says something else than a run's search: of few owners, or of a rounded number."""
+    if population.cohort > COMPLETE_UP_TO and population.published_corrupt == population.all_corrupt:
+        return None
     try:
         return searched(population)
     except Infeasible:

@@ -58,11 +58,19 @@ def signature(setting: Setting) -> int:
     return SIZES.signature if setting.threat == "lying" else SIZES.empty
 
 
-def publish_flow(setting: Setting) -> Flow:
-    """Parameters in; out to the lead, that they have arrived."""
-    sealing = SIZES.digest if setting.reveal == "model-owner" else SIZES.empty
+def publish_flow(setting: Setting, sealing_key: bool = False) -> Flow:
+    """Parameters in, perhaps with the model owner's sealing key; out to the lead, that they have arrived."""
+    sealing = SIZES.digest if sealing_key else SIZES.empty
     header = message(SIZES.parameters, bitmap(setting), sealing, signature(setting))
     return Flow(message(SIZES.digest), header + setting.parameter_bytes)
+
+
+def key_exchange_flow(setting: Setting) -> Flow:
+    """One key out; everyone's entries in (`steps.key_exchange`)."""
+    entry = SIZES.index + SIZES.digest + 2 * SIZES.empty + signature(setting)
+    out = message(SIZES.digest, SIZES.empty, SIZES.digest, signature(setting))
+    roster = message(bitmap(setting), SIZES.digest, setting.owners * entry, 3 * SIZES.empty)
+    return Flow(out, roster)
 
 
 def permit_flow(setting: Setting) -> Flow:

@@ -1,7 +1,7 @@
 """Threshold, neighbours and floors of a masked round, for the pinned population and the roster at hand.
 
 Every player computes them for itself: an owner takes nothing from the lead but the size of the roster, and
-counts the corrupt owners of the WHOLE population, since a lead that drops honest owners does not drop its
+counts the corrupt owners of the WHOLE cohort, since a lead that drops honest owners does not drop its
 own. Refusals are `Infeasible`, in words. Sources: Bonawitz et al., CCS 2017 (complete graph); Bell et al.,
 CCS 2020 (k-regular graph, searched in `degree`).
 """
@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Final, Literal
 
 from asyncagg.protocols.parameters import degree
-from asyncagg.protocols.parameters.degree import Bounds
+from asyncagg.protocols.parameters.degree import Bounds, Instance
 from asyncagg.protocols.parameters.population import Infeasible, Population
 
 Auto = Literal["auto"]
@@ -42,10 +42,12 @@ class GraphParameters:
     """With fewer survivors the round fails by name. Complete graph: t; else n − ⌊δn⌋, which is analysed."""
     minimum_cohort_limit: int | None
     """Largest minimum cohort that can be promised; None: any. A lying lead picks the dead after it has seen
-    the k-regular graph, so a component is sure of t − T1 honest inputs only."""
+    the k-regular graph, so a component is sure of t − T1 honest inputs only. Where it can lose whole batches
+    only, the graph stays connected for all of them."""
     privacy_bits: float
-    """−log2 of the bound on an input being exposed, rounded down to 0.01, at most 128. On the complete graph
-    counting is certain, and what remains is the strength of the cryptography: 128."""
+    """−log2 of the bound on an input being exposed, rounded down to 0.01, at most 128. Against a lying lead it
+    holds for all rounds and attempts together. On the complete graph of all owners counting is certain, and what
+    remains is the strength of the cryptography: 128."""
     correctness_bits: float
     """−log2 of the bound on a round failing although at most ⌊δn⌋ dropped, likewise; 128: it is certain."""
 
@@ -57,12 +59,12 @@ def choose(
     threshold: int | Auto = "auto",
     neighbours: int | Auto = "auto",
 ) -> GraphParameters:
-    """Parameters of a roster of `members` (default: everyone). Infeasible where there are no safe ones."""
-    n = population.owners if members is None else members
+    """Parameters of a roster of `members` (default: the whole cohort). Infeasible where there are no safe ones."""
+    n = population.cohort if members is None else members
     if n < 2:
         raise Infeasible(f"{protocol} with {n} owner{'s' * (n != 1)}: at least 2 are needed to hide an input")
-    if not population.roster_floor <= n <= population.owners:
-        raise Infeasible(f"a roster of {n} owners: must be {population.roster_floor} to {population.owners}")
+    if not population.roster_floor <= n <= population.cohort:
+        raise Infeasible(f"a roster of {n} owners: must be {population.roster_floor} to {population.cohort}")
     if protocol == "secagg":
         return complete_graph(population, n, threshold)
     return _secagg_plus(population, n, threshold, neighbours)
@@ -105,7 +107,15 @@ def complete_graph(population: Population, members: int, threshold: int | Auto =
             f"threshold {t} is out of reach for {population.describe(n)}: {left} are left when {n - left} "
             f"drop; {_what_would_do(least, left)}"
         )
-    return GraphParameters(n, n - 1, t, True, t, None, COMPUTATIONAL_BITS, COMPUTATIONAL_BITS)
+    privacy = _bits(_exposed(population, n, t))
+    return GraphParameters(n, n - 1, t, True, t, None, privacy, COMPUTATIONAL_BITS)
+
+
+def _exposed(population: Population, n: int, t: int) -> float:
+    """Bound on the probability that a cohort has enough corrupt owners to open an input, or certify two sets."""
+    if not population.lying:
+        return population.instance(n).has_corrupt(t)
+    return population.instance(n).has_corrupt(min(2 * t - n, 2 * population.quorum(t) - population.cohort))
 
 
 def _why_unsafe(n: int, corrupt: int, lying: bool) -> str:
@@ -128,31 +138,35 @@ def _what_would_do(least: int, left: int) -> str:
 
 
 def searched(population: Population, members: int | None = None) -> GraphParameters:
-    """The row of the search for secagg+, at any size. Infeasible if nothing is found."""
-    n = population.owners if members is None else members
-    found = _bounds(population, n, "auto", "auto")
-    return _regular(population, n, found, found.threshold)
+    """The row of the published search for secagg+, at any size. Infeasible if nothing is found.
+
+    Like published tables it counts ⌊γN⌋ corrupt owners; a run counts ⌈γN⌉ (`choose`).
+    """
+    instance = population.published_instance(population.cohort if members is None else members)
+    found = _bounds(population, instance, "auto", "auto")
+    return _regular(instance, found, found.threshold)
 
 
 def _secagg_plus(population: Population, n: int, threshold: int | Auto, neighbours: int | Auto) -> GraphParameters:
     """By-hand neighbours if safe; else everyone up to 50 members; above that the search, or a refusal."""
     if neighbours != "auto":
-        most = population.owners - 1
+        most = population.cohort - 1
         if neighbours != most and (neighbours % 2 or not 2 <= neighbours < most):
             raise Infeasible(f"neighbours = {neighbours}: must be even, 2 to {most - 1}, or {most} for everyone")
     if n <= COMPLETE_UP_TO if neighbours == "auto" else neighbours >= n - 1:
         return complete_graph(population, n, threshold)
+    instance = population.instance(n)
     try:
-        found = _bounds(population, n, threshold, neighbours)
-        return _regular(population, n, found, _allowed(found, threshold))
+        found = _bounds(population, instance, threshold, neighbours)
+        return _regular(instance, found, _allowed(found, threshold))
     except Infeasible as refusal:
         raise Infeasible(f"{refusal}; {_what_else(population, n)}") from None
 
 
-def _bounds(population: Population, n: int, threshold: int | Auto, neighbours: int | Auto) -> Bounds:
+def _bounds(population: Population, instance: Instance, threshold: int | Auto, neighbours: int | Auto) -> Bounds:
     """What the degree that was given allows, or the smallest that will do."""
     _check_rates(population)
-    instance = population.instance(n)
+    who = population.describe(instance.members)
     if neighbours == "auto":
         if threshold == "auto":
             found, given = degree.search(instance), ""
@@ -160,11 +174,11 @@ def _bounds(population: Population, n: int, threshold: int | Auto, neighbours: i
             found = degree.search_with_threshold(instance, threshold)
             given = f" and threshold = {threshold}"
         if found is None:
-            raise Infeasible(f"secagg+ finds no graph for {population.describe(n)}{given}")
+            raise Infeasible(f"secagg+ finds no graph for {who}{given}")
         return found
     if not degree.connected(instance, neighbours):
         raise Infeasible(
-            f"neighbours = {neighbours} is unsafe for {population.describe(n)}: the honest survivors may be "
+            f"neighbours = {neighbours} is unsafe for {who}: the honest survivors may be "
             f"split into separate sums (probability over 2^-{degree.PRIVACY_BITS + 1})"
         )
     return degree.bounds(instance, neighbours)
@@ -212,16 +226,18 @@ def _what_else(population: Population, n: int) -> str:
 
 def _usable(population: Population, n: int) -> Bounds | None:
     """The degree of the search or, where its threshold of 2 cannot be recovered, the next that can."""
+    instance = population.instance(n)
     try:
-        found = _bounds(population, n, "auto", "auto")
+        found = _bounds(population, instance, "auto", "auto")
     except Infeasible:
         return None
-    return found if found.threshold <= found.most else degree.search_with_threshold(population.instance(n), 2)
+    return found if found.threshold <= found.most else degree.search_with_threshold(instance, 2)
 
 
-def _regular(population: Population, n: int, found: Bounds, t: int) -> GraphParameters:
-    instance, k = population.instance(n), found.neighbours
-    limit = t - found.corrupt_neighbours if instance.lying else None
+def _regular(instance: Instance, found: Bounds, t: int) -> GraphParameters:
+    n, k = instance.members, found.neighbours
+    picks = instance.lying and instance.batch is None
+    limit = t - found.corrupt_neighbours if picks else None
     privacy = _bits(degree.privacy_failure(instance, k, t))
     correctness = _bits(degree.recovery_failure(instance, k, t))
     return GraphParameters(n, k, t, False, n - instance.lost, limit, privacy, correctness)

@@ -3,15 +3,19 @@
 Source: Bell et al., CCS 2020 (Harary ring over permuted labels; holders of a member's secrets are exactly its
 neighbours), in the form that production systems use: half of the privacy error for each of two bad events,
 and one correctness error, with union bounds over the members. Counts are integers and comparisons exact.
+
+The corrupt members may be a random number, those that a cohort of the population happens to have: the bounds are then
+averages over it. Against a lying lead they hold for every one of the graphs that it may abort attempts for, until one
+suits it.
 """
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
-import numpy as np
-
+from asyncagg.protocols.parameters.connectivity import Connectivity
+from asyncagg.protocols.parameters.drawn import DrawnTail
 from asyncagg.protocols.parameters.hypergeometric import Hypergeometric
 
 PRIVACY_BITS = 40
@@ -25,12 +29,54 @@ class Instance:
     """What the graph must withstand, in members."""
 
     members: int
-    """n, at most 10^6."""
+    """n', at most 10^6: the roster. All corrupt owners of the cohort may be in it."""
     corrupt: int
-    """A: members that collude with the lead."""
+    """A: owners of the population that collude with the lead."""
     lost: int
     """Members that may drop and still be recovered from."""
     lying: bool
+    drawn: Hypergeometric | None = None
+    """How many of the A are in the cohort; None: all."""
+    cohort_bits: int = 0
+    """ℓ: the lead may choose among 2^ℓ cohorts."""
+    graph_bits: int = 0
+    """ℓ: the lead may choose among 2^ℓ graphs."""
+    batch: int | None = None
+    """T, where a lying lead loses whole batches only."""
+
+    @property
+    def present(self) -> Hypergeometric:
+        """How many corrupt owners the cohort has."""
+        return self.drawn or Hypergeometric(self.corrupt, self.corrupt, self.corrupt)
+
+    @property
+    def most_corrupt(self) -> int:
+        """n_c: a cohort has more corrupt owners with probability at most 2^−(σ+1), whichever the lead chooses."""
+        return self.present.least_above(PRIVACY_BITS + 1 + self.cohort_bits, 1)
+
+    @property
+    def signing_twice(self) -> int:
+        """2q − n: corrupt owners it takes to certify two sets, with quorum q = ⌊(n + n_c)/2⌋ + 1 of a cohort of n."""
+        cohort, most = self.present.drawn, self.most_corrupt
+        return 2 * ((cohort + most) // 2 + 1) - cohort
+
+    def has_corrupt(self, owners: int) -> float:
+        """Bound on the probability that some cohort has at least so many corrupt owners."""
+        return self.present.above(owners - 1) * 2.0**self.cohort_bits
+
+    @property
+    def connectivity(self) -> Connectivity:
+        """Who is missing from the ring, for step 1."""
+        return Connectivity(self.members, self.lost, self.present, self.batch)
+
+    def colluding(self, neighbours: int) -> Hypergeometric | DrawnTail:
+        """How many neighbours of one member are corrupt, for step 2."""
+        present, n = self.present, self.members
+        if present.low == present.high:
+            return Hypergeometric(n, min(present.high, n), neighbours)
+        if n == present.drawn:  # a random cohort's neighbours are drawn from the population
+            return Hypergeometric(present.members, present.marked, neighbours)
+        return DrawnTail(present, n, neighbours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +102,8 @@ class Bounds:
 def bounds(instance: Instance, neighbours: int) -> Bounds:
     """Steps 2 to 4 for one degree, whether or not the graph stays connected."""
     n = instance.members
-    colluding = Hypergeometric(n, instance.corrupt, neighbours).least_above(PRIVACY_BITS + 1, n)
+    neighbouring = instance.colluding(neighbours).least_above(PRIVACY_BITS + 1 + instance.graph_bits, n)
+    colluding = min(neighbouring, instance.most_corrupt)
     alive = Hypergeometric(n, n - instance.lost, neighbours).most_below(CORRECTNESS_BITS, n)
     # ⌈(T1 + k − 1.25) / 2⌉ in integers: a colluding neighbour answers both questions, an honest one only one.
     unsafe = (colluding + neighbours) // 2 if instance.lying else colluding
@@ -66,23 +113,7 @@ def bounds(instance: Instance, neighbours: int) -> Bounds:
 def connected(instance: Instance, neighbours: int) -> bool:
     """Step 1: the honest survivors stay connected but for 2^−(σ+1). Then so they do with any larger
     degree."""
-    n, k, gone = instance.members, neighbours, instance.corrupt + instance.lost
-    if k > gone:
-        return True
-    value, bound = _split(instance, k), 2.0 ** -(PRIVACY_BITS + 1)
-    if abs(value / bound - 1) > 8.0 * (k + 2) * 2.0**-53:
-        return value < bound
-    ways = n * (n - k - 1) * math.perm(gone, k)
-    return ways << PRIVACY_BITS < math.perm(n, k)
-
-
-def _split(instance: Instance, k: int) -> float:
-    """½·n(n−k−1)·C(A+D, k) / C(n, k): two runs of k/2 corrupt or dropped members somewhere on the ring."""
-    n, gone = instance.members, instance.corrupt + instance.lost
-    if k > gone:
-        return 0.0
-    step = np.arange(k, dtype=np.float64)
-    return float(0.5 * n * (n - k - 1) * np.prod((gone - step) / (n - step)))
+    return instance.connectivity.holds(neighbours, PRIVACY_BITS + 1 + instance.graph_bits)
 
 
 def search(instance: Instance) -> Bounds | None:
@@ -117,27 +148,28 @@ def search_with_threshold(instance: Instance, threshold: int) -> Bounds | None:
 
 
 def _least_connected(instance: Instance) -> int:
-    """The smallest even k ≥ 2 that stays connected; bisection, since more neighbours never disconnect."""
-    low, high = 1, (instance.members + 1) // 2
-    while low < high:
-        middle = (low + high) // 2
-        if connected(instance, 2 * middle):
-            high = middle
-        else:
-            low = middle + 1
-    return 2 * low
+    """The smallest even k ≥ 2 that stays connected, since more neighbours never disconnect; n − 1 or more if none."""
+    last = (instance.members + 1) // 2
+    high = 1
+    while high < last and not connected(instance, 2 * high):
+        high *= 2
+    halves = range(high // 2 + 1, min(high, last))
+    return 2 * (halves.start + bisect_left(halves, True, key=lambda half: connected(instance, 2 * half)))
 
 
 def privacy_failure(instance: Instance, neighbours: int, threshold: int) -> float:
-    """Bound on the probability that an input is exposed: honest survivors split, or both secrets of one
-    collected.
+    """Bound on the probability that an input is exposed in any of the graphs: honest survivors split, both secrets of
+    one collected, or two sets certified.
 
     A lying lead's colluding neighbours answer twice, the others once: 2t answers take 2t − k colluding
-    neighbours.
+    neighbours. No member has more of them than the cohort has.
     """
-    n, k = instance.members, neighbours
+    n, k, graphs = instance.members, neighbours, 2.0**instance.graph_bits
+    split = graphs * min(float(instance.connectivity.split(k)), 1.0)
     collected = 2 * threshold - k if instance.lying else threshold
-    return _split(instance, k) + n * Hypergeometric(n, instance.corrupt, k).above(collected - 1)
+    near = graphs * n * instance.colluding(k).above(collected - 1)
+    twice = instance.signing_twice if instance.lying else n + 1
+    return split + min(near + instance.has_corrupt(twice), instance.has_corrupt(min(collected, twice)))
 
 
 def recovery_failure(instance: Instance, neighbours: int, threshold: int) -> float:

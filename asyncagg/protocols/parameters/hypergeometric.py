@@ -76,6 +76,11 @@ class Hypergeometric:
         """Pr[X > x], with relative error below `error`."""
         return float(self._above[min(max(x, self.low - 1), self.high) - self.low + 1])
 
+    def above_each(self, values: range) -> Floats:
+        """Pr[X > x] for every x of a range, each with relative error below `error`."""
+        positions = np.clip(np.arange(values.start, values.stop), self.low - 1, self.high) - self.low + 1
+        return np.asarray(self._above[positions], dtype=np.float64)
+
     def below(self, x: int) -> float:
         """Pr[X < x], with relative error below `error`."""
         return float(self._below[min(max(x, self.low), self.high + 1) - self.low])
@@ -100,14 +105,14 @@ class Hypergeometric:
         """Whether Pr[X > x] ≤ 2^−bits / unions, exactly."""
         if x >= self.high:
             return True
-        known = _compare(self.above(x), 2.0**-bits / unions, self.error)
+        known = compare(self.above(x), 2.0**-bits / unions, self.error)
         return self._exactly_rare(range(max(x + 1, self.low), self.high + 1), bits, unions) if known is None else known
 
     def rare_below(self, x: int, bits: int, unions: int) -> bool:
         """Whether Pr[X < x] ≤ 2^−bits / unions, exactly."""
         if x <= self.low:
             return True
-        known = _compare(self.below(x), 2.0**-bits / unions, self.error)
+        known = compare(self.below(x), 2.0**-bits / unions, self.error)
         return self._exactly_rare(range(self.low, min(x, self.high + 1)), bits, unions) if known is None else known
 
     def _exactly_rare(self, values: range, bits: int, unions: int) -> bool:
@@ -117,7 +122,7 @@ class Hypergeometric:
         return (ways * unions) << bits <= math.comb(self.members, self.drawn)
 
 
-def _compare(value: float, bound: float, error: float) -> bool | None:
+def compare(value: float, bound: float, error: float) -> bool | None:
     """Whether the number that `value` approximates is at most `bound`; None if rounding could decide it."""
     if value <= bound * (1 - 2 * error):
         return True

@@ -31,12 +31,12 @@ def is_signed(
 
 def check(context: Context, session: bytes, roster: bytes, members: bytes, signatures: m.Signatures) -> None:
     """Rejected unless enough distinct members of U3 signed this U3."""
-    policy = context.terms.graph
+    policy = context.graph
     if policy is None:
         raise Rejected("a certificate in a protocol that has none")
     names, survivors = context.players_in(roster), dict.fromkeys(context.players_in(members))
-    if len(names) < context.terms.roster_floor:
-        raise Rejected(f"a certificate for a roster of {len(names)}, must be at least {context.terms.roster_floor}")
+    if len(names) < context.roster_floor:
+        raise Rejected(f"a certificate for a roster of {len(names)}, must be at least {context.roster_floor}")
     try:
         quorum = policy.quorum(len(names))
     except Infeasible as refusal:

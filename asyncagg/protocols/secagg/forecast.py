@@ -27,7 +27,7 @@ class SecaggForecaster(Forecaster):
 
     def traffic(self, setting: Setting) -> dict[Phase, Flow]:
         phases: dict[Phase, Flow] = {
-            "publish": publish_flow(setting),
+            "publish": publish_flow(setting, sealing_key=setting.reveal == "model-owner"),
             "advertise": _advertise(setting),
             "share": _share(setting),
             "upload": upload_flow(setting),
@@ -159,12 +159,20 @@ def _regular(situation: Situation, parameters: GraphParameters) -> list[str]:
         return [opening]
     return [
         opening,
-        "A lying lead that chooses who drops still cannot cut off fewer than "
-        f"{parameters.minimum_cohort_limit} honest inputs from the rest.",
+        _cut_off(parameters.minimum_cohort_limit),
         "The graph follows from a number that the model owner gives once the roster is fixed: a model owner "
         "that colludes with a lying lead could try many graphs. Where that is feared, use protocol = "
         '"secagg".',
     ]
+
+
+def _cut_off(limit: int | None) -> str:
+    if limit is None:
+        return (
+            "A lying lead that chooses which batches drop cannot cut off some of the others from the rest, but for "
+            "that chance."
+        )
+    return f"A lying lead that chooses who drops still cannot cut off fewer than {limit} honest inputs from the rest."
 
 
 def _chance(parameters: GraphParameters) -> str:

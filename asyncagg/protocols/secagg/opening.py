@@ -13,8 +13,9 @@ from asyncagg.protocols.effects import Cost, Refuse, Rejected, Role, compute
 from asyncagg.protocols.names import MODEL_OWNER, Player
 from asyncagg.protocols.secagg import beacon, certificate
 from asyncagg.protocols.secagg.owner_secrets import ANSWER_LABEL, survivors_digest
-from asyncagg.protocols.secagg.session import Session, shared
+from asyncagg.protocols.secagg.session import Session
 from asyncagg.protocols.secagg.unmasking import Recovered, Unmasking
+from asyncagg.protocols.steps.key_exchange import shared
 from asyncagg.protocols.steps.reveal import Sums
 from asyncagg.protocols.steps.roster import Member, check_invited, check_keys, check_signature, read_entry, root_of
 
@@ -56,13 +57,17 @@ def _unmasking(context: Context, opening: m.Opening, given: m.Beacon | None) -> 
     sharing = dict.fromkeys(sharers)
     if any(player not in session.positions for player in sharers) or any(each not in sharing for each in survivors):
         raise Rejected("the opening names survivors that did not share, or sharers that are not in the roster")
+    for what, named in (("roster", opening.roster), ("sharers", opening.sharers), ("survivors", opening.members)):
+        torn = context.not_whole(named)
+        if torn is not None:
+            raise Rejected(f"the {what} of the opening: {torn}")
     if len(survivors) < session.survivors_floor():
         raise Rejected(f"{len(survivors)} survivors, at least {session.survivors_floor()} are needed")
     return Unmasking(session, sharers, survivors, _commitments(opening.commitments, sharers))
 
 
 def _check_members(context: Context, members: tuple[Member, ...]) -> None:
-    if len(members) < max(context.terms.roster_floor, context.terms.minimum_cohort):
+    if len(members) < max(context.roster_floor, context.terms.minimum_cohort):
         raise Rejected(f"a roster of {len(members)} owners is too small")
     check_keys(members)
     for member in members:

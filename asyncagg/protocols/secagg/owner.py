@@ -82,6 +82,9 @@ def check_sharers(context: Context, session: Session, sharers: tuple[Player, ...
         raise Rejected("U2 names an owner that is not in the roster")
     if context.me not in sharers:
         raise Rejected("U2 does not hold this owner")
+    torn = context.not_whole(context.bitmap_of(sharers))
+    if torn is not None:
+        raise Rejected(f"the owners that shared: {torn}")
     floor = session.survivors_floor()
     if len(sharers) < floor:
         raise Rejected(f"{len(sharers)} owners shared their secrets, {floor} are needed")
@@ -136,6 +139,9 @@ def check_survivors(context: Context, session: Session, sharers: tuple[Player, .
         raise Rejected("the survivors include an owner that is not in U2")
     if context.me not in survivors:
         raise Rejected("the survivors do not include this owner, which uploaded")
+    torn = context.not_whole(members)
+    if torn is not None:
+        raise Rejected(f"the survivors: {torn}")
     floor = session.survivors_floor()
     if len(survivors) < floor:
         raise Rejected(f"{len(survivors)} survivors, at least {floor} are needed")

@@ -16,7 +16,8 @@ from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.sealing import OVERHEAD, SealError, open_box, seal
 from asyncagg.protocols.effects import Rejected
 from asyncagg.protocols.names import Player, index_of
-from asyncagg.protocols.secagg.session import Session, shared
+from asyncagg.protocols.secagg.session import Session
+from asyncagg.protocols.steps.key_exchange import shared
 
 SECRET_BYTES = 32
 PLAIN_BYTES = 2 * shamir.SHARE_BYTES

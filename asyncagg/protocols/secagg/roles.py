@@ -92,7 +92,7 @@ def _roster(lead: Lead) -> Role[tuple[Session, tuple[Member, ...]]]:
 
 
 def _check_floor(context: Context, members: int) -> None:
-    least = max(context.terms.roster_floor, context.terms.minimum_cohort)
+    least = max(context.roster_floor, context.terms.minimum_cohort)
     if members < least:
         raise Rejected(f"{members} owners advertised, at least {least} are needed")
 

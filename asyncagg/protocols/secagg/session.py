@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from asyncagg.crypto.agreement import AgreementError, KeyPair
+from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.kdf import derive, encode_fields
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Rejected
@@ -19,6 +19,7 @@ from asyncagg.protocols.names import Player, index_of
 from asyncagg.protocols.parameters.choose import GraphParameters, check_minimum_cohort
 from asyncagg.protocols.parameters.population import Infeasible
 from asyncagg.protocols.secagg.graph import Graph, masking_graph
+from asyncagg.protocols.steps.key_exchange import shared
 from asyncagg.protocols.steps.roster import Member
 
 KEY_BYTES: Final = 16
@@ -49,7 +50,7 @@ class Session:
         beacon: bytes,
     ) -> Session:
         """Rejected where there are no safe parameters for so many owners."""
-        policy = context.terms.graph
+        policy = context.graph
         if policy is None:
             raise Rejected(f"{context.terms.protocol} without a policy for its graph")
         try:
@@ -117,11 +118,3 @@ class Session:
     def binding(self, sender: Player, receiver: Player, kind: str, *more: bytes) -> bytes:
         """What a box is bound to: the session, who says it to whom, and what it is."""
         return encode_fields(self.id, str(sender), str(receiver), kind, *more)
-
-
-def shared(pair: KeyPair, other: Player, public: bytes) -> bytes:
-    """The X25519 secret with another player; Rejected, with its name, for a key that no agreement is made with."""
-    try:
-        return pair.shared(public)
-    except AgreementError as error:
-        raise Rejected(f"{other}: {error}") from None

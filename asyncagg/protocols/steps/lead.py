@@ -1,7 +1,7 @@
 """What every lead does: run the phases, note who answers, drop who does not, permit and commit uploads, report.
 
 Only the lead's waits end at a deadline. An owner that is late, leaves, or says something wrong is dropped by name and
-told; a compute node that leaves ends the attempt, because its slice of the sum is lost.
+told, and takes its batch along; a compute node that leaves ends the attempt, because its slice of the sum is lost.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from asyncagg.protocols import messages as m
+from asyncagg.protocols.batches import indices_in, set_of
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import (
     Abort,
@@ -48,6 +49,7 @@ class Lead:
         self._refusal = ""
         """Why the last owner that gave a reason of its own left."""
         self._nodes = dict.fromkeys(self.terms.nodes)
+        self.batches = self.terms.batches
         self.watched: dict[Player, None] = {**self.alive, **self._nodes}
 
     # -- phases -------------------------------------------------------------------------------------------------
@@ -60,8 +62,7 @@ class Lead:
         """One phase in which every owner still here says one thing; who does not is dropped."""
         yield from self.enter(phase)
         answers = yield from self.answers(kind, accept)
-        for owner in [owner for owner in self.alive if owner not in answers]:
-            yield from self.drop(owner, f"silent in {phase}")
+        yield from self.drop_all([owner for owner in self.alive if owner not in answers], f"silent in {phase}")
         yield from self.require_cohort()
         return {owner: answers[owner] for owner in self.alive}
 
@@ -80,7 +81,7 @@ class Lead:
         answers: dict[Player, M] = {}
         waiting = dict(self.alive)
         enough = self.terms.enough_of(self.phase, len(waiting))
-        while waiting and len(answers) < enough:
+        while waiting and not self._are_enough(answers, enough):
             event: Event = yield Receive((kind,), self.watched)
             match event:
                 case Got(peer, message) if peer in waiting and isinstance(message, kind):
@@ -97,7 +98,16 @@ class Lead:
                     break
                 case _:
                     continue  # about an owner that has been decided on
+            if len(waiting) > len(self.alive) - len(answers):  # somebody took its batch along
+                waiting = {owner: None for owner in waiting if owner in self.alive}
         return answers
+
+    def _are_enough(self, answers: dict[Player, M], enough: int) -> bool:
+        """Whether so many have answered that the phase may close early: only whole batches count."""
+        if len(answers) < enough or self.batches.size == 1 or self.survivors:
+            return len(answers) >= enough
+        answered = set_of(index_of(owner) for owner in answers)
+        return self.batches.inside(answered).bit_count() >= enough
 
     def left(self, peer: Player, reason: str) -> Role[None]:
         """A player is gone: an owner is dropped, a compute node takes its slice of the sum with it."""
@@ -119,11 +129,29 @@ class Lead:
             yield from self.drop(owner, reason)
 
     def drop(self, owner: Player, reason: str) -> Role[None]:
-        """This owner is out of the attempt, from this phase on."""
-        self.alive.pop(owner, None)
-        self.watched.pop(owner, None)
+        """This owner is out of the attempt, from this phase on, and its batch with it."""
         self.dropped[owner] = self.phase
         self._refusal = reason if not reason.startswith("silent") else self._refusal
+        yield from self._exclude(owner, reason)
+        for mate in self.mates(owner):
+            yield from self._exclude(mate, f"batch mate {owner} lost in {self.phase}")
+
+    def drop_all(self, owners: list[Player], reason: str) -> Role[None]:
+        """All of these are out for the same reason: each is named, even where a mate took it along a moment ago."""
+        for owner in owners:
+            if owner in self.alive:
+                yield from self.drop(owner, reason)
+            else:
+                self.dropped[owner] = self.phase
+
+    def mates(self, owner: Player) -> list[Player]:
+        """The owners of the same batch that are still here, in order of index."""
+        mates = (owner_name(index) for index in indices_in(self.batches.mates(index_of(owner))))
+        return [mate for mate in mates if mate in self.alive]
+
+    def _exclude(self, owner: Player, reason: str) -> Role[None]:
+        self.alive.pop(owner, None)
+        self.watched.pop(owner, None)
         yield Drop(owner, reason)
         yield Send(owner, m.Excluded(reason))
 
@@ -165,8 +193,9 @@ class Lead:
         The attempt ends when they are fewer than `floor` or the minimum cohort.
         """
         yield from self.enter("upload")
-        yield from _Uploads(self).run()
-        for owner in [owner for owner in self.alive if owner not in self.survivors]:
+        uploads = _Uploads(self)
+        yield from uploads.run()
+        for owner in uploads.late():
             yield from self.drop_upload(owner, "silent in upload")
         self.survivors = dict.fromkeys(sorted(self.survivors, key=index_of))
         self.alive = {owner: None for owner in self.alive if owner in self.survivors}
@@ -175,9 +204,13 @@ class Lead:
             yield from self.abort(f"{len(self.survivors)} owners uploaded, at least {least} are needed")
 
     def drop_upload(self, owner: Player, reason: str) -> Role[None]:
+        """An owner is lost in upload: every compute node forgets what it holds of its batch."""
+        if owner not in self.alive:
+            self.dropped[owner] = self.phase  # a mate that was lost as well took it along
+            return
         yield from self.drop(owner, reason)
         for node in self._nodes:
-            yield Send(node, m.Discard(index_of(owner)))
+            yield Send(node, m.Discard(self.batches.batch_of(index_of(owner))))
 
     # -- the end ------------------------------------------------------------------------------------------------
 
@@ -209,15 +242,33 @@ def from_phase_pairs(pairs: tuple[tuple[int, int], ...]) -> dict[Player, Phase]:
 
 
 class _Uploads:
-    """The upload phase: a window of permits, and one commit for every owner that all compute nodes hold."""
+    """The upload phase: a window of permits, and one commit for every batch that all compute nodes hold whole.
+
+    A batch is let in once all of its owners have asked for a permit, so that a slow one holds up its mates and nobody
+    else, and it is closed when it is added or lost. Without batches every owner is one.
+    """
 
     def __init__(self, lead: Lead) -> None:
         self.lead = lead
         self.nodes = lead.terms.nodes
         self.pending = dict.fromkeys(lead.alive)
+        """Owners that are neither in the sum nor lost."""
         self.holding: dict[Player, dict[Player, None]] = {}
-        self.queue: deque[Player] = deque()
+        """Owner → the compute nodes that hold its slice, while not all do."""
+        self.asked: dict[int, dict[Player, None]] = {}
+        """Batch → its owners that wait for a permit."""
+        self.queue: deque[int] = deque()
+        """Batches all of whose owners have asked."""
+        self.open: dict[int, None] = {}
+        """Batches that were let in and are not decided on."""
         self.permitted: dict[Player, None] = {}
+        self.missing: dict[int, dict[Player, None]] = {}
+        """Batch → its owners that not all compute nodes hold."""
+        for owner in lead.alive:
+            self.missing.setdefault(self.batch_of(owner), {})[owner] = None
+
+    def batch_of(self, owner: Player) -> int:
+        return self.lead.batches.batch_of(index_of(owner))
 
     def run(self) -> Role[None]:
         lead = self.lead
@@ -226,7 +277,7 @@ class _Uploads:
             event: Event = yield Receive((m.Ready, m.Held, m.Faulty), lead.watched)
             match event:
                 case Got(peer, m.Ready()) if peer in self.pending:
-                    self.queue.append(peer)
+                    self.ready(peer)
                 case Got(peer, m.Held(index)) if peer in self.nodes:
                     yield from self.held(peer, owner_name(index))
                 case Got(peer, m.Faulty(index, reason)) if peer in self.nodes:
@@ -243,34 +294,68 @@ class _Uploads:
                     continue  # about an owner that has been decided on
             yield from self.permit()
 
+    def late(self) -> list[Player]:
+        """Who is not in the sum when the phase is over, and did not lack its mates only."""
+        late: list[Player] = []
+        for batch, owners in self.missing.items():
+            waiting = {} if batch in self.open else self.asked.get(batch, {})
+            late += [owner for owner in owners if owner not in waiting] or owners
+        return late
+
+    def ready(self, owner: Player) -> None:
+        """An owner has a vector to upload; when all of its batch have, the batch queues."""
+        batch = self.batch_of(owner)
+        asked = self.asked.setdefault(batch, {})
+        asked[owner] = None
+        if len(asked) == len(self.missing[batch]):
+            self.queue.append(batch)
+
     def held(self, node: Player, owner: Player) -> Role[None]:
-        """A node holds a slice; when the last one does, the owner is in the sum."""
+        """A node holds a slice; when every node holds those of the whole batch, the batch is in the sum."""
         if owner not in self.pending:
+            return
+        if self.lead.terms.permits and self.batch_of(owner) not in self.open:
+            yield from self.lose(owner, "uploaded without a permit")
             return
         self.lead.exposed = True
         holding = self.holding.setdefault(owner, {})
         holding[node] = None
-        if len(holding) == len(self.nodes):
-            self.forget(owner)
-            self.lead.survivors[owner] = None
+        if len(holding) < len(self.nodes):
+            return
+        batch = self.batch_of(owner)
+        self.missing[batch].pop(owner, None)
+        self.permitted.pop(owner, None)
+        if not self.missing[batch]:
+            for member in [owner, *self.lead.mates(owner)]:
+                self.lead.survivors[member] = None
+            self.close(batch)
             for each in self.nodes:
-                yield Send(each, m.Commit(index_of(owner)))
+                yield Send(each, m.Commit(batch))
 
     def lose(self, owner: Player, reason: str) -> Role[None]:
+        """An owner is lost, and its batch with it."""
         if owner in self.pending:
-            self.forget(owner)
+            self.close(self.batch_of(owner))
             yield from self.lead.drop_upload(owner, reason)
 
-    def forget(self, owner: Player) -> None:
-        del self.pending[owner]
-        self.permitted.pop(owner, None)
-        self.holding.pop(owner, None)
+    def close(self, batch: int) -> None:
+        """A batch is decided on: nothing that is said of its owners matters any more."""
+        for index in indices_in(self.lead.batches.batch(batch)):
+            owner = owner_name(index)
+            self.pending.pop(owner, None)
+            self.permitted.pop(owner, None)
+            self.holding.pop(owner, None)
+        self.missing.pop(batch, None)
+        self.asked.pop(batch, None)
+        self.open.pop(batch, None)
 
     def permit(self) -> Role[None]:
-        """Let the longest waiting owners upload, as far as the window allows."""
-        while self.queue and len(self.permitted) < self.lead.terms.window:
-            owner = self.queue.popleft()
-            if owner in self.pending:
-                self.permitted[owner] = None
-                yield Permitted(owner)
-                yield Send(owner, m.Permit())
+        """Let the longest waiting batches upload, as far as the window allows."""
+        while self.queue and len(self.open) < self.lead.terms.window:
+            batch = self.queue.popleft()
+            if batch in self.missing:
+                self.open[batch] = None
+                for owner in self.missing[batch]:
+                    self.permitted[owner] = None
+                    yield Permitted(owner)
+                    yield Send(owner, m.Permit())

@@ -127,6 +127,9 @@ def check_sum(context: Context, report: m.Report, slices: list[RingVector]) -> R
             yield Abort(f"{who}: the sum counts {count} owners, the survivors are {len(survivors)}")
     if len(survivors) < terms.minimum_cohort:
         yield Abort(f"{len(survivors)} survivors, the minimum cohort is {terms.minimum_cohort}")
+    torn = context.not_whole(report.members)
+    if torn is not None:
+        yield Abort(f"the survivors: {torn}")
     if not len(survivors) <= weight <= len(survivors) * terms.max_weight:
         yield Abort(f"total weight {weight} of {len(survivors)} survivors is not within 1 to {terms.max_weight} each")
     return Revealed(

@@ -135,9 +135,12 @@ def read_roster(context: Context, roster: m.Roster, own: Member) -> tuple[tuple[
         raise Rejected("the roster lists an owner twice, or one that is not a member")
     if not roster.root and tuple(listed) != names:
         raise Rejected("the roster does not list all its members in order")
-    least = max(terms.roster_floor, terms.minimum_cohort)
+    least = max(context.roster_floor, terms.minimum_cohort)
     if len(names) < least:
         raise Rejected(f"a roster of {len(names)} owners, must be at least {least}")
+    torn = context.not_whole(roster.members)
+    if torn is not None:
+        raise Rejected(f"the roster: {torn}")
     if listed.get(own.player) != own:
         raise Rejected("the roster does not hold this owner's own entry")
     if any(member.digest != context.digest for member in listed.values()):

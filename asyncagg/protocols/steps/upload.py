@@ -1,7 +1,7 @@
 """The upload as an owner and a compute node see it: pack, send every node its slice, hold, and add only on `Commit`.
 
-An owner counts everywhere or nowhere: a node tells the lead `Held` when it has a complete slice with the right
-checksum, keeps it, and adds it when the lead says that every node holds one. `Discard` forgets it.
+A batch counts everywhere or nowhere: a node tells the lead `Held` when it has an owner's complete slice with the right
+checksum, keeps it, and adds the batch when the lead says that every node holds all of it. `Discard` forgets it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from asyncagg.crypto import checksum
 from asyncagg.protocols import messages as m
+from asyncagg.protocols.batches import indices_in
 from asyncagg.protocols.context import Context, owners_in
 from asyncagg.protocols.effects import (
     Abort,
@@ -25,6 +26,7 @@ from asyncagg.protocols.effects import (
     PeerGone,
     Receive,
     Refuse,
+    Rejected,
     Release,
     Role,
     Send,
@@ -83,15 +85,20 @@ def upload(context: Context, words: RingVector, kind: type[m.MaskedSlice]) -> Ro
 
 
 class Holder(ABC, Generic[S]):
-    """A compute node during the upload: what it holds, and who has been added."""
+    """A compute node during the upload: what it holds, and who has been added.
+
+    A batch is added as a whole or not at all: on the lead's `Commit` all of its owners are held, or the lead lies.
+    """
 
     kind: type[S]
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.node = index_of(context.me)
+        self.batches = context.terms.batches
         self.expected = dict.fromkeys(context.cohort)
-        self.held: dict[Player, S] = {}
+        self.held: dict[int, dict[Player, None]] = {}
+        """Batch → its owners that are held."""
         self.added: dict[Player, None] = {}
 
     @abstractmethod
@@ -99,8 +106,16 @@ class Holder(ABC, Generic[S]):
         """None, or why this upload is refused."""
 
     @abstractmethod
-    def add(self, owner: Player, message: S) -> Role[None]:
-        """Make what was held part of the sum."""
+    def hold(self, batch: int, owner: Player, message: S) -> Role[None]:
+        """Keep an upload that was found right, apart from the sum."""
+
+    @abstractmethod
+    def add(self, batch: int) -> Role[None]:
+        """Make what is held of this batch part of the sum."""
+
+    @abstractmethod
+    def forget(self, batch: int) -> Role[None]:
+        """Forget what is held of this batch."""
 
     def gather(self) -> Role[tuple[Player, ...]]:
         """Hold and add until the lead fixes the survivors: exactly those that were added, in order of index."""
@@ -112,34 +127,50 @@ class Holder(ABC, Generic[S]):
                     yield from self._hold(peer, message)
                 case Got(peer, message) if peer != LEAD:
                     yield Refuse(peer, f"sent {message.kind}, which only the lead may")
-                case Got(_, m.Commit(index)):
-                    yield from self._commit(owner_name(index))
-                case Got(_, m.Discard(index)):
-                    self.expected.pop(owner_name(index), None)
-                    self.held.pop(owner_name(index), None)
+                case Got(_, m.Commit(batch)):
+                    yield from self._commit(self._known(batch))
+                case Got(_, m.Discard(batch)):
+                    yield from self._discard(self._known(batch))
                 case Got(_, m.Survivors(members)):
                     return (yield from self._survivors(members))
                 case Gone(peer, reason):
                     raise PeerGone(peer, reason)
+
+    def _known(self, batch: int) -> int:
+        if batch >= self.batches.count:
+            raise Rejected(f"the lead names batch {batch}, there are {self.batches.count}")
+        return batch
 
     def _hold(self, owner: Player, message: S) -> Role[None]:
         if owner not in self.expected:
             return  # discarded, and told so
         reason = yield from self.check(owner, message)
         if reason is None:
-            self.held[owner] = message
+            batch = self.batches.batch_of(index_of(owner))
+            yield from self.hold(batch, owner, message)
+            self.held.setdefault(batch, {})[owner] = None
             yield Send(LEAD, m.Held(index_of(owner)))
         else:
             self.expected.pop(owner)
             yield Send(LEAD, m.Faulty(index_of(owner), reason))
 
-    def _commit(self, owner: Player) -> Role[None]:
-        message = self.held.pop(owner, None)
-        if message is None:
-            yield Abort(f"the lead commits {owner}, whose slice {self.context.me} does not hold")
+    def _commit(self, batch: int) -> Role[None]:
+        held = self.held.pop(batch, {})
+        missing = [owner for owner in self._members(batch) if owner not in held]
+        if missing:
+            yield Abort(f"the lead commits {missing[0]}, whose slice {self.context.me} does not hold")
             return
-        self.added[owner] = None
-        yield from self.add(owner, message)
+        self.added.update(held)
+        yield from self.add(batch)
+
+    def _discard(self, batch: int) -> Role[None]:
+        for owner in self._members(batch):
+            self.expected.pop(owner, None)
+        if self.held.pop(batch, None) is not None:
+            yield from self.forget(batch)
+
+    def _members(self, batch: int) -> tuple[Player, ...]:
+        return tuple(owner_name(index) for index in indices_in(self.batches.batch(batch)))
 
     def _survivors(self, members: bytes) -> Role[tuple[Player, ...]]:
         terms = self.context.terms
@@ -148,6 +179,9 @@ class Holder(ABC, Generic[S]):
             yield Abort(f"the lead names {len(survivors)} survivors, {self.context.me} added {len(self.added)} others")
         if len(survivors) < terms.minimum_cohort:
             yield Abort(f"{len(survivors)} survivors, the minimum cohort is {terms.minimum_cohort}")
+        torn = self.context.not_whole(members)
+        if torn is not None:
+            yield Abort(f"the survivors: {torn}")
         return survivors
 
 
@@ -159,6 +193,10 @@ class SliceHolder(Holder[m.MaskedSlice]):
         self.kind = kind
         start, stop = context.terms.slice_bounds(self.node)
         self.sum: RingVector = np.zeros(stop - start, dtype=context.terms.ring.dtype)
+        self._open: dict[int, RingVector] = {}
+        """Batch → the sum of its slices so far, where batches have several owners."""
+        self._alone: dict[int, m.MaskedSlice] = {}
+        """Owner → its slice, where every owner is a batch: added as it came."""
 
     def check(self, owner: Player, message: m.MaskedSlice) -> Role[str | None]:
         wanted = self.context.terms.slice_bytes(self.node)
@@ -172,9 +210,30 @@ class SliceHolder(Holder[m.MaskedSlice]):
         )
         return None if right else "checksum differs: bytes changed on the way"
 
-    def add(self, owner: Player, message: m.MaskedSlice) -> Role[None]:
+    def hold(self, batch: int, owner: Player, message: m.MaskedSlice) -> Role[None]:
+        if self.batches.size == 1:
+            self._alone[batch] = message
+            return
+        if batch not in self._open:
+            self._open[batch] = np.zeros_like(self.sum)
+        yield from self._add_packed(self._open[batch], message)
+
+    def add(self, batch: int) -> Role[None]:
+        if self.batches.size == 1:
+            yield from self._add_packed(self.sum, self._alone.pop(batch))
+            return
+        total = self._open.pop(batch)
+        yield from compute(Cost(added_bytes=total.nbytes), lambda: np.add(self.sum, total, out=self.sum))
+
+    def forget(self, batch: int) -> Role[None]:
+        self._open.pop(batch, None)
+        message = self._alone.pop(batch, None)
+        if message is not None:
+            yield Release(message.data)
+
+    def _add_packed(self, total: RingVector, message: m.MaskedSlice) -> Role[None]:
         yield from compute(
             Cost(added_bytes=len(message.data)),
-            lambda: add_packed(self.sum, message.data, self.context.terms.ring.bits),
+            lambda: add_packed(total, message.data, self.context.terms.ring.bits),
         )
         yield Release(message.data)

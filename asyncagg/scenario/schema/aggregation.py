@@ -30,6 +30,9 @@ class Aggregation(Table):
     corrupt: float = Field(0.1, ge=0, lt=1, description="assumed fraction of owners that collude with the lead")
     dropout: float = Field(0.3, ge=0, lt=1, description="fraction of owners that may drop and still be recovered from")
     minimum_cohort: int = Field(2, ge=1, description="fewest owners in any sum that is released")
+    batch: AutoWhole = Field(
+        1, description="owners that are only ever added up together; 1: none are; auto when the lead may lie"
+    )
     corrupt_nodes: int = Field(1, ge=0, description="additive: compute nodes assumed to collude")
     weighting: Literal["examples", "uniform"] = Field(
         "examples", description="an owner counts by its examples, or as one"
@@ -56,14 +59,14 @@ class Aggregation(Table):
 
 
 def with_implied(given: Any) -> Any:
-    """Fills in what follows: who sees the sum where the protocol leaves no choice, a strict ledger for a lying lead."""
+    """Fills in what follows: who sees the sum where the protocol leaves no choice, batches for a lying lead."""
     if not isinstance(given, dict):
         return given
     implied = dict(given)
     if given.get("reveal") in (None, "compute-nodes"):
         implied["reveal"] = _first_to_see(given.get("protocol"))
-    if given.get("threat") == "lying" and given.get("ledger") in (None, "warn"):
-        implied["ledger"] = "strict"
+    if given.get("threat") == "lying" and given.get("batch") is None:
+        implied["batch"] = "auto"
     return implied
 
 

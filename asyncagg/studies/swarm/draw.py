@@ -51,7 +51,7 @@ class _Draw:
         self.protocol = find(protocol or drawn)
         self.owners = random.choice((random.randint(2, 5), random.randint(4, 12), random.randint(8, 24)))
         self.nodes = random.randint(self.protocol.least_nodes, 4)
-        self.lying = self.chance(0.3)
+        self.lying = self.chance(0.3) and "lying" in self.protocol.threats
         self.calm = self.chance(0.25)
         """Nothing goes wrong: such a run has to succeed."""
 

@@ -1,0 +1,1 @@
+"""Tools for testing protocols, for the project's own tests and for yours."""
