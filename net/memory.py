@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from asyncagg.net.channel import REFUSED, Accept, Buffer, Channel, Network, Sink, closed_reason, flat
 from asyncagg.net.clock import call_at_ns, now_ns
-from asyncagg.net.errors import ConnectFailed, NotNow, PeerError
+from asyncagg.net.errors import ConnectFailed, FrameError, NotNow, PeerError, Refusal
 from asyncagg.net.exclusion import Exclusions
 from asyncagg.net.frames import Frame, Limits, PairLimits, count_size, header_size, require_name
 
@@ -148,7 +148,7 @@ class _MemoryChannel(Channel):
     def refuse(self, reason: str) -> None:
         """See `Channel`."""
         self._exclusions.refuse(self.local, self.remote, now_ns())
-        self.close(f"{REFUSED}{reason}")
+        self.close(f"{REFUSED}{FrameError(Refusal.BAD_MESSAGE, reason)}")
 
     def arrive(self, frame: Frame, size: int) -> None:
         """Take a frame of `size` bytes from the other end."""

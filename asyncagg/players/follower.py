@@ -35,11 +35,14 @@ class Follower(BasePlayer):
         self._tasks: list[asyncio.Task[None]] = []
         self.ending: str | None = None
         """How the run ended, as this player was told or noticed."""
+        self.lost = asyncio.Event()
+        """Set while this player has no part in the run any more, although nobody has told it that it is over."""
 
     async def serve(self, peers: tuple[Player, ...], deadline_ns: int | None) -> None:
         """Dial these in turn, then serve attempts until the run is finished, or a peer is lost for good."""
         if self._finished.done():
             self._finished = asyncio.get_running_loop().create_future()
+        self.lost.clear()
         try:
             for peer in peers:
                 await self.redialler.reach(peer, deadline_ns)
@@ -62,6 +65,7 @@ class Follower(BasePlayer):
     def gave_up(self, remote: Player, reason: str) -> None:
         """See `BasePlayer`: without this peer there is nothing left to do, and whoever runs the player is to know."""
         super().gave_up(remote, reason)
+        self.lost.set()
         self.finish(f"{remote} lost: {reason}")
         for channel in self.channels.values():
             channel.close(f"left the run: {remote} lost")

@@ -88,9 +88,7 @@ def check(protocol: object) -> None:
         )
     strange = [kind for kind in protocol.kinds if KINDS.get(getattr(kind, "kind", "")) is not kind]
     if strange:
-        raise ProtocolError(
-            f"{strange[0]!r:.80} among the kinds of {protocol.name} is no message (a class under `says`)"
-        )
+        raise ProtocolError(f"{strange[0]!r:.80}, a kind of {protocol.name}, is no message (a class under `says`)")
     ordered = tuple(phase for phase in PHASES if phase in protocol.phases)
     if protocol.phases != ordered or not {"publish", "upload", "reveal"} <= set(ordered):
         raise ProtocolError(

@@ -111,14 +111,9 @@ class LinkedChannel(Channel):
 
     def refuse(self, reason: str) -> None:
         """See `Channel`; what is on its way either way is lost."""
-        self._closed = True
-        if self._deaf:
-            return
-        self._deaf = True
+        self._closed = self._deaf = self._over = True
         self.drop()
-        if not self._over:
-            self._over = True
-            self._inner.refuse(reason)
+        self._inner.refuse(reason)
         self._finish()
 
     # --- for the channel inside

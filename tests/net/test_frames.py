@@ -15,10 +15,13 @@ from asyncagg.net.errors import FrameError, Refusal
 from asyncagg.net.frames import (
     MAGIC,
     MAX_HEADER,
+    NOTHING,
     Everyone,
     Frame,
     FrameRules,
+    Header,
     Limits,
+    RoleLimits,
     is_name,
     pack_frame,
     pack_header,
@@ -124,6 +127,42 @@ def test_kinds_have_names_that_are_not_the_networks_own(kind: str) -> None:
 def test_limits_are_not_negative() -> None:
     with pytest.raises(ValueError, match="note: limits are sizes"):
         Limits({"note": (-1, 0)})
+
+
+def test_limits_by_role_are_asked_for_once_and_strangers_may_say_nothing() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def limits(sender: str, receiver: str) -> Limits:
+        asked.append((sender, receiver))
+        return Limits({"vector": (0, 8)}) if (sender, receiver) == ("owner", "node") else NOTHING
+
+    table = RoleLimits(lambda name: name.partition("-")[0] if name != "stranger" else None, limits)
+    one = table.between("owner-0", "node-0")
+    assert one is table.between("owner-1", "node-7")
+    assert "vector" in one
+    for sender, receiver in (("node-0", "owner-0"), ("owner-0", "owner-1")):
+        assert "vector" not in table.between(sender, receiver)
+    for sender, receiver in (("stranger", "node-0"), ("owner-0", "stranger")):
+        assert table.between(sender, receiver) is NOTHING
+    assert asked == [("owner", "node"), ("node", "owner"), ("owner", "owner")]
+
+
+def test_a_gate_looks_at_who_says_what_to_whom() -> None:
+    table = RoleLimits(lambda name: name, lambda one, other: Limits({f"to-{other}": (8, 0)}))
+    gate = FrameRules(table, Everyone(), Everyone(), Limits.control({"!ping": (0, 0)}))
+    gate.check(Header("owner-0", "node-0", "to-node-0", 8, 0))
+    gate.check(Header("owner-0", "node-0", "!ping", 0, 0))
+    for header, refusal in [
+        (
+            Header("owner-0", "node-1", "to-node-0", 0, 0),
+            "unknown-kind: 'to-node-0' is not for owner-0 to say to node-1",
+        ),
+        (Header("owner-0", "node-0", "to-node-0", 9, 0), "too-large: to-node-0: body of 9 bytes, at most 8"),
+        (Header("owner-0", "node-0", "!pong", 0, 0), "unknown-kind: '!pong' is not a kind of frame here"),
+        (Header("owner-0", "node-0", "", 0, 0), "unknown-kind: '' is not for owner-0 to say to node-0"),
+    ]:
+        with pytest.raises(FrameError, match=refusal):
+            gate.check(header)
 
 
 @pytest.mark.parametrize("name", ["model-owner", "data-owner-7", "compute-node-0", "a", "0", "x" * 64])

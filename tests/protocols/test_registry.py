@@ -57,6 +57,7 @@ def test_other_processes_could_not_find_it(engine: str) -> None:
         (mine(phases=("publish", "reveal")), "the phases of mine are publish, reveal"),
         (mine(phases=("upload", "publish", "reveal")), "in this order"),
         (mine(name="My own"), "is no name"),
+        (mine(kinds=(dict,)), "<class 'dict'>, a kind of mine, is no message"),
         (mine(name="plain"), "there is a protocol 'plain' already"),
         ("mine", "is no asyncagg.protocols.public.Protocol"),
     ],

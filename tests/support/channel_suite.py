@@ -15,7 +15,7 @@ import pytest
 from support.channels import MIB, Recorder, World
 
 from asyncagg.net.channel import Channel
-from asyncagg.net.errors import ConnectFailed, FrameError, PeerError, Refusal, Refused
+from asyncagg.net.errors import ConnectFailed, FrameError, NotNow, PeerError, Refusal, Refused
 from asyncagg.net.frames import Frame, pack_frame
 
 SIZES = [0, 1, 31, 127, 128, 255, 256, 32768, 32769, 65535, 65536, 65537, MIB, 8 * MIB - 1, 8 * MIB]
@@ -296,6 +296,67 @@ class ChannelSuite:
             channel.close(f"{attempt}")
         await node.recorder.has(ends=5)
         assert node.recorder.ends == [("owner-0", f"closed: {attempt}") for attempt in range(5)]
+
+    # --- refusals
+
+    async def test_who_is_refused_is_told_and_stays_away_until_it_is_pardoned_and_a_while_after(
+        self, world: World
+    ) -> None:
+        node = await world.listen("node-0")
+        _, bad = await world.dial("owner-0", "node-0")
+        good, other = await world.dial("owner-1", "node-0")
+        node.channels["owner-0"].refuse("sent what it must not")
+        await bad.has(ends=1)
+        assert bad.ends == [("node-0", "refused: bad-message: sent what it must not")]
+        for pardoned in (False, True):
+            with pytest.raises(NotNow, match="owner-0 was refused before, and may come back"):
+                await world.dial("owner-0", "node-0")
+            if not pardoned:
+                world.listening.pardon("node-0")
+        await asyncio.sleep(1)
+        await world.dial("owner-0", "node-0")
+        good.send("note", b"undisturbed")
+        await node.recorder.has(frames=1)
+        assert (node.recorder.ends, other.ends) == ([], [])
+
+    async def test_who_dialled_may_refuse_too(self, world: World) -> None:
+        node = await world.listen("node-0")
+        channel, owner = await world.dial("owner-0", "node-0")
+        _, other = await world.dial("owner-1", "node-0")
+        channel.refuse("lies")
+        await node.recorder.has(ends=1)
+        assert node.recorder.ends == [("owner-0", "refused: bad-message: lies")]
+        world.dialling.pardon("owner-0")
+        with pytest.raises(NotNow, match="node-0 was refused before, and may come back"):
+            await world.dial("owner-0", "node-0")
+        await asyncio.sleep(1)
+        await world.dial("owner-0", "node-0")
+        assert (owner.ends, other.ends) == ([], [])
+
+    async def test_what_a_refused_player_goes_on_saying_is_not_heard(self, world: World) -> None:
+        node = await world.listen("node-0")
+        bad, recorder = await world.dial("owner-0", "node-0")
+        good, _ = await world.dial("owner-1", "node-0")
+        bad.send("note", b"bad")
+        await node.recorder.has(frames=1)
+        bad.send("note", b"worse")
+        bad.send("vector", b"", bytes(MIB))
+        node.channels["owner-0"].refuse("bad")
+        good.send("note", b"good")
+        await node.recorder.has(frames=2)
+        await recorder.has(ends=1)
+        assert node.recorder.bodies == [b"bad", b"good"]
+        with pytest.raises(PeerError, match="the channel is closed"):
+            node.channels["owner-0"].send("note")
+
+    async def test_a_channel_that_is_gone_may_be_refused_once_more(self, world: World) -> None:
+        node = await world.listen("node-0")
+        channel, _ = await world.dial("owner-0", "node-0")
+        channel.close("done")
+        await node.recorder.has(ends=1)
+        node.channels["owner-0"].refuse("too late")
+        with pytest.raises(NotNow, match="was refused before"):
+            await world.dial("owner-0", "node-0")
 
     async def test_a_dial_that_is_cancelled_leaves_nothing(self, world: World) -> None:
         dialling = asyncio.create_task(world.dial("owner-0", "node-0"))

@@ -63,9 +63,38 @@ def test_owners_and_nodes_dial_again_what_was_reset(engine: str) -> None:
     assert "compute-node-1 gone" in result["rounds"][0]["reason"] or "connection reset" in result["rounds"][0]["reason"]
 
 
-def test_who_loses_the_model_owner_is_out_of_the_run() -> None:
+def test_who_loses_everybody_misses_a_round_and_no_more() -> None:
     result = play({"kind": "reset", "players": ["data-owner-1"]})
-    assert survivors(result) == [4, 4]
+    assert survivors(result) == [4, 5]
+
+
+@BOTH
+@pytest.mark.parametrize("player", ["data-owner-1", "compute-node-0", "compute-node-1"])
+def test_who_loses_the_model_owner_dials_it_again(engine: str, player: str) -> None:
+    result = play({"kind": "reset", "players": [player], "peers": ["model-owner"]}, engine=engine)
+    assert (result["status"], survivors(result)) == ("ok", [5, 5])
+    assert [each["attempts"] for each in result["rounds"]] == [1 if player.startswith("data") else 2, 1]
+
+
+@pytest.mark.parametrize("player", ["data-owner-1", "compute-node-0", "compute-node-1"])
+def test_a_model_owner_that_cannot_be_reached_for_a_while_is_looked_for_until_it_is(player: str) -> None:
+    """The connection is lost, and no other can be made for 40 s: longer than anything is waited for but the round."""
+    cut = {"players": [player], "peers": ["model-owner"], "phase": "upload", "rounds": [0]}
+    faults = [{"kind": "reset", **cut}, {"kind": "partition", "lasts": "40 s", **cut}]
+    result = run("secagg+", 5, faults=faults, network=NETWORK, rounds=3)
+    assert result["status"] == "ok"
+    if player.startswith("data"):
+        assert survivors(result) == [5, 4, 4]  # the others go on without it
+    else:
+        assert (survivors(result), result["rounds"][0]["attempts"]) == ([5, 5, 5], 3)
+        assert 40 < result["seconds"]["virtual"] < 50
+
+
+def test_an_owner_that_was_cut_off_for_a_while_is_in_the_rounds_after_that() -> None:
+    cut = {"players": ["data-owner-1"], "peers": ["model-owner"], "phase": "upload", "rounds": [0]}
+    faults = [{"kind": "reset", **cut}, {"kind": "partition", "lasts": "500 ms", **cut}]
+    result = run("secagg+", 5, faults=faults, network=NETWORK, rounds=6)
+    assert survivors(result) == [5, 4, 4, 5, 5, 5]
 
 
 @BOTH

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from asyncagg.engines.hosts.join_tracker import REMINDER_NS, JoinTracker, diallers, peers
 from asyncagg.engines.hosts.process_spec import HostRuntime
 from asyncagg.engines.runtime.players import LocalPlayers
+from asyncagg.engines.watch.interface import Observer
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import NetError, PeerError
 from asyncagg.players.model_owner import DONE
@@ -37,6 +38,7 @@ async def follow(runtime: HostRuntime) -> str | None:
         environment = runtime.environment(
             run, now_ns(), spec.identities, spec.roster, spec.ledgers / run.hex()[:12], spec.patience_ns
         )
+        spec.observation.add(_Search(spec.patience_ns, say))
         local_players = LocalPlayers(spec.experiment, environment, Trace(spec.observation.record), spec.players)
         spec.observation.view.players = lambda: local_players.players
         return await _played(runtime, local_players)
@@ -73,6 +75,27 @@ async def _arrive(runtime: HostRuntime, local_players: LocalPlayers) -> None:
     await local_players.listen()
     for tracker in arrivals:
         await tracker.complete(now_ns() + min(REUNION_NS, runtime.spec.wait_ns // 4))
+
+
+class _Search(Observer):
+    """Says that the model owner is lost, and found again: once for all players here."""
+
+    def __init__(self, patience_ns: int, say: Callable[[str], None]) -> None:
+        self._patience_ns = patience_ns
+        self._say = say
+        self._lost = False
+
+    def gone(self, local: str, remote: str, reason: str) -> None:
+        """See `Observer`."""
+        if remote == MODEL_OWNER and not self._lost:
+            self._lost = True
+            self._say(f"{MODEL_OWNER}: lost, looked for up to {self._patience_ns / 1e9:g} s")
+
+    def joined(self, local: str, remote: str) -> None:
+        """See `Observer`."""
+        if remote == MODEL_OWNER and self._lost:
+            self._lost = False
+            self._say(f"{MODEL_OWNER}: reached again")
 
 
 @contextlib.asynccontextmanager

@@ -23,11 +23,15 @@ def main() -> None:
 
     import threadpoolctl
 
-    from asyncagg.engines.processes.child_run import ChildRun
+    from asyncagg.engines.processes.child_run import AllLost, ChildRun
+    from asyncagg.engines.processes.control import ALL_LOST
     from asyncagg.engines.runtime import event_loops
 
-    with threadpoolctl.threadpool_limits(1), asyncio.Runner(loop_factory=event_loops.factory()) as runner:
-        runner.run(ChildRun(name).live(socket.socket(fileno=line)))
+    try:
+        with threadpoolctl.threadpool_limits(1), asyncio.Runner(loop_factory=event_loops.factory()) as runner:
+            runner.run(ChildRun(name).live(socket.socket(fileno=line)))
+    except AllLost:
+        sys.exit(ALL_LOST)
 
 
 if __name__ == "__main__":

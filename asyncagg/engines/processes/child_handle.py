@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from asyncagg.engines.processes.control import Control, ControlLost, Fields, Handler
+from asyncagg.engines.processes.control import ALL_LOST, Control, ControlLost, Fields, Handler
 from asyncagg.protocols.names import Player, index_of, role_of
 
 _SECOND = 1_000_000_000
@@ -132,6 +132,8 @@ class ChildHandle:
             status = process.wait()
         if self._silent_ns is not None:
             return f"was ended after {self._silent_ns / 1e9:g} s without an answer"
+        if status == ALL_LOST:
+            return "left, as none of its players could go on"
         if status < 0:
             return f"was ended by {_signal_name(-status)}"
         return f"ended with status {status}{self._last_words() if status else ''}"

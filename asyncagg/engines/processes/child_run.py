@@ -47,6 +47,10 @@ from asyncagg.scenario.reading.load import parse
 from asyncagg.version import FORMAT
 
 
+class AllLost(Exception):
+    """No player of this process can go on with the run, which is not over."""
+
+
 class ChildRun:
     """One process, from its first message to its last."""
 
@@ -183,7 +187,20 @@ class ChildRun:
         if again:
             await self._reunited.wait()
         local_players.begin(deadline_ns)
-        await local_players.tasks.run(self._released.wait())
+        await local_players.tasks.run(self._over(local_players))
+
+    async def _over(self, local_players: LocalPlayers) -> None:
+        """Return when the parent ends the run. AllLost when nobody here can go on with it before that."""
+        losing = asyncio.get_running_loop().create_task(local_players.all_lost())
+        losing.add_done_callback(lambda done: self._released.set())
+        try:
+            await self._released.wait()
+        finally:
+            lost = losing.done()
+            losing.cancel()
+        if lost:
+            raise AllLost
+        local_players.finish("the run is over")
 
     def _learn(self, of: dict[str, tuple[str, int]]) -> None:
         """Where others listen; of its own ports this process knows more than the parent."""

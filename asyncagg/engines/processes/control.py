@@ -15,6 +15,8 @@ from typing import Any
 
 import msgpack
 
+ALL_LOST = 75
+"""Exit status of a child none of whose players can go on with a run that is not over (EX_TEMPFAIL, sysexits.h)."""
 _LENGTH = 4
 _LIMIT = 2**32 - 1
 _ANSWER = "answer"

@@ -214,6 +214,11 @@ class LocalPlayers:
         finally:
             self.injector.end()
 
+    async def all_lost(self) -> None:
+        """Return once nobody here has a part in the run any more, although it may go on."""
+        for player in self._others.values():
+            await player.lost.wait()
+
     def usage_by_role(self, round_index: int) -> UsageByRole:
         """Bytes and work of the players here in one round."""
         return usage_by_role(self.players, round_index)

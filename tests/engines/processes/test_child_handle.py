@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from asyncagg.engines.processes.child_handle import ChildHandle
+from asyncagg.engines.processes.control import ALL_LOST
 
 REAL_TIME = signal.SIGRTMIN + 1
 
@@ -25,6 +26,7 @@ def ended(last_deed: str) -> subprocess.Popen[bytes]:
         (f"os.kill(os.getpid(), {REAL_TIME})", f"was ended by signal {REAL_TIME}"),
         ("sys.exit(3)", "ended with status 3: the last word (see "),
         ("sys.exit(0)", "ended with status 0"),
+        (f"sys.exit({ALL_LOST})", "left, as none of its players could go on"),
     ],
 )
 async def test_every_end_of_a_process_has_words(tmp_path, last_deed, words):

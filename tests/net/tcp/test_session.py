@@ -28,7 +28,7 @@ from asyncagg.net.links.network import LinkedNetwork
 from asyncagg.net.options import TcpOptions
 from asyncagg.net.tcp.decoder import Decoder
 from asyncagg.net.tcp.dialler import Dialler
-from asyncagg.net.tcp.hello import BYE, HELLO, OPEN, OPENED, REFUSE, WELCOME, pack
+from asyncagg.net.tcp.hello import BYE, HELLO, OPEN, OPENED, PING, REFUSE, WELCOME, pack
 from asyncagg.net.tcp.network import Addresses, TcpNetwork
 from asyncagg.net.tcp.outbound import Failure, Occupied
 from asyncagg.net.tcp.session import NetworkState
@@ -215,6 +215,87 @@ async def test_who_opens_channels_without_end_is_refused_and_nobody_else() -> No
         async with raw_peer(addresses["node-0"]) as again:  # over whichever connection
             again.hello()
             assert await again.hear_reason() == "excluded: owner-0 was refused before, and may come back later"
+
+
+# --- refused
+
+
+@on_both_loops
+async def test_a_refusal_of_one_player_ends_no_connection_that_carries_others() -> None:
+    async with node() as (network, addresses, listener), raw_peer(addresses["node-0"]) as peer:
+        await peer.join(["owner-0", "owner-1"])
+        listener.channels["owner-0"].refuse("lies")
+        frame = await peer.hear()
+        assert (frame.kind, msgpack.unpackb(frame.body)) == (BYE, [0, "refused: bad-message: lies"])
+        peer.say(OPEN, [7], sender="owner-0")
+        frame = await peer.hear()
+        assert frame.kind == BYE
+        assert msgpack.unpackb(frame.body) == [7, "excluded: owner-0 was refused before, and may come back later"]
+        peer.say("note", "still here", sender="owner-1")
+        await listener.recorder.has(frames=1)
+        assert network.refusals == {Refusal.BAD_MESSAGE: 1, Refusal.EXCLUDED: 1}
+
+
+@on_both_loops
+async def test_a_connection_that_carries_one_player_alone_ends_with_it_and_no_other_comes() -> None:
+    async with node() as (network, addresses, listener):
+        async with raw_peer(addresses["node-0"]) as peer:
+            await peer.join()
+            listener.channels["owner-0"].refuse("lies")
+            assert await peer.hear_reason() == "bad-message: lies"
+        async with raw_peer(addresses["node-0"]) as again:
+            again.hello()
+            assert await again.hear_reason() == "excluded: owner-0 was refused before, and may come back later"
+        async with raw_peer(addresses["node-0"]) as fleet:  # of whom some may come
+            fleet.hello(players=["owner-0", "owner-1"])
+            assert (await fleet.hear()).kind == WELCOME
+        assert network.refusals == {Refusal.BAD_MESSAGE: 1, Refusal.EXCLUDED: 1}
+
+
+@on_both_loops
+@pytest.mark.parametrize("what", ["small", "large", "ping", "bye"])
+async def test_frames_without_effect_end_the_connection_when_they_are_too_many(what: str) -> None:
+    async with node(unasked_burst=5, unasked_per_second=1) as (network, addresses, listener):
+        async with raw_peer(addresses["node-0"]) as peer:
+            await peer.join(["owner-0", "owner-1"])
+            listener.channels["owner-0"].refuse("lies")
+            await peer.hear()
+            for _ in range(5):
+                without_effect(peer, what)
+            peer.say("note", sender="owner-1")
+            await listener.recorder.has(frames=1)
+            without_effect(peer, what)
+            reason = "too-fast: owner-0 sends more that nobody waits for than 5 at once and 1 a second"
+            assert await peer.hear_reason() == reason
+        assert network.refusals == {Refusal.BAD_MESSAGE: 1, Refusal.TOO_FAST: 1}
+
+
+def without_effect(peer: RawPeer, what: str) -> None:
+    match what:
+        case "small":
+            peer.say("note")
+        case "large":
+            peer.write(pack_frame(Frame("owner-0", "node-0", "vector", b"", bytes(100_000))))
+        case "ping":
+            peer.say(PING)
+        case "bye":
+            peer.say(BYE, [99, ""])
+
+
+@on_both_loops
+async def test_how_much_goes_without_effect_is_remembered_over_connections() -> None:
+    async with node(unasked_burst=5, unasked_per_second=1) as (_, addresses, _):
+        heard = []
+        for _ in range(2):
+            async with raw_peer(addresses["node-0"]) as peer:
+                peer.hello()
+                assert (await peer.hear()).kind == WELCOME
+                for _ in range(3):
+                    peer.say(PING)
+                peer.writer.write_eof()
+                heard.append(await peer.reader.read())
+        assert heard[0] == b""
+        assert b"too-fast: owner-0 sends more that nobody waits for" in heard[1]
 
 
 # --- lost on one side
