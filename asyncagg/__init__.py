@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asyncagg.api import AggregationFailed, Result, run, run_async, secure_mean
     from asyncagg.learning.owners import DataOwner, ModelOwner
     from asyncagg.protocols.registry import ProtocolError, register_protocol
-    from asyncagg.scenario.reading.errors import ScenarioError
+    from asyncagg.scenario.errors import ScenarioError
 
 _WHERE = {
     "AggregationFailed": "asyncagg.api",
@@ -25,7 +25,7 @@ _WHERE = {
     "ModelOwner": "asyncagg.learning.owners",
     "ProtocolError": "asyncagg.protocols.registry",
     "Result": "asyncagg.api",
-    "ScenarioError": "asyncagg.scenario.reading.errors",
+    "ScenarioError": "asyncagg.scenario.errors",
     "register_protocol": "asyncagg.protocols.registry",
     "run": "asyncagg.api",
     "run_async": "asyncagg.api",
@@ -51,3 +51,7 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'asyncagg' has no attribute {name!r}")
     return getattr(importlib.import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from asyncagg.engines import launch
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.learning import workload
 from asyncagg.learning.owners import DataOwner, ModelOwner
+from asyncagg.mean_inputs import check_keywords, encoding_of, fallen_of, inputs_of, weights_of
 from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.registry import find
 from asyncagg.runs.trace import Trace
+from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import load, parse
+from asyncagg.scenario.schema.aggregation import Aggregation
 from asyncagg.scenario.schema.scenario import Scenario
+from asyncagg.vectors.flatten import Layout
 
 Source = str | Path | Mapping[str, Any] | Scenario
+
+_KEYWORDS = ("vectors", "weights", "protocol", "dropped", "bits", "clip")
+"""Of `secure_mean`, beside the keys of `[aggregation]`."""
 
 
 class Result(dict[str, Any]):
@@ -77,91 +83,91 @@ async def run_async(scenario: Source, **options: Any) -> Result:
 
 
 def secure_mean(
-    vectors: ArrayLike,
+    vectors: ArrayLike | Sequence[Mapping[str, ArrayLike]],
     weights: Sequence[int] | None = None,
     protocol: str = "secagg+",
     dropped: Mapping[str, Sequence[int]] | None = None,
+    *,
+    bits: int | None = None,
+    clip: float | Mapping[str, float] | None = None,
     **aggregation: Any,
-) -> tuple[NDArray[np.float64], Result]:
-    """The weighted mean of `vectors` (owners × d, float) by one simulated round, and the report of that round.
+) -> tuple[Any, Result]:
+    """The weighted mean of `vectors` by one simulated round, and the report of that round.
 
-    `dropped` maps a phase to the owners that fall silent in it. Further keywords are keys of `[aggregation]`. Values
-    are clipped at the largest magnitude among them. Raises AggregationFailed when the round has no sum.
+    Floats come back within `error_bound` of the report. Whole numbers (integers and truth values) come back exactly:
+    the mean is the float64 nearest to their sum over the total weight, so `np.rint(mean * total_weight)` is the sum.
+
+    Args:
+        vectors: owners × d, or a list with a dict of named arrays for each owner, of the same names and shapes.
+            Floats, integers or truth values of any width; whatever numpy reads as such, tensors on the CPU too.
+        weights: one an owner, whole numbers of any type; absent: 1 each.
+        protocol: as in `[aggregation]`.
+        dropped: phase → the owners that fall silent in it.
+        bits: of an encoded number, 2 to 32; absent: as many as whole numbers need, 24 for floats, or what the
+            weights leave of 64.
+        clip: the largest magnitude of floats, beyond which they are clipped; or such by name. Absent: the largest
+            there is, for each array.
+        aggregation: further keys of `[aggregation]`.
+
+    Returns:
+        The mean, float64: (d,), or named arrays where vectors are; and the report, as `run` returns it.
+
+    Raises:
+        AggregationFailed: the round has no sum.
+        TypeError, ValueError, ScenarioError: what cannot be, in the words of this call.
     """
-    rows = _rows(vectors)
-    counted = [1] * len(rows) if weights is None else _counted(weights, len(rows))
-    slices = 3 if find(protocol).shares else min(3, rows.shape[1])
+    check_keywords(aggregation, (*_KEYWORDS, *Aggregation.key_names()))
+    given = inputs_of(vectors)
+    counted = weights_of(weights, len(given.rows))
+    dimension = given.layout.dimension
+    slices = 3 if find(protocol).shares else min(3, dimension)
     scenario: dict[str, Any] = {
         "name": "secure-mean",
         "engine": "sim",
-        "owners": {"count": len(rows)},
+        "owners": {"count": len(given.rows)},
         "aggregation": {"protocol": protocol, "compute_nodes": slices, **aggregation},
-        "encoding": {"clip": float(np.max(np.abs(rows), initial=1e-9)), "bits": 24},
+        "encoding": encoding_of(given, _heaviest(counted, aggregation), bits, clip),
         "faults": [
             {"kind": "drop", "phase": phase, "players": [str(owner_name(each)) for each in indices]}
-            for phase, indices in _fallen(dropped or {}, len(rows)).items()
+            for phase, indices in fallen_of(dropped, len(given.rows)).items()
             if indices
         ],
     }
-    owners = [_Fixed(row, weight) for row, weight in zip(rows, counted, strict=True)]
-    result = run(scenario, owners=owners, model_owner=_NoModel(rows.shape[1]))
+    owners = [_Fixed(row, weight) for row, weight in zip(given.rows, counted, strict=True)]
+    try:
+        result = run(scenario, owners=owners, model_owner=_NoModel(given.layout))
+    except ScenarioError as error:  # the caller has keywords, and no scenario
+        lines = [line.removeprefix("scenario: ").replace("aggregation.", "") for line in error.lines]
+        raise ScenarioError(lines) from None
     if 0 not in result.means:
         raise AggregationFailed(result)
-    return result.means[0], result
+    return given.returned(result.means[0]), result
 
 
-def _rows(vectors: ArrayLike) -> NDArray[np.float64]:
-    try:
-        given = np.asarray(vectors)
-        if given.dtype.kind == "c":  # numpy would drop the imaginary parts
-            raise TypeError
-        rows = given.astype(np.float64)
-    except (TypeError, ValueError):
-        raise ValueError("vectors must be owners × d: real numbers, as many from every owner") from None
-    if rows.ndim != 2 or not rows.size:
-        raise ValueError(f"vectors must be owners × d, not of shape {rows.shape}")
-    if not np.isfinite(rows).all():
-        raise ValueError("vectors hold NaN or Inf, must be finite numbers")
-    return rows
-
-
-def _fallen(dropped: Mapping[str, Sequence[int]], owners: int) -> dict[str, list[int]]:
-    right = f"must map phases to lists of owners, 0 to {owners - 1}, as {{'upload': [0]}}"
-    try:
-        fallen = {phase: [index(each) for each in indices] for phase, indices in dropped.items()}
-    except (AttributeError, TypeError):
-        raise TypeError(f"dropped {right}, not {dropped!r}") from None
-    if any(not 0 <= each < owners for indices in fallen.values() for each in indices):
-        raise ValueError(f"dropped {right}, not {dropped!r}")
-    return fallen
-
-
-def _counted(weights: Sequence[int], owners: int) -> list[int]:
-    try:
-        counted = [index(weight) for weight in weights]
-    except TypeError:
-        raise TypeError(f"weights must be {owners} positive integers, not {weights!r}") from None
-    if len(counted) != owners or min(counted) < 1:
-        raise ValueError(f"weights must be {owners} positive integers")
-    return counted
+def _heaviest(weights: Sequence[int], aggregation: Mapping[str, Any]) -> int:
+    """The largest weight that the ring must have room for."""
+    if aggregation.get("weighting") == "uniform":
+        return 1
+    bound = aggregation.get("max_weight")
+    return bound if isinstance(bound, int) and bound > 0 else max(weights)
 
 
 class _Fixed(DataOwner):
-    """An owner whose gradient is one given vector."""
+    """An owner whose gradient is given."""
 
-    def __init__(self, vector: NDArray[np.float64], weight: int) -> None:
-        self.vector = vector
+    def __init__(self, arrays: dict[str, NDArray[Any]], weight: int) -> None:
+        self.arrays = arrays
         self.weight = self.max_weight = weight
 
     def compute_gradient(self, parameters: dict[str, NDArray[Any]], round: int) -> tuple[dict[str, NDArray[Any]], int]:
-        return {"vector": self.vector}, self.weight
+        return self.arrays, self.weight
 
 
 class _NoModel(ModelOwner):
     """Nothing is published and nothing is learnt: only the mean is wanted."""
 
-    def __init__(self, dimension: int) -> None:
-        self.dimension = dimension
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
 
     def initial_parameters(self) -> dict[str, NDArray[Any]]:
         return {}
@@ -170,7 +176,10 @@ class _NoModel(ModelOwner):
         return parameters
 
     def gradient_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"vector": (self.dimension,)}
+        return dict(zip(self.layout.names, self.layout.shapes, strict=True))
+
+    def gradient_dtypes(self) -> dict[str, DTypeLike]:
+        return dict(zip(self.layout.names, self.layout.dtypes, strict=True))
 
 
 def _load(source: Source, engine: str | None, seed: int | None, owners: int | None) -> Scenario:

@@ -59,6 +59,14 @@ class Channel(ABC):
     def close(self, reason: str = "") -> None:
         """End the channel after what was sent. The other side's sink is told, ours hears nothing more."""
 
+    @abstractmethod
+    def refuse(self, reason: str) -> None:
+        """End the channel at once, because of what the other player said, and hear no more of it.
+
+        The other side's sink is told `refused: …`, ours nothing. The pair gets no new channel before
+        `Network.pardon`, and then not at once: after 1 s, and twice as long each time, up to 60 s.
+        """
+
 
 Accept: TypeAlias = Callable[[Channel], Sink]
 """What a listener does with a new channel: called once for each, gives the sink for its frames."""
@@ -80,9 +88,14 @@ class Network(ABC):
         """A channel from `local` to `remote`, which must be listening before the deadline.
 
         `deadline_ns` is a time of `clock.now_ns()`; None waits for ever. ConnectFailed when it passes;
-        Refused, at once, when the remote side will not have us or the pair already has a channel here; where
-        only the other side knows of one, which may have been lost, not before that would have been noticed.
+        Refused, at once, when the remote side will not have us, which is `NotNow` where it may have us later: one
+        of the two has refused the other, or the pair already has a channel here. Where only the other side knows
+        of one, which may have been lost, that is not said before it would have been noticed.
         """
+
+    @abstractmethod
+    def pardon(self, player: str) -> None:
+        """Let whoever this local player has refused have a channel to it again, once enough time has passed."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -101,6 +114,12 @@ def flat(payload: Buffer) -> memoryview | bytes:
     return view if view.format == "B" and view.ndim == 1 else view.cast("B")
 
 
+REFUSED = "refused: "
+"""How the reason of a refusal begins."""
+
+
 def closed_reason(reason: str) -> str:
-    """What a sink is told when the other player closed the channel."""
+    """What a sink is told when the other player closed the channel; a refusal speaks for itself."""
+    if reason.startswith(REFUSED):
+        return printable(reason)
     return f"closed: {printable(reason)}" if reason else "closed"

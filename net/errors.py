@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from enum import StrEnum
+from typing import Final
 
 NANOSECONDS = 1_000_000_000
 
@@ -35,6 +36,8 @@ class Refusal(StrEnum):
     TOO_MANY_CONNECTIONS = "too-many-connections"
     TOO_FAST = "too-fast"
     ALREADY_CONNECTED = "already-connected"
+    BAD_MESSAGE = "bad-message"
+    EXCLUDED = "excluded"
     NOT_TLS = "not-tls"
     NOT_PLAIN = "not-plain"
     TLS_FAILED = "tls-failed"
@@ -43,6 +46,19 @@ class Refusal(StrEnum):
     OUR_CERTIFICATE = "our-certificate"
     WRONG_NAME = "wrong-name"
     DISTRUSTED = "distrusted"
+
+
+PASSING: Final = frozenset(
+    {
+        Refusal.NO_HELLO,
+        Refusal.TOO_MANY_WAITING,
+        Refusal.TOO_MANY_CONNECTIONS,
+        Refusal.TOO_FAST,
+        Refusal.ALREADY_CONNECTED,
+        Refusal.EXCLUDED,
+    }
+)
+"""Refusals that say something of the moment, not of who is refused."""
 
 
 class NetError(Exception):
@@ -82,6 +98,10 @@ class Refused(PeerError):
         super().__init__(peer, reason, f"refused by {peer}: {reason}")
 
 
+class NotNow(Refused):
+    """The peer was reached and will not have us at present. Trying again later may help."""
+
+
 class Untrusted(Refused):
     """The peer was reached and it is we who will not have it: trying again would not help either."""
 
@@ -95,6 +115,11 @@ class ConnectFailed(PeerError):
     def __init__(self, peer: str, where: str, after_ns: int, reason: str) -> None:
         at = f" at {where}" if where else ""
         super().__init__(peer, reason, f"cannot reach {peer}{at} after {seconds(after_ns)}: {reason}")
+
+
+def refused(peer: str, reason: str) -> Refused:
+    """What a listener's refusal, `code: detail`, means to who dialled `peer`."""
+    return (NotNow if reason.partition(":")[0] in PASSING else Refused)(peer, reason)
 
 
 def seconds(duration_ns: int) -> str:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgpack
 
@@ -76,6 +76,16 @@ class Kind:
     packed: bytes
 
 
+R = TypeVar("R")
+
+
+class PairLimits(Protocol):
+    """What any two players may say to each other."""
+
+    def between(self, sender: str, receiver: str) -> Limits:
+        """The limits of what `sender` says to `receiver`; the same object for the same two."""
+
+
 class Limits:
     """Largest body and payload by kind of frame; a kind that is not named is refused.
 
@@ -95,11 +105,13 @@ class Limits:
         limits._kinds = {name: _kind(name, *most) for name, most in sizes.items()}
         return limits
 
-    def __or__(self, others: Limits) -> Limits:
-        """The kinds of both."""
-        limits = Limits({})
-        limits._kinds = self._kinds | others._kinds
-        return limits
+    def __contains__(self, kind: str) -> bool:
+        """Whether there is such a kind."""
+        return kind in self._kinds
+
+    def between(self, sender: str, receiver: str) -> Limits:
+        """See `PairLimits`: everybody may say the same to everybody."""
+        return self
 
     def check(self, kind: str, body: int, payload: int) -> Kind:
         """The kind's entry; FrameError when it is unknown, or `body` or `payload` (bytes) too large."""
@@ -114,6 +126,33 @@ class Limits:
         return known
 
 
+class RoleLimits(Generic[R]):
+    """Limits that follow from the roles of the two who speak, which is for the caller to say."""
+
+    def __init__(self, role: Callable[[str], R | None], limits: Callable[[R, R], Limits]) -> None:
+        """`role`: name → what players with the same rights share; None for somebody who has none.
+
+        `limits` is asked once for each two roles.
+        """
+        self._role = role
+        self._limits = limits
+        self._known: dict[tuple[R, R], Limits] = {}
+
+    def between(self, sender: str, receiver: str) -> Limits:
+        """See `PairLimits`; who has no role says nothing, and is told nothing."""
+        one, other = self._role(sender), self._role(receiver)
+        if one is None or other is None:
+            return NOTHING
+        limits = self._known.get((one, other))
+        if limits is None:
+            limits = self._known[one, other] = self._limits(one, other)
+        return limits
+
+
+NOTHING = Limits({})
+"""Nothing may be said."""
+
+
 class Everyone:
     """Any well-formed name: who may speak before the hello says who is there."""
 
@@ -122,21 +161,28 @@ class Everyone:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """Who may say what to whom on a connection at present."""
+class FrameRules:
+    """Who may say what to whom on a connection at present, and which of its own kinds it may be sent (`control`)."""
 
-    limits: Limits
+    limits: PairLimits
     senders: Container[str]
     receivers: Container[str]
+    control: Limits = NOTHING
 
     def check(self, header: Header) -> None:
         """FrameError, with the first thing that is wrong with `header`."""
         sender, receiver, kind, body, payload = header
-        self.limits.check(kind, body, payload)
         if sender not in self.senders:
             raise FrameError(Refusal.UNKNOWN_SENDER, f"{_shown(sender)} does not speak on this connection")
         if receiver not in self.receivers:
             raise FrameError(Refusal.UNKNOWN_RECEIVER, f"{_shown(receiver)} is not reached here")
+        if kind[:1] == CONTROL:
+            self.control.check(kind, body, payload)
+            return
+        limits = self.limits.between(sender, receiver)
+        if kind not in limits:
+            raise FrameError(Refusal.UNKNOWN_KIND, f"{_shown(kind)} is not for {sender} to say to {receiver}")
+        limits.check(kind, body, payload)
 
 
 def is_name(name: str) -> bool:

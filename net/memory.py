@@ -9,35 +9,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from asyncagg.net.channel import Accept, Buffer, Channel, Network, Sink, closed_reason, flat
+from asyncagg.net.channel import REFUSED, Accept, Buffer, Channel, Network, Sink, closed_reason, flat
 from asyncagg.net.clock import call_at_ns, now_ns
-from asyncagg.net.errors import ConnectFailed, PeerError, Refused
-from asyncagg.net.frames import Frame, Limits, count_size, header_size, require_name
+from asyncagg.net.errors import ConnectFailed, NotNow, PeerError
+from asyncagg.net.exclusion import Exclusions
+from asyncagg.net.frames import Frame, Limits, PairLimits, count_size, header_size, require_name
 
 
 class MemoryNetwork(Network):
     """Channels between players of this process, first in, first out over the whole network."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: PairLimits) -> None:
         self._limits = limits
+        self._exclusions = Exclusions()
         self._accepts: dict[str, Accept] = {}
         self._waiting: dict[str, dict[asyncio.Future[None], None]] = {}
         self._ends: dict[tuple[str, str], _MemoryChannel] = {}
         self._closed = False
 
     async def listen(self, player: str, accept: Accept) -> None:
-        """See `Network`. ValueError when the player listens already."""
+        """Let others dial `player`. ValueError when it listens already."""
         if player in self._accepts:
             raise ValueError(f"{player} listens already")
         self._accepts[require_name(player)] = accept
         _wake(self._waiting.pop(player, {}))
 
     def unlisten(self, player: str) -> None:
-        """See `Network`."""
         self._accepts.pop(player, None)
 
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
-        """See `Network`."""
         if require_name(local) == require_name(remote):
             raise ValueError(f"{local} cannot dial itself")
         started_ns = now_ns()
@@ -49,11 +49,19 @@ class MemoryNetwork(Network):
         if remote not in self._accepts:
             raise ConnectFailed(remote, "", now_ns() - started_ns, "nobody listens there")
         if (local, remote) in self._ends:
-            raise Refused(remote, f"{local} is already connected")
+            raise NotNow(remote, f"{local} is already connected")
+        for here, there in ((remote, local), (local, remote)):
+            objection = self._exclusions.objection(here, there, now_ns())
+            if objection is not None:
+                raise NotNow(remote, objection)
         return self._connect(local, remote, sink)
 
+    def pardon(self, player: str) -> None:
+        """See `Network`."""
+        self._exclusions.pardon(player)
+
     async def close(self) -> None:
-        """See `Network`. What was sent is delivered; nobody is told `gone`, since all ends close at once."""
+        """Close everything. What was sent is delivered; nobody is told `gone`, since all ends close at once."""
         self._closed = True
         for waiters in self._waiting.values():
             _wake(waiters)
@@ -77,8 +85,9 @@ class MemoryNetwork(Network):
 
     def _connect(self, local: str, remote: str, sink: Sink) -> Channel:
         loop = asyncio.get_running_loop()
-        ours = _MemoryChannel(self._limits, loop, self._ends, local, remote)
-        theirs = _MemoryChannel(self._limits, loop, self._ends, remote, local)
+        here, there = self._limits.between(local, remote), self._limits.between(remote, local)
+        ours = _MemoryChannel(here, loop, self._ends, self._exclusions, local, remote)
+        theirs = _MemoryChannel(there, loop, self._ends, self._exclusions, remote, local)
         ours.meet(theirs)
         theirs.meet(ours)
         ours.sink = sink
@@ -89,7 +98,7 @@ class MemoryNetwork(Network):
 class _MemoryChannel(Channel):
     """One end of a channel, in the network's table `ends` until it is closed or gone."""
 
-    __slots__ = ("_closed", "_ends", "_fixed", "_limits", "_loop", "_other", "sink")
+    __slots__ = ("_closed", "_ends", "_exclusions", "_fixed", "_limits", "_loop", "_other", "sink")
     sink: Sink
 
     def __init__(
@@ -97,6 +106,7 @@ class _MemoryChannel(Channel):
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
         ends: dict[tuple[str, str], _MemoryChannel],
+        exclusions: Exclusions,
         local: str,
         remote: str,
     ) -> None:
@@ -104,6 +114,7 @@ class _MemoryChannel(Channel):
         self._limits = limits
         self._loop = loop
         self._ends = ends
+        self._exclusions = exclusions
         self._other: _MemoryChannel | None = None
         self._closed = False
         self._fixed = header_size(local, remote, "", 0, 0) - 3  # less the empty kind and two sizes, a byte each
@@ -114,7 +125,6 @@ class _MemoryChannel(Channel):
         self._ends[self.local, self.remote] = self
 
     def send(self, kind: str, body: bytes = b"", payload: Buffer = b"") -> int:
-        """See `Channel`."""
         if self._closed:
             raise PeerError(self.remote, "the channel is closed")
         data = flat(payload)
@@ -130,11 +140,15 @@ class _MemoryChannel(Channel):
         return size
 
     def close(self, reason: str = "") -> None:
-        """See `Channel`."""
         other = self._other
         self.shut()
         if other is not None:
             self._loop.call_soon(other.end, closed_reason(reason))
+
+    def refuse(self, reason: str) -> None:
+        """See `Channel`."""
+        self._exclusions.refuse(self.local, self.remote, now_ns())
+        self.close(f"{REFUSED}{reason}")
 
     def arrive(self, frame: Frame, size: int) -> None:
         """Take a frame of `size` bytes from the other end."""

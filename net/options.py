@@ -44,6 +44,12 @@ class TcpOptions:
     openings_per_second: int = 8
     """And how many every second after that."""
 
+    unasked_burst: int = 1024
+    """Frames that one player may send to another at once without effect: pings, or to a channel that is closed."""
+
+    unasked_per_second: int = 16
+    """And how many every second after that."""
+
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if getattr(self, name) < 1:

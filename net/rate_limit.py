@@ -1,4 +1,4 @@
-"""How often each source address may connect: a bucket of tokens for each, without a clock and in bounded memory."""
+"""How often something may happen: a bucket of tokens, or one for each source address, without a clock."""
 
 from __future__ import annotations
 
@@ -9,6 +9,29 @@ from asyncagg.net.errors import NANOSECONDS
 _MOST = 4096  # addresses remembered
 
 
+class Bucket:
+    """Lets something happen `burst` times at once, and `per_second` times a second after that."""
+
+    __slots__ = ("_bucket_ns", "_full_at_ns", "_token_ns")
+
+    def __init__(self, burst: int, per_second: int) -> None:
+        self._token_ns = NANOSECONDS // per_second or 1
+        self._bucket_ns = burst * self._token_ns
+        self._full_at_ns = 0
+
+    def take(self, now_ns: int) -> bool:
+        """Whether it may happen now."""
+        full_at_ns = max(self._full_at_ns, now_ns) + self._token_ns
+        if full_at_ns - now_ns > self._bucket_ns:
+            return False
+        self._full_at_ns = full_at_ns
+        return True
+
+    def is_full(self, now_ns: int) -> bool:
+        """Whether nothing has happened for long enough that it is as good as new."""
+        return self._full_at_ns <= now_ns
+
+
 class RateLimiter:
     """Lets an address connect `burst` times at once, and `per_second` times a second after that.
 
@@ -17,29 +40,27 @@ class RateLimiter:
     """
 
     def __init__(self, burst: int, per_second: int) -> None:
-        self._token_ns = NANOSECONDS // per_second or 1
-        self._bucket_ns = burst * self._token_ns
-        self._full_at_ns: dict[bytes, int] = {}
+        self._rate = burst, per_second
+        self._buckets: dict[bytes, Bucket] = {}
 
     def take(self, host: str, now_ns: int) -> bool:
         """Whether `host`, a numeric address, may connect now; if so, it has one token less."""
         source = _network(host)
-        full_at_ns = max(self._full_at_ns.get(source, now_ns), now_ns) + self._token_ns
-        if full_at_ns - now_ns > self._bucket_ns:
-            return False
-        self._full_at_ns[source] = full_at_ns
-        if len(self._full_at_ns) > _MOST:
-            self._forget(now_ns)
-        return True
+        bucket = self._buckets.get(source)
+        if bucket is None:
+            if len(self._buckets) >= _MOST:
+                self._forget(now_ns)
+            bucket = self._buckets[source] = Bucket(*self._rate)
+        return bucket.take(now_ns)
 
     def __len__(self) -> int:
         """How many addresses are remembered."""
-        return len(self._full_at_ns)
+        return len(self._buckets)
 
     def _forget(self, now_ns: int) -> None:
         """Forget full buckets; if that is not enough, those that have been known longest."""
-        kept = [(source, when) for source, when in self._full_at_ns.items() if when > now_ns]
-        self._full_at_ns = dict(kept[-(_MOST // 2) :])
+        kept = [(source, bucket) for source, bucket in self._buckets.items() if not bucket.is_full(now_ns)]
+        self._buckets = dict(kept[-(_MOST // 2) :])
 
 
 def _network(host: str) -> bytes:

@@ -94,7 +94,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress lines.")] = False,
 ) -> None:
     """Run a scenario and write its run directory."""
-    from asyncagg.cli.commands.run import Request, resume_run, run_scenario
+    from asyncagg.cli.commands.run import RunRequest, resume_run, run_scenario
 
     if resume is not None:
         if scenario is not None or engine is not None or seed is not None or out is not None or overrides:
@@ -102,7 +102,7 @@ def run(
         raise typer.Exit(resume_run(resume, as_json, quiet))
     if scenario is None:
         raise typer.BadParameter("is missing (a scenario, or --resume RUN_DIR)", param_hint="SCENARIO")
-    request = Request(scenario, tuple(overrides or ()), engine, seed, out, as_json, quiet)
+    request = RunRequest(scenario, tuple(overrides or ()), engine, seed, out, as_json, quiet)
     raise typer.Exit(run_scenario(request))
 
 
@@ -134,9 +134,9 @@ def demo(
     ] = False,
 ) -> None:
     """Watch seven processes of this machine train a model together; nothing is downloaded."""
-    from asyncagg.cli.demo.command import Request, run_demo
+    from asyncagg.cli.demo.command import DemoRequest, run_demo
 
-    raise typer.Exit(run_demo(Request(owners, rounds, drop, out, as_json)))
+    raise typer.Exit(run_demo(DemoRequest(owners, rounds, drop, out, as_json)))
 
 
 @app.command()
@@ -340,10 +340,10 @@ def serve(
     ] = None,
 ) -> None:
     """Serve one player, or a range of data owners, of a run on many hosts."""
-    from asyncagg.cli.commands.serve import Request
+    from asyncagg.cli.commands.serve import ServeRequest
     from asyncagg.cli.commands.serve import serve as serve_player
 
-    request = Request(
+    request = ServeRequest(
         player,
         config,
         scenario,

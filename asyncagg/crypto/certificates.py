@@ -102,7 +102,7 @@ class Authority:
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class TlsCertificate:
     """A certificate as it was read."""
 
     pem: bytes = field(repr=False)
@@ -113,7 +113,7 @@ class Certificate:
     _read: x509.Certificate = field(repr=False)
 
     @classmethod
-    def from_pem(cls, pem: bytes) -> Certificate:
+    def from_pem(cls, pem: bytes) -> TlsCertificate:
         """The first certificate of a PEM text. Raises CertificateError."""
         try:
             read = x509.load_pem_x509_certificate(pem)
@@ -128,7 +128,7 @@ class Certificate:
         """Whether this private key is the certificate's. Raises CertificateError where it is no private key."""
         return _public(_private(key_pem)) == self._read.public_key().public_bytes(*_PUBLIC)
 
-    def is_issued_by(self, authority: Certificate) -> bool:
+    def is_issued_by(self, authority: TlsCertificate) -> bool:
         """Whether the authority's key signed it."""
         try:
             self._read.verify_directly_issued_by(authority._read)

@@ -13,24 +13,28 @@ from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.kinds import build
 from asyncagg.learning.owners import DataOwner
 from asyncagg.learning.workload import Workload, check_max_weight
-from asyncagg.protocols import messages as m
+from asyncagg.players.published import description_bytes
 from asyncagg.protocols.batches import Batches, indices_in
 from asyncagg.protocols.cohort import Cohorts
 from asyncagg.protocols.context import GraphPolicy, Terms
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.ledger.comparison import Rules
+from asyncagg.protocols.messages import Measures
 from asyncagg.protocols.names import PHASES, Label, Phase, Player, owner_name
 from asyncagg.protocols.parameters.choose import COMPLETE_UP_TO, check_minimum_cohort
 from asyncagg.protocols.parameters.population import Infeasible, Population
+from asyncagg.protocols.permissions import Permissions
 from asyncagg.protocols.registry import find
 from asyncagg.scenario import draws
 from asyncagg.scenario.cohorts import cohorts, cut
 from asyncagg.scenario.cohorts import population as population_of
 from asyncagg.scenario.schema.scenario import Scenario
-from asyncagg.vectors.encoder import Encoder, EncodingError
+from asyncagg.vectors.clips import ClipError, clips_of
+from asyncagg.vectors.encoder import MAX_BITS, EncodingError
 from asyncagg.vectors.flatten import Layout
 from asyncagg.vectors.ring import RingError
 from asyncagg.vectors.slices import SliceError, SlicePlan
+from asyncagg.vectors.vector_encoder import VectorEncoder
 
 RUN_NONCE_BYTES = 16
 
@@ -43,7 +47,7 @@ class Experiment:
     workload: Workload
     protocol: Protocol
     layout: Layout
-    encoder: Encoder
+    encoder: VectorEncoder
     plan: SlicePlan
     max_weight: int
     population: Population
@@ -80,6 +84,7 @@ class Experiment:
             plan=self.plan,
             clip=scenario.encoding.clip,
             bits=scenario.encoding.bits,
+            encoding=self.encoder.digest(),
             max_weight=self.max_weight,
             minimum_cohort=aggregation.minimum_cohort,
             corrupt=self.population.corrupt_owners,
@@ -130,13 +135,20 @@ class Experiment:
         least = self.scenario.aggregation.minimum_cohort
         return max(least, self.population.roster_floor) if self._losses_count() else least
 
-    def limits(self) -> dict[str, tuple[int, int]]:
-        """Largest body and payload of every kind."""
-        words = self.plan.length * self.encoder.ring.word_bytes
-        holders = self._holders(self.population.cohort)
-        parameters = self.workload.model_owner().initial_parameters()
-        values = sum(np.size(array) for array in parameters.values())
-        return m.limits(self.scenario.owners.count, holders, 8 * values, words + 64)
+    @cached_property
+    def permissions(self) -> Permissions:
+        """Who may say what to whom, and how much of it."""
+        terms = self.terms(bytes(RUN_NONCE_BYTES))  # sizes are those of any run
+        parameters = self.workload.initial_parameters()
+        measures = Measures(
+            population=terms.population,
+            holders=self._holders(self.population.cohort),
+            parameter_bytes=8 * sum(np.size(array) for array in parameters.values()),
+            description_bytes=description_bytes(parameters),
+            slice_bytes=0,
+        )
+        slices = [terms.slice_bytes(node) for node in range(terms.compute_nodes)]
+        return Permissions(self.protocol.all_kinds, measures, slices)
 
     def _holders(self, most: int) -> int:
         """How many may hold shares of one owner's secrets, in a roster of any size.
@@ -202,27 +214,46 @@ def prepare(scenario: Scenario, workload: Workload | None = None, pinned: Batche
     population = _population(scenario)
     batches = pinned or cut(scenario, population.batch)
     max_weight = _max_weight(scenario, workload)
-    try:
-        encoder = Encoder.for_population(
-            max(scenario.owners.in_round, population.cohort),
-            scenario.encoding.clip,
-            scenario.encoding.bits,
-            max_weight,
-            scenario.encoding.rounding,
-        )
-    except (RingError, EncodingError) as error:
-        scenario.refuse("encoding.bits", str(error))
+    encoder = _encoder(scenario, workload, population, max_weight)
     try:
         plan = SlicePlan(workload.dimension, 1 if protocol.shares else scenario.aggregation.compute_nodes)
     except SliceError as error:
         scenario.refuse("aggregation.compute_nodes", str(error))
-    shapes = workload.shapes
-    layout = Layout(tuple(shapes), tuple(shapes.values()), ("<f8",) * len(shapes))
     graph = _graph(scenario, protocol, population)
     drawn = cohorts(scenario, batches)
     return Experiment(
-        scenario, workload, protocol, layout, encoder, plan, max_weight, population, graph, batches, drawn
+        scenario, workload, protocol, encoder.layout, encoder, plan, max_weight, population, graph, batches, drawn
     )
+
+
+def _encoder(scenario: Scenario, workload: Workload, population: Population, max_weight: int) -> VectorEncoder:
+    """How each array is encoded, in a ring that holds every sum."""
+    encoding, layout = scenario.encoding, workload.layout
+    _check_whole_numbers(scenario, workload.largest_whole)
+    try:
+        clips = clips_of(layout, encoding.clip, encoding.clip_by)
+        return VectorEncoder.for_population(
+            layout,
+            max(scenario.owners.in_round, population.cohort),
+            clips,
+            encoding.bits,
+            max_weight,
+            encoding.rounding,
+        )
+    except ClipError as error:
+        scenario.refuse(("encoding", "clip_by", error.key), str(error))
+    except (RingError, EncodingError) as error:
+        scenario.refuse("encoding.bits", str(error))
+
+
+def _check_whole_numbers(scenario: Scenario, largest: int) -> None:
+    """Refuse whole numbers that there are no bits for, where they are known beforehand."""
+    bits = scenario.encoding.bits
+    most, needed = 2 ** (bits - 1) - 1, largest.bit_length() + 1
+    if largest > most:
+        right = f"{needed} or more" if needed <= MAX_BITS else "floats instead"
+        text = f"is {bits}, which holds whole numbers up to {most}, and there are some of {largest} ({right})"
+        scenario.refuse("encoding.bits", text)
 
 
 def _population(scenario: Scenario) -> Population:

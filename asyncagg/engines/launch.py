@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import threadpoolctl
 
-from asyncagg.engines import sim, tcp
 from asyncagg.engines.experiment import Experiment, prepare
 from asyncagg.engines.outlook import Outlook
-from asyncagg.engines.processes import parent
 from asyncagg.engines.record.run_record import RunRecord
-from asyncagg.engines.runtime import sockets
 from asyncagg.learning.workload import Workload
 from asyncagg.net.errors import NetError
 from asyncagg.players.ledger_store import StoreError
@@ -23,8 +21,17 @@ from asyncagg.runs.result import INTERRUPTED, RoundResult, RunResult
 from asyncagg.scenario.notes import notes
 from asyncagg.scenario.schema.scenario import Scenario
 
-ENGINES = {"sim": sim.run, "tcp": tcp.run, "processes": parent.run}
+ENGINES = {
+    "sim": "asyncagg.engines.sim",
+    "tcp": "asyncagg.engines.tcp",
+    "processes": "asyncagg.engines.processes.parent",
+}
+"""Engine → the module whose `run` plays an experiment; imported when it is needed, so that only `sim` simulates."""
 TRANSPORTS = {"sim": "in this process", "tcp": "in this process", "processes": "TLS 1.3"}
+SEEDED = "seeded (insecure, simulation only)"
+SYSTEM = "system"
+
+Engine = Callable[[Experiment, RunRecord, Callable[[RoundResult], None]], None]
 
 
 def check_engine(scenario: Scenario) -> None:
@@ -54,7 +61,7 @@ def begin(scenario: Scenario) -> RunRecord:
         protocol=scenario.aggregation.protocol,
         owners=scenario.owners.count,
         compute_nodes=scenario.aggregation.compute_nodes,
-        randomness=sim.RANDOMNESS if scenario.engine == "sim" else sockets.RANDOMNESS,
+        randomness=SEEDED if scenario.engine == "sim" else SYSTEM,
         transport=TRANSPORTS.get(scenario.engine),
     )
     return RunRecord(result)
@@ -81,7 +88,7 @@ def run(
 
 def play(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
     """Run what is prepared. `finished.result` says how it ended, KeyboardInterrupt included."""
-    engine = ENGINES[experiment.scenario.engine]
+    engine: Engine = import_module(ENGINES[experiment.scenario.engine]).run
     with told(experiment, finished):
         engine(experiment, finished, progress)
 

@@ -16,13 +16,13 @@ from asyncagg.engines.runtime.identities import everyone
 from asyncagg.engines.runtime.players import Environment, LocalPlayers
 from asyncagg.net.clock import now_ns
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import Progress, RunHooks
+from asyncagg.players.start import RunHooks, RunState
 from asyncagg.protocols.names import Label, Player
 from asyncagg.runs.result import RoundResult
 
 
 class OneProcess:
-    """The one cast of a run, which is its own witness."""
+    """Plays a run whose players all live here; it answers the recorder's questions itself."""
 
     def __init__(
         self,
@@ -58,12 +58,10 @@ class OneProcess:
             await self._recorder.close()
 
     async def usage_by_role(self, round_index: int) -> UsageByRole:
-        """See `Witness`."""
         return self.local_players.usage_by_role(round_index)
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
-        """See `Witness`."""
         return self.local_players.expected_sum(label, survivors)
 
-    async def _observe(self, outcome: RoundOutcome, progress: Progress) -> None:
+    async def _observe(self, outcome: RoundOutcome, run_state: RunState) -> None:
         await self._recorder.observe(outcome)

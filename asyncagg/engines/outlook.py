@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from asyncagg.engines.experiment import Experiment
+from asyncagg.players.published import as_published
 from asyncagg.protocols.batch_size import BatchFigures, batch_figures
 from asyncagg.protocols.context import Terms
 from asyncagg.protocols.forecast import batching, coalitions, planning
@@ -32,7 +33,7 @@ class Outlook:
     @property
     def parameters(self) -> Mapping[str, Any]:
         """`parameters` of `result.json`."""
-        graph, scenario = self.graph, self.experiment.scenario
+        graph, scenario, quanta = self.graph, self.experiment.scenario, self.experiment.encoder.quanta
         return {
             "threshold": None if graph is None else graph.threshold,
             "neighbours": None if graph is None else graph.neighbours,
@@ -41,13 +42,14 @@ class Outlook:
             "ring_bits": self.experiment.encoder.ring.bits,
             "clip": scenario.encoding.clip,
             "bits": scenario.encoding.bits,
-        }
+            "quantum": max(quanta.values(), default=None),
+        } | ({"clip_by": dict(scenario.encoding.clip_by)} if scenario.encoding.clip_by else {})
 
     @cached_property
     def cost(self) -> AttemptCost:
         """Bytes and work of one attempt."""
         terms = self._terms
-        published = self.experiment.workload.model_owner().initial_parameters()
+        published = as_published(self.experiment.workload.initial_parameters())
         return cost(
             Setting(
                 protocol=self._terms.protocol,

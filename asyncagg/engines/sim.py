@@ -11,17 +11,15 @@ from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.runtime import identities
 from asyncagg.engines.runtime.executors import InlineExecutor
 from asyncagg.engines.runtime.faults import channel_faults, slowness
+from asyncagg.engines.runtime.limits import frame_limits
 from asyncagg.engines.runtime.links import Linker
 from asyncagg.engines.runtime.players import Environment
 from asyncagg.engines.runtime.prices import player_prices
 from asyncagg.net.clock import now_ns
-from asyncagg.net.frames import Limits
 from asyncagg.net.memory import MemoryNetwork
 from asyncagg.net.virtual.loop import run_virtual
 from asyncagg.protocols.names import Player
 from asyncagg.runs.result import RoundResult
-
-RANDOMNESS = "seeded (insecure, simulation only)"
 
 
 def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
@@ -35,7 +33,7 @@ async def _play(experiment: Experiment, finished: RunRecord, progress: Callable[
     def randomness(whose: str) -> InsecureSeededRandomness:
         return InsecureSeededRandomness(seed, "secrets", whose)
 
-    limits = Limits(experiment.limits())
+    limits = frame_limits(experiment.permissions)
     faults = channel_faults(experiment.scenario)
     network = Linker(experiment.scenario, limits, faults).around(MemoryNetwork(limits))
     nonce = InsecureSeededRandomness(seed, "run").bytes(RUN_NONCE_BYTES)

@@ -16,11 +16,12 @@ from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.runtime import identities
 from asyncagg.engines.runtime.sockets import SocketRuntime, groups
 from asyncagg.net.clock import now_ns
-from asyncagg.net.frames import Limits
+from asyncagg.net.frames import PairLimits
 from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
 from asyncagg.protocols.names import Player, role_of
 from asyncagg.runs.result import RoundResult
+from asyncagg.version import FORMAT
 
 LOOPBACK = "127.0.0.1"
 
@@ -37,8 +38,8 @@ async def _play(experiment: Experiment, finished: RunRecord, progress: Callable[
     players = identities.everyone(experiment.scenario)
     addresses = {str(player): (LOOPBACK, 0) for player in players if role_of(player) != "data-owner"}
 
-    def network(together: Sequence[Player], limits: Limits, admit: Admit) -> TcpNetwork:
-        return TcpNetwork(together, nonce, limits, addresses, admit=admit)
+    def network(together: Sequence[Player], limits: PairLimits, admit: Admit) -> TcpNetwork:
+        return TcpNetwork(together, nonce, limits, addresses, admit=admit, wire_format=FORMAT)
 
     keys = identities.generate(experiment.scenario, lambda whose: randomness)
     runtime = SocketRuntime(experiment, groups(players), network)

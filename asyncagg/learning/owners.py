@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+from asyncagg.vectors.arrays import as_array
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 """Named arrays: a model's parameters, or a gradient."""
@@ -29,10 +30,11 @@ class DataOwner(ABC):
     def compute_gradient(self, parameters: Arrays, round: int) -> tuple[Arrays, int]:
         """Returns the gradient at `parameters` in round `round` (from 0), and its weight.
 
-        The gradient has the names and shapes of `ModelOwner.gradient_shapes`, real and finite; coordinates
-        beyond the scenario's `encoding.clip` are clipped. The weight is an integer from 1 to `max_weight`,
-        usually the number of examples. A round that is retried asks again; do not change `parameters` in
-        place.
+        The gradient has the names and shapes of `ModelOwner.gradient_shapes`, real and finite, floats or integers
+        of any width. Coordinates beyond the scenario's `encoding.clip` are clipped; where the model has whole
+        numbers, the values must be whole, and within ±(2^(bits−1) − 1). The weight is a whole number from 1 to
+        `max_weight`, usually the number of examples. A round that is retried asks again; do not change
+        `parameters` in place.
         """
 
 
@@ -41,13 +43,15 @@ class ModelOwner(ABC):
 
     @abstractmethod
     def initial_parameters(self) -> Arrays:
-        """Returns the parameters of the first round."""
+        """Returns the parameters of the first round: arrays of floats, integers or truth values, of any width."""
 
     @abstractmethod
     def apply(self, parameters: Arrays, mean: Arrays) -> Arrays:
         """Returns the next round's parameters as new arrays; called once for every round that succeeded.
 
-        `mean` holds the weighted mean of the survivors' gradients, float64, by the same names and shapes.
+        `mean` holds the weighted mean of the survivors' gradients, float64, by the same names and shapes; of
+        whole numbers it is the float64 nearest to their exact sum over the total weight. Each array keeps the
+        dtype that it had in `initial_parameters`: floats are rounded to it, whole numbers must be whole.
         """
 
     def evaluate(self, parameters: Arrays) -> dict[str, float]:
@@ -72,4 +76,12 @@ class ModelOwner(ABC):
 
     def gradient_shapes(self) -> Shapes:
         """Names and shapes of a gradient: those of the parameters, unless overridden."""
-        return {name: np.shape(array) for name, array in self.initial_parameters().items()}
+        return {name: as_array(array).shape for name, array in self.initial_parameters().items()}
+
+    def gradient_dtypes(self) -> dict[str, DTypeLike]:
+        """Dtypes of those arrays of a gradient that are not of their parameter's dtype; `{}` unless overridden.
+
+        Integers and truth values are added up as whole numbers, without rounding; all floats are encoded alike. An
+        array without a parameter of its name, and without a dtype here, is one of floats.
+        """
+        return {}

@@ -17,48 +17,47 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from asyncagg.learning.errors import WorkloadError
-from asyncagg.learning.options import Options
 from asyncagg.learning.owners import DataOwner, ModelOwner, Shapes
 from asyncagg.learning.users import users_code
-from asyncagg.learning.workload import Workload, check_max_weight, shapes_of
+from asyncagg.learning.workload import Workload, check_max_weight, described
 
 T = TypeVar("T")
 
+NO_OPTIONS: Mapping[str, object] = {}
 
-def workload(owners: int, seed: int, base: Path, options: Options) -> Workload:
-    """Owners of the class `owner` and a model of the class `model_owner`.
+
+def workload(
+    owners: int, seed: int, base: Path, *, owner: str, model_owner: str, options: Mapping[str, object] = NO_OPTIONS
+) -> Workload:
+    """Owners of the class `owner` and a model of the class `model_owner`, each "module:Class".
 
     `max_weight` is the owner class's. The model owner is built once here, to learn the shapes of a gradient.
     """
-    owner_class: type[DataOwner] = _load("owner", DataOwner, base, options)
-    model_class: type[ModelOwner] = _load("model_owner", ModelOwner, base, options)
-    extra = options.table("options")
-    options.finish("python")
-    _check_options(extra, owner_class, model_class)
-    common = {**extra, "owners": owners, "seed": seed}
+    owner_class: type[DataOwner] = _load(owner, DataOwner, base, "workload.owner")
+    model_class: type[ModelOwner] = _load(model_owner, ModelOwner, base, "workload.model_owner")
+    _check_options(options, owner_class, model_class)
+    common = {**options, "owners": owners, "seed": seed}
 
-    def owner(index: int) -> DataOwner:
+    def make_owner(index: int) -> DataOwner:
         return _make(owner_class, {**common, "index": index}, "workload.owner")
 
-    def model_owner() -> ModelOwner:
+    def make_model_owner() -> ModelOwner:
         return _make(model_class, common, "workload.model_owner")
 
+    shapes, dtypes = _described(make_model_owner())
     return Workload(
         population=owners,
-        shapes=_shapes(model_owner()),
+        shapes=shapes,
         max_weight=check_max_weight(owner_class.max_weight, owner_class.__name__, "workload.owner"),
-        make_owner=owner,
-        make_model_owner=model_owner,
+        make_owner=make_owner,
+        make_model_owner=make_model_owner,
+        dtypes=dtypes,
     )
 
 
-def _load(key: str, base_class: type, base: Path, options: Options) -> type[Any]:
-    """Imports the class that `key` names."""
-    place, right = f"workload.{key}", '"module:Class"'
-    text = options.text(key, right)
-    module_name, _, class_name = text.partition(":")
-    if not (module_name and class_name.isidentifier()):
-        raise WorkloadError(f"{text!r} is not allowed (it must be {right})", place)
+def _load(name: str, base_class: type, base: Path, place: str) -> type[Any]:
+    """Imports the class `name`, which the key `place` of the scenario names."""
+    module_name, _, class_name = name.partition(":")
     module = _import(module_name, base.resolve(), place)
     found = getattr(module, class_name, None)
     if not isinstance(found, type) or not issubclass(found, base_class):
@@ -107,9 +106,9 @@ def _make(chosen: type[T], available: Mapping[str, object], place: str) -> T:
         return chosen(**_accepted(chosen, available))
 
 
-def _shapes(model_owner: ModelOwner) -> Shapes:
+def _described(model_owner: ModelOwner) -> tuple[Shapes, dict[str, str]]:
     with users_code("workload.model_owner"):
-        return shapes_of(model_owner)
+        return described(model_owner)
 
 
 def _accepted(chosen: type, available: Mapping[str, object]) -> dict[str, object]:

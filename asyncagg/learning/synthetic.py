@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from asyncagg.learning.options import Options
 from asyncagg.learning.owners import Arrays, DataOwner, ModelOwner, Shapes
 from asyncagg.learning.streams import stream, uniform
 from asyncagg.learning.workload import Workload, check_fits
@@ -12,10 +11,8 @@ from asyncagg.learning.workload import Workload, check_fits
 NAME = "vector"
 
 
-def workload(owners: int, seed: int, options: Options) -> Workload:
+def workload(owners: int, seed: int, *, dimension: int = 1000) -> Workload:
     """Owners with vectors of `dimension` coordinates and weight 1."""
-    dimension = options.integer("dimension", 1000)
-    options.finish("synthetic")
     shapes: Shapes = {NAME: (dimension,)}
     check_fits(shapes, "workload.dimension")
     return Workload(

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from asyncagg.learning.errors import WorkloadError
-from asyncagg.learning.options import Options
 from asyncagg.learning.owners import Arrays, DataOwner, ModelOwner, Shapes
 from asyncagg.learning.workload import Workload
+from asyncagg.vectors.arrays import WHOLE, ArrayError, as_array, as_weight
 
 NAME = "vector"
 _KEY = "workload.file"
@@ -35,10 +35,8 @@ _UNSOUND = (
 """What zipfile and numpy raise on damaged files: numpy parses the headers as Python literals."""
 
 
-def workload(owners: int, rounds: int, base: Path, options: Options) -> Workload:
+def workload(owners: int, rounds: int, base: Path, *, file: str) -> Workload:
     """Owners with the vectors of `file`, an .npz with `vectors` and perhaps `weights`: see `from_arrays`."""
-    file = options.text("file", "the path of an .npz file")
-    options.finish("vectors")
     arrays = _read(file, base)
     try:
         return from_arrays(arrays["vectors"], arrays.get("weights"), owners=owners, rounds=rounds)
@@ -49,19 +47,22 @@ def workload(owners: int, rounds: int, base: Path, options: Options) -> Workload
 def from_arrays(vectors: ArrayLike, weights: ArrayLike | None = None, *, owners: int, rounds: int) -> Workload:
     """Owners with the given vectors.
 
-    `vectors`: real, finite numbers, owners × d (the same in every round) or rounds × owners × d. `weights`:
-    (owners,) positive integers, which may be held as floats; 1 each when absent. Both are checked whole,
-    and errors name the owner.
+    `vectors`: real, finite numbers, owners × d (the same in every round) or rounds × owners × d; integers and
+    truth values are added up as whole numbers. `weights`: (owners,) positive whole numbers of any type; 1 each
+    when absent. Both are checked whole, and errors name the owner.
     """
-    table = _check_vectors(np.asarray(vectors), owners, rounds)
-    counts = [1] * owners if weights is None else _check_weights(np.asarray(weights), owners)
+    table = _check_vectors(_taken(vectors, "vectors"), owners, rounds)
+    counts = [1] * owners if weights is None else _check_weights(_taken(weights, "weights"), owners)
     dimension = table.shape[-1]
+    whole = table.dtype.kind in WHOLE
     return Workload(
         population=owners,
         shapes={NAME: (dimension,)},
         max_weight=max(counts),
         make_owner=lambda index: VectorOwner(table[:, index], counts[index]),
         make_model_owner=lambda: VectorModelOwner(dimension),
+        dtypes={NAME: table.dtype.str},
+        largest_whole=max(abs(int(table.min())), abs(int(table.max()))) if whole else 0,
     )
 
 
@@ -73,7 +74,7 @@ class VectorOwner(DataOwner):
         self._vectors = vectors
 
     def compute_gradient(self, parameters: Arrays, round: int) -> tuple[Arrays, int]:
-        """The vector of this round, read-only, float32 or float64."""
+        """The vector of this round, read-only: float32, float64 or of whole numbers."""
         return {NAME: self._vectors[round]}, self.max_weight
 
 
@@ -129,10 +130,15 @@ def _check_names(file: str, names: list[str]) -> None:
         raise WorkloadError(f"{file} has no array `weights` but one named `{near[0]}` (rename it)", _KEY)
 
 
+def _taken(values: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        return as_array(values)
+    except ArrayError as error:
+        raise WorkloadError(f"`{name}` holds {error}", name) from None
+
+
 def _check_vectors(vectors: NDArray[Any], owners: int, rounds: int) -> NDArray[Any]:
-    """Returns a read-only view, rounds × owners × d, of contiguous float32 or float64 rows."""
-    if vectors.dtype.kind not in "fiu":
-        raise WorkloadError(f"`vectors` holds {vectors.dtype.name}, not real numbers", "vectors")
+    """Returns a read-only view, rounds × owners × d, of contiguous rows: float32, float64 or whole numbers."""
     if vectors.ndim not in (2, 3) or vectors.shape[-1] == 0:
         shape = " × ".join(map(str, vectors.shape)) or "a single number"
         raise WorkloadError(f"`vectors` is {shape} (owners × d, or rounds × owners × d, with d ≥ 1)", "vectors")
@@ -140,8 +146,11 @@ def _check_vectors(vectors: NDArray[Any], owners: int, rounds: int) -> NDArray[A
         raise WorkloadError(f"`vectors` is for {vectors.shape[-2]} owners, the scenario has {owners}", "vectors")
     if vectors.ndim == 3 and vectors.shape[0] != rounds:
         raise WorkloadError(f"`vectors` is for {vectors.shape[0]} rounds, the scenario has {rounds}", "vectors")
-    dtype = np.float32 if vectors.dtype.type is np.float32 else np.float64
-    table = np.ascontiguousarray(vectors, dtype)
+    dtype = vectors.dtype.newbyteorder("<")
+    if dtype.kind not in WHOLE and dtype.itemsize != 4:
+        dtype = np.dtype("<f8")
+    with np.errstate(over="ignore"):  # wider than float64 and beyond it: infinite, and refused
+        table = np.ascontiguousarray(vectors, dtype)
     _check_finite(table)
     return np.broadcast_to(table, (rounds, *table.shape[-2:]))
 
@@ -155,12 +164,17 @@ def _check_finite(table: NDArray[Any]) -> None:
 
 
 def _check_weights(weights: NDArray[Any], owners: int) -> list[int]:
-    if weights.dtype.kind not in "fiu":
-        raise WorkloadError(f"`weights` holds {weights.dtype.name} (positive integers)", "weights")
     if weights.shape != (owners,):
         shape = " × ".join(map(str, weights.shape)) or "a single number"
         raise WorkloadError(f"`weights` is {shape} (one for each of the scenario's {owners} owners)", "weights")
-    for index, weight in enumerate(weights.tolist()):
-        if not (weight >= 1 and weight == weight // 1):  # also false for NaN
-            raise WorkloadError(f"the weight of data-owner-{index} is {weight} (a positive integer)", "weights")
-    return [int(weight) for weight in weights.tolist()]
+    return [_check_weight(index, weight) for index, weight in enumerate(weights.tolist())]
+
+
+def _check_weight(index: int, weight: object) -> int:
+    try:
+        whole = as_weight(weight)
+    except ArrayError:
+        whole = 0
+    if whole < 1:
+        raise WorkloadError(f"the weight of data-owner-{index} is {weight} (a positive integer)", "weights")
+    return whole

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from asyncagg.learning.errors import WorkloadError
-from asyncagg.learning.owners import DataOwner, ModelOwner, Shapes
+from asyncagg.learning.owners import Arrays, DataOwner, ModelOwner, Shapes
+from asyncagg.vectors.arrays import FLOATS, WHOLE, ArrayError, as_arrays
+from asyncagg.vectors.flatten import Layout
 
 _BYTES_A_COORDINATE = 16
 """What the owner of a float32 model holds at least: the parameters, a step as large, and the float64 mean."""
@@ -35,6 +37,12 @@ class Workload:
     make_owner: Callable[[int], DataOwner]
     make_model_owner: Callable[[], ModelOwner]
 
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    """Name → what the model has there, in numpy's short form, `<f4`; absent: floats."""
+
+    largest_whole: int = 0
+    """The largest magnitude of whole numbers in the owners' vectors that is known beforehand."""
+
     def __post_init__(self) -> None:
         if self.dimension < 1:
             raise WorkloadError(
@@ -46,6 +54,12 @@ class Workload:
         """Number of coordinates of a gradient."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
+    @property
+    def layout(self) -> Layout:
+        """Names, shapes and dtypes of a gradient."""
+        dtypes = tuple(self.dtypes.get(name, "<f8") for name in self.shapes)
+        return Layout(tuple(self.shapes), tuple(self.shapes.values()), dtypes)
+
     def owner(self, index: int) -> DataOwner:
         """Builds the data owner `index`, 0 ≤ `index` < `population`."""
         if not 0 <= index < self.population:
@@ -55,6 +69,10 @@ class Workload:
     def model_owner(self) -> ModelOwner:
         """Builds the model owner as it is before the first round."""
         return self.make_model_owner()
+
+    def initial_parameters(self) -> Arrays:
+        """What the first round publishes."""
+        return as_arrays(self.model_owner().initial_parameters())
 
 
 def given(owners: Sequence[DataOwner], model_owner: ModelOwner) -> Workload:
@@ -68,7 +86,7 @@ def given(owners: Sequence[DataOwner], model_owner: ModelOwner) -> Workload:
     if not isinstance(model_owner, ModelOwner):
         raise WorkloadError(f"is of type {type(model_owner).__name__} (an asyncagg.ModelOwner)", "model_owner")
     try:
-        shapes = shapes_of(model_owner)
+        shapes, dtypes = described(model_owner)
     except (TypeError, ValueError) as error:
         raise WorkloadError(str(error), "model_owner") from error
     return Workload(
@@ -77,21 +95,40 @@ def given(owners: Sequence[DataOwner], model_owner: ModelOwner) -> Workload:
         max_weight=max(owner.max_weight for owner in owners),
         make_owner=owners.__getitem__,
         make_model_owner=lambda: model_owner,
+        dtypes=dtypes,
     )
 
 
-def shapes_of(model_owner: ModelOwner) -> Shapes:
-    """Names and shapes of a gradient. TypeError or ValueError where the model's parameters are no finite arrays."""
-    parameters = model_owner.initial_parameters()
-    if not isinstance(parameters, dict):
-        raise TypeError(f"initial_parameters returned {type(parameters).__name__} (a dict of named arrays)")
+def described(model_owner: ModelOwner) -> tuple[Shapes, dict[str, str]]:
+    """Shapes and dtypes of a gradient. TypeError or ValueError where the model's parameters are no finite arrays."""
+    parameters = _initial(model_owner)
+    shapes = model_owner.gradient_shapes()
+    dtypes = {name: array.dtype for name, array in parameters.items() if name in shapes}
+    said = model_owner.gradient_dtypes()
+    if not isinstance(said, dict):
+        raise TypeError(f"gradient_dtypes returned {type(said).__name__} (a dict of dtypes by name)")
+    for name, given in said.items():
+        dtypes[name] = np.dtype(given)
+        if name not in shapes or dtypes[name].kind not in FLOATS + WHOLE:
+            right = "a dtype of floats, integers or truth values, for a name in gradient_shapes"
+            raise TypeError(f"gradient_dtypes: {name!r} is {dtypes[name]} ({right})")
+    return shapes, {name: dtype.newbyteorder("<").str for name, dtype in dtypes.items()}
+
+
+def _initial(model_owner: ModelOwner) -> Arrays:
+    given = model_owner.initial_parameters()
+    if not isinstance(given, dict):
+        raise TypeError(f"initial_parameters returned {type(given).__name__} (a dict of named arrays)")
+    try:
+        parameters = as_arrays(given)
+    except ArrayError as error:
+        raise TypeError(f"initial_parameters: {error}") from None
     for name, array in parameters.items():
-        kind = np.asarray(array).dtype
-        if not isinstance(name, str) or kind.kind not in "biuf":
-            raise TypeError(f"initial_parameters: {name!r} is of type {kind} (arrays of numbers, by name)")
+        if not isinstance(name, str):
+            raise TypeError(f"initial_parameters: {name!r} is no name (a text)")
         if not np.isfinite(array).all():
             raise ValueError(f"initial_parameters: {name!r} has values that are not finite (finite ones)")
-    return model_owner.gradient_shapes()
+    return parameters
 
 
 def check_fits(shapes: Shapes, key: str) -> None:

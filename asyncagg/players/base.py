@@ -1,8 +1,8 @@
-"""A player's desk: its channels, its conversations, and the checks between a peer's bytes and a role.
+"""What all players have in common: channels, the roles of an attempt, and the checks between a peer's bytes and a role.
 
-A frame becomes a message of a label. Messages of the current label go to the conversation of the role they are for,
+A frame becomes a message of a label. Messages of the current label go to the driver of the role they are for,
 later ones wait (bounded) until the player is told of that label, earlier ones are dropped. Bytes that are not a
-message cost their sender its part in the attempt, and nobody else anything.
+message, or that their sender may not say, cost it its part in the attempt and its channel, and nobody else anything.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from asyncagg.net.channel import Channel, Network
+from asyncagg.net.channel import REFUSED, Channel, Network
 from asyncagg.net.clock import now_ns
-from asyncagg.net.errors import NetError, PeerError
+from asyncagg.net.errors import PeerError
 from asyncagg.net.frames import Frame
+from asyncagg.players.allowance import Allowance
 from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
 from asyncagg.players.ledger_store import LedgerStore
+from asyncagg.players.redialler import Redialler
+from asyncagg.players.stash import NO_ROUND, Stash
 from asyncagg.players.usage import PlayerUsage
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.names import Label, Phase, Player
+from asyncagg.protocols.permissions import Permissions
 from asyncagg.protocols.steps.lead import from_phase_pairs, phase_pairs
 from asyncagg.runs.trace import Event, Record, Trace
-
-NO_ROUND = Label(0, 0)
-STASHED_PER_OWNER = 4
-"""Messages of the kinds that a peer may send once for every owner."""
 
 
 class Executor(Protocol):
@@ -38,7 +38,7 @@ class Executor(Protocol):
 
 
 async def _nobody(label: Label, phase: Phase) -> None:
-    """Whom the lead need not tell of a phase."""
+    """Default callback: does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,18 @@ class PlayerEnvironment:
     """Phase → nanoseconds."""
     permit_limit_ns: int
     start_ns: int
-    population: int
+    permissions: Permissions
+    """Who may say what to whom."""
+    permits: bool = False
+    """Whether uploads need one."""
+    patience_ns: int | None = None
+    """How long a player that has lost the model owner looks for it; None: for as long as the run goes on."""
     phase_began: Callable[[Label, Phase], Awaitable[None]] = _nobody
     """Told by the lead, which waits for it at each phase: an experiment acts out its faults then."""
 
 
 class BasePlayer(ABC):
-    """One player's connections and conversations; the three kinds of player add what they do with a new label."""
+    """One player's connections and roles; the three kinds of player add what they do with a new label."""
 
     roles: tuple[m.RoleName, ...]
 
@@ -74,46 +79,18 @@ class BasePlayer(ABC):
         self.departed: dict[str, str] = {}
         self.label = NO_ROUND
         self.drivers: dict[m.RoleName, RoleDriver] = {}
-        self._stash: dict[str, list[tuple[Label, m.Message]]] = {}
-        self._redials: dict[str, asyncio.Task[None]] = {}
+        self.redialler = Redialler(me, self.dial, self.gave_up)
+        self._stash = Stash(me, environment.permissions, permits=environment.permits)
+        self._allowance = Allowance(me, environment.permissions)
 
     # -- channels (this object is the sink of all its channels) ------------------------------------------------------
 
     async def dial(self, remote: Player, deadline_ns: int | None) -> None:
         self.joined(await self.environment.network.dial(self.me, remote, self, deadline_ns))
 
-    def redial(self, remote: Player, reason: str) -> None:
-        """A channel that we dialled is lost: dial again until it is there, unless the other side will not have us."""
-        if not reason.startswith("refused") and remote not in self._redials:
-            self._start_redialling(remote)
-
-    def redial_now(self, remote: Player) -> asyncio.Task[None] | None:
-        """Where a lost channel is dialled again, try at once and not after the network's next pause; the attempt."""
-        former = self._redials.pop(remote, None)
-        if former is None:
-            return None
-        former.cancel()
-        return self._start_redialling(remote)
-
-    def _start_redialling(self, remote: Player) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(self._dial_again(remote), name=f"{self.me} to {remote}")
-        self._redials[remote] = task
-        task.add_done_callback(lambda done: self._redialled(remote, done))
-        return task
-
-    def _redialled(self, remote: Player, done: asyncio.Task[None]) -> None:
-        if self._redials.get(remote) is done:
-            del self._redials[remote]
-
-    async def _dial_again(self, remote: Player) -> None:
-        try:
-            await self.dial(remote, None)
-        except NetError as error:
-            self.departed[remote] = str(error)
-
-    def stop_redialling(self) -> None:
-        for task in list(self._redials.values()):
-            task.cancel()
+    def gave_up(self, remote: Player, reason: str) -> None:
+        """A lost peer is dialled no more: it will not have us, or was not reached in time."""
+        self.departed[remote] = reason
 
     def crash(self) -> None:
         """Stop as a process does: whoever talks to this player loses it, and what was under way is forgotten.
@@ -143,24 +120,37 @@ class BasePlayer(ABC):
     def gone(self, peer: str, reason: str) -> None:
         self.channels.pop(peer, None)
         self.departed[peer] = reason
-        self._stash.pop(peer, None)
+        self._stash.forget(peer)
         for driver in self.drivers.values():
             driver.depart(peer, reason)
+
+    def disconnect(self, peer: Player, reason: str) -> None:
+        """A peer is refused: hear no more of it. It may come back in a later attempt."""
+        channel = self.channels.get(peer)
+        if channel is not None:
+            channel.refuse(reason)
+            self.gone(peer, f"{REFUSED}{reason}")
 
     def deliver(self, frame: Frame) -> None:
         peer = Player(frame.sender)
         try:
+            self._allowance.take(peer, frame.kind)
             label, message = m.decode(frame.kind, frame.body, frame.payload)
             self.usage.of(min(label.round, self.label.round + 1)).received += frame.size  # no peer makes it grow
-            self.route(peer, label, message)
+            self.route(peer, label, message, len(frame.body) + len(frame.payload))
         except m.MessageError as error:
             self._refuse(peer, str(error))
 
     # -- messages ---------------------------------------------------------------------------------------------------
 
-    def route(self, peer: Player, label: Label, message: m.Message) -> None:
-        """Bring a message to whom it is for: this player itself, a conversation, the stash, or nobody."""
-        if isinstance(message, m.Failed):
+    def route(self, peer: Player, label: Label, message: m.Message, size: int) -> None:
+        """Bring a message to whom it is for: this player itself, a role, the stash, or nobody.
+
+        MessageError for one that its sender may not say now; `size` is in bytes.
+        """
+        if label > self.label and isinstance(message, m.Failed):
+            self._stash.keep(peer, label, message, size, self.label)
+        elif isinstance(message, m.Failed):
             self._failed(peer, label, message)
         elif self.control(peer, label, message):
             return
@@ -171,7 +161,7 @@ class BasePlayer(ABC):
             elif message.to not in self.roles:
                 self._refuse(peer, f"sent {message.kind}, which is not for {self.me}")
         elif label > self.label:
-            self._keep(peer, label, message)
+            self._stash.keep(peer, label, message, size, self.label)
 
     @abstractmethod
     def control(self, peer: Player, label: Label, message: m.Message) -> bool:
@@ -182,8 +172,6 @@ class BasePlayer(ABC):
         """Whether this peer's failure is the end of the attempt for this player."""
 
     def _failed(self, peer: Player, label: Label, message: m.Failed) -> None:
-        if label > self.label:
-            self._keep(peer, label, message)
         if label != self.label:
             return
         for driver in self.drivers.values():
@@ -192,24 +180,12 @@ class BasePlayer(ABC):
             else:
                 driver.depart(peer, message.reason)
 
-    def _keep(self, peer: Player, label: Label, message: m.Message) -> None:
-        """Hold what belongs to a label this player has not been told of yet; only the latest label of a peer.
-
-        One message of a kind, so that a peer cannot fill the memory with vectors nobody asked for.
-        """
-        kept = self._stash.setdefault(peer, [])
-        if kept and kept[-1][0] != label:
-            kept.clear()
-        full = len(kept) >= STASHED_PER_OWNER * self.environment.population
-        if not (full if message.many else any(type(message) is type(earlier) for _, earlier in kept)):
-            kept.append((label, message))
-
     def _refuse(self, peer: Player, reason: str) -> None:
-        if self.drivers:
-            for driver in self.drivers.values():
-                driver.refuse(peer, reason)
-        else:
+        if not self.drivers:
             self.note(self.label, "publish", "refuse", peer, reason)
+            self.disconnect(peer, reason)
+        for driver in self.drivers.values():
+            driver.refuse(peer, reason)
 
     async def persist(self) -> None:
         """Write down what must outlive this process."""
@@ -218,22 +194,25 @@ class BasePlayer(ABC):
         elif self.store is not None:
             self.store.save()
 
-    # -- for conversations ------------------------------------------------------------------------------------------
+    # -- for the drivers of roles -----------------------------------------------------------------------------------
 
     def open(self, label: Label, *roles: m.RoleName) -> list[RoleDriver]:
         """Begin a label with these roles, and hand them what has already come for it."""
         self.label = label
-        self.drivers = {role: RoleDriver(self, role, label, self.environment.population) for role in roles}
-        stash, self._stash = self._stash, {}
-        for peer, kept in stash.items():
-            for kept_label, message in kept:
-                self.route(Player(peer), kept_label, message)
+        self._allowance.begin()
+        self.environment.network.pardon(self.me)
+        self.drivers = {role: RoleDriver(self, role, label, self.environment.permissions) for role in roles}
+        for peer, kept_label, message, size in self._stash.taken():
+            try:
+                self.route(peer, kept_label, message, size)
+            except m.MessageError as error:
+                self._refuse(peer, str(error))
         return list(self.drivers.values())
 
     def send(self, label: Label, to: Player, message: m.Message, phase: Phase) -> None:
         """Say something; a peer that is not there hears nothing, and its departure is told as such."""
         if to == self.me:
-            asyncio.get_running_loop().call_soon(self.route, self.me, label, message)
+            asyncio.get_running_loop().call_soon(self.route, self.me, label, message, 0)
             return
         channel = self.channels.get(to)
         if channel is None:

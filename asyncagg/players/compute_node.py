@@ -25,7 +25,7 @@ class ComputeNodePlayer(Follower):
         await self.serve((MODEL_OWNER,) if self.me == LEAD else (LEAD, MODEL_OWNER), deadline_ns)
 
     def dials(self, peer: Player) -> bool:
-        return peer == LEAD
+        return peer in (LEAD, MODEL_OWNER)
 
     def crash(self) -> None:
         self.environment.network.unlisten(self.me)

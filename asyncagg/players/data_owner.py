@@ -25,9 +25,11 @@ from asyncagg.protocols.context import Context, Terms, check_published
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, PHASES, Label, Phase, Player
-from asyncagg.vectors.encoder import Encoder, EncodingError
+from asyncagg.vectors.arrays import ArrayError, as_arrays, as_weight
+from asyncagg.vectors.encoder import EncodingError
 from asyncagg.vectors.flatten import Layout, LayoutError
 from asyncagg.vectors.ring import RingVector
+from asyncagg.vectors.vector_encoder import VectorEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class OwnerPart:
 
     owner: DataOwner
     layout: Layout
-    encoder: Encoder
+    encoder: VectorEncoder
     weighted: bool
     """Whether its weight is what `compute_gradient` says; else 1."""
     draws_key: Callable[[Label], bytes]
@@ -49,7 +51,7 @@ class OwnerPart:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An owner's input to one attempt, as it keeps it: what an experiment's harness re-encodes."""
+    """An owner's input to one attempt, as it keeps it: what an experiment's oracle re-encodes."""
 
     label: Label
     values: np.ndarray
@@ -97,7 +99,7 @@ class DataOwnerPlayer(Follower):
             self.note(self.label, "publish", "fault", self.me, cut)
 
     async def run(self, deadline_ns: int | None) -> None:
-        """Dial out to everyone, then serve attempts until the run is finished or the model owner is gone."""
+        """Dial out to everyone, then serve attempts until the run is finished, or a peer is lost for good."""
         await self.serve((*self.terms.nodes, MODEL_OWNER), deadline_ns)
 
     # -- what is not for a role -------------------------------------------------------------------------------------
@@ -169,15 +171,16 @@ class DataOwnerPlayer(Follower):
         def work() -> tuple[RingVector, Kept]:
             try:
                 gradient, weight = part.owner.compute_gradient(parameters, label.round)
-                arrays = {name: np.asarray(array) for name, array in gradient.items()}
+                arrays = as_arrays(gradient)
+                weight = as_weight(weight) if part.weighted else 1
+            except ArrayError as error:
+                raise OwnerFailed(str(error)) from error
             except RAISED as error:  # what it says is for its owner alone
                 raise OwnerFailed(f"compute_gradient failed: {_where(error)}") from error
             try:
                 values = part.layout.flatten(arrays)
-                weight = weight if part.weighted else 1
                 key = part.draws_key(label)
                 encoded = part.encoder.encode(values, weight, Uniforms(key))
-                weight = int(weight)  # a numpy integer would wrap where weights are added up
             except (LayoutError, EncodingError) as error:
                 raise OwnerFailed(str(error)) from error
             kept = Kept(label, values, weight, key, encoded.clipped)

@@ -1,7 +1,7 @@
 """The driver: one role of one attempt, its mailbox, and the loop that carries out its effects.
 
-The same driver runs in every engine. It knows time only through the desk's clock: at the lead a timer for each phase,
-and one for each permit. Each (peer, kind) is taken at most once an attempt, which bounds the mailbox.
+The same driver runs in every engine. It knows time only through the running loop's clock: at the lead a timer for
+each phase, and one for each permit. Each (peer, kind) is taken at most once an attempt, which bounds the mailbox.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ from asyncagg.net.tcp.buffers import release
 from asyncagg.protocols import effects as e
 from asyncagg.protocols.messages import Faulty, Message, MessageError, RoleName
 from asyncagg.protocols.names import LEAD, Label, Phase, Player, index_of, role_of
+from asyncagg.protocols.permissions import Permissions
 from asyncagg.runs.trace import Event as Traced
 
 T = TypeVar("T")
 
 
 class DriverHost(Protocol):
-    """What a conversation needs of the player it is held at."""
+    """What a driver needs of the player whose role it runs."""
 
+    me: Player
     deadlines: Mapping[Phase, int]
     permit_limit_ns: int
     departed: dict[str, str]
 
+    def disconnect(self, peer: Player, reason: str) -> None: ...
     def send(self, label: Label, to: Player, message: Message, phase: Phase) -> None: ...
     async def compute(self, label: Label, cost: e.Cost, work: Callable[[], Any]) -> Any: ...
     async def persist(self) -> None: ...
@@ -59,7 +62,7 @@ class Ended(RoundFailed):
 class RoleDriver:
     """One role in one attempt."""
 
-    def __init__(self, host: DriverHost, role: RoleName, label: Label, peers: int) -> None:
+    def __init__(self, host: DriverHost, role: RoleName, label: Label, permissions: Permissions) -> None:
         self.host = host
         self.role = role
         self.label = label
@@ -68,7 +71,7 @@ class RoleDriver:
         """Peers that left and of whom the role has not been told."""
         self._refused: dict[str, None] = {}
         self._seen: dict[tuple[str, type[Message]], int] = {}
-        self._most = 4 * peers + 16
+        self._permissions = permissions
         self._arrivals = itertools.count()
         self._inbox: dict[type[Message], deque[tuple[int, Player, Message]]] = {}
         self._expired: deque[Player | None] = deque()
@@ -85,7 +88,8 @@ class RoleDriver:
             return
         kind = type(message)
         count = self._seen.get((peer, kind), 0) + 1
-        if count > (self._most if kind.many else 1):
+        permission = self._permissions.between(peer, self.host.me).kinds.get(kind.kind)
+        if permission is None or count > permission.times:
             self.refuse(peer, f"sent {kind.kind} {count} times")
             return
         self._seen[peer, kind] = count
@@ -104,7 +108,7 @@ class RoleDriver:
         self._wake()
 
     def refuse(self, peer: Player, reason: str) -> None:
-        """End this peer's part in the attempt; nobody else is touched. More of the same changes nothing."""
+        """End this peer's part in the attempt, and its channel; nobody else is touched."""
         if peer in self._refused:
             return
         self._refused[peer] = None
@@ -112,6 +116,7 @@ class RoleDriver:
             self.host.send(self.label, LEAD, Faulty(index_of(peer), reason[:500]), self.phase)
         self.host.note(self.label, self.phase, "refuse", peer, reason)
         self.depart(peer, f"refused: {reason}")
+        self.host.disconnect(peer, reason)
 
     def held(self, kind: type[Message]) -> int:
         """How many messages of a kind wait to be taken."""

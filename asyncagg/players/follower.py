@@ -37,28 +37,35 @@ class Follower(BasePlayer):
         """How the run ended, as this player was told or noticed."""
 
     async def serve(self, peers: tuple[Player, ...], deadline_ns: int | None) -> None:
-        """Dial these in turn, then serve attempts until the run is finished or the model owner is gone."""
+        """Dial these in turn, then serve attempts until the run is finished, or a peer is lost for good."""
         if self._finished.done():
             self._finished = asyncio.get_running_loop().create_future()
         try:
             for peer in peers:
-                await self.dial(peer, deadline_ns)
+                await self.redialler.reach(peer, deadline_ns)
             await self._finished
         finally:
-            self.stop_redialling()
+            self.redialler.stop()
             self.cancel_tasks()
 
     def crash(self) -> None:
-        """See `Desk`; no task of the attempt takes another step, or fails what this player is when it is back."""
+        """Stop as a crash does: no task of the attempt takes another step, or disturbs this player when it is back."""
         super().crash()
         self.cancel_tasks()
 
     def gone(self, peer: str, reason: str) -> None:
         super().gone(peer, reason)
-        if peer == MODEL_OWNER:
-            self.finish(f"model owner gone: {reason}")
-        elif not self._finished.done() and self.dials(Player(peer)):
-            self.redial(Player(peer), reason)
+        if not self._finished.done() and self.dials(Player(peer)):
+            patience_ns = self.environment.patience_ns if peer == MODEL_OWNER else None
+            self.redialler.lost(Player(peer), reason, patience_ns)
+
+    def gave_up(self, remote: Player, reason: str) -> None:
+        """See `BasePlayer`: without this peer there is nothing left to do, and whoever runs the player is to know."""
+        super().gave_up(remote, reason)
+        self.finish(f"{remote} lost: {reason}")
+        for channel in self.channels.values():
+            channel.close(f"left the run: {remote} lost")
+        self.channels.clear()
 
     def dials(self, peer: Player) -> bool:
         """Whether the channel to this peer is ours to dial."""

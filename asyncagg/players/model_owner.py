@@ -22,7 +22,7 @@ from asyncagg.players.driver import Ended, RoundFailed
 from asyncagg.players.model_steps import Learnt, copies, learn, ready
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.published import as_published, pack_parameters
-from asyncagg.players.start import Progress, Start
+from asyncagg.players.start import RunState, Start
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.batches import indices_in, set_of
 from asyncagg.protocols.context import Context, Terms, published_text
@@ -33,8 +33,10 @@ from asyncagg.protocols.ledger.sums import SumAccount
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of, owner_name
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import CheckpointError
-from asyncagg.vectors.encoder import DecodingError, Encoder
+from asyncagg.vectors.arrays import as_arrays
+from asyncagg.vectors.encoder import DecodingError
 from asyncagg.vectors.flatten import Layout
+from asyncagg.vectors.vector_encoder import VectorEncoder
 
 OnFailure = Literal["retry", "skip", "abort"]
 DONE = "done"
@@ -47,7 +49,7 @@ class ModelPart:
 
     model: ModelOwner
     layout: Layout
-    encoder: Encoder
+    encoder: VectorEncoder
     rounds: int
     cohort: Callable[[int], tuple[Player, ...]]
     """Round → the owners invited to it."""
@@ -55,7 +57,7 @@ class ModelPart:
     retries: int
     start: Start | None = None
     """Where a resumed run goes on; None: at the beginning."""
-    begins: Callable[[Progress], None] = lambda progress: None
+    begins: Callable[[RunState], None] = lambda run_state: None
     """Called before an attempt is published, so that its label can be kept: a resumed run never uses one again."""
 
 
@@ -73,7 +75,7 @@ class ModelOwnerPlayer(BasePlayer):
         randomness: Randomness,
         identity: Identity | None,
         rules: Rules | None,
-        observe: Callable[[RoundOutcome, Progress], Awaitable[None]],
+        observe: Callable[[RoundOutcome, RunState], Awaitable[None]],
     ) -> None:
         """`observe` is waited for after each round, before the next one is published."""
         super().__init__(MODEL_OWNER, environment)
@@ -81,7 +83,7 @@ class ModelOwnerPlayer(BasePlayer):
         self.protocol = protocol
         self.part = part
         self.randomness = randomness
-        self.parameters: Arrays = copies(part.model.initial_parameters())
+        self.parameters: Arrays = copies(as_arrays(part.model.initial_parameters()))
         self.identity = identity
         self._observe = observe
         self.state: Arrays = {}
@@ -137,22 +139,22 @@ class ModelOwnerPlayer(BasePlayer):
         """What the sums of the run give away together, in sentences: for its result, once it is over."""
         return [] if self.account is None else self.account.sentences()
 
-    def _progress(self, round_index: int, attempt: int) -> Progress:
+    def _run_state(self, round_index: int, attempt: int) -> RunState:
         noted = () if self.account is None else self.account.take()
-        return Progress(round_index, attempt, self.parameters, self.state, noted)
+        return RunState(round_index, attempt, self.parameters, self.state, noted)
 
-    def _after(self, outcome: RoundOutcome) -> Progress:
+    def _after(self, outcome: RoundOutcome) -> RunState:
         """Where the run stands after a round: one that failed is played again when the run is resumed."""
         if outcome.status == "failed":
-            return self._progress(outcome.round, outcome.attempts)
-        return self._progress(outcome.round + 1, 0)
+            return self._run_state(outcome.round, outcome.attempts)
+        return self._run_state(outcome.round + 1, 0)
 
     def _indices(self) -> range:
         """The rounds to go."""
         return range(0 if self.part.start is None else self.part.start.round, self.part.rounds)
 
     def crash(self) -> None:
-        """See `Desk`; the run ends with the model owner."""
+        """Stop as a crash does; the run ends with the model owner."""
         self._crashed = True
         for driver in self.drivers.values():
             driver.fail(RoundFailed(f"{self.me} crashed"))
@@ -321,7 +323,7 @@ class ModelOwnerPlayer(BasePlayer):
         published = as_published(self.parameters)
         self._digest = parameter_digest(published)
         self._expose(label, cohort)
-        self.part.begins(self._progress(*label))
+        self.part.begins(self._run_state(*label))
         limit_ns = sum(self.deadlines[phase] for phase in self.protocol.phases)
         end_ns = now_ns() + limit_ns
         wait_ns = now_ns() + self.deadlines["publish"]

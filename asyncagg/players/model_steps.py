@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from asyncagg.learning.owners import Arrays, ModelOwner
 from asyncagg.learning.users import RAISED
+from asyncagg.vectors.arrays import ArrayError, as_arrays, as_type
 
 Learnt = tuple[Arrays, Arrays, dict[str, float]]
 """The next parameters, what the model keeps beside them, and figures about it."""
@@ -48,13 +49,22 @@ def _updated(former: Arrays, parameters: object) -> Arrays:
     """A copy of the next parameters; TypeError or ValueError where they cannot follow the former ones."""
     if not isinstance(parameters, dict):
         raise TypeError(f"it returned {type(parameters).__name__} (a dict of named arrays)")
-    arrays = {name: _plain(name, array) for name, array in parameters.items()}
+    arrays = as_arrays(parameters)
     shapes, wanted = ({name: np.shape(each) for name, each in arrays.items()} for arrays in (arrays, former))
     if shapes != wanted:
         raise ValueError(f"it returned arrays of shapes {shapes} ({wanted}, as before)")
-    if strange := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
-        raise ValueError(f"{strange[0]!r} has values that are not finite (finite ones; steps too large diverge)")
-    return arrays
+    return {name: _step(name, arrays[name], former[name].dtype) for name in former}
+
+
+def _step(name: str, array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A copy of one array, of the type that it had."""
+    try:
+        stepped = as_type(array, dtype)
+    except ArrayError as error:
+        raise ValueError(f"{name!r} was {dtype.name}, and holds {error}") from None
+    if not np.isfinite(stepped).all():
+        raise ValueError(f"{name!r} has values that are not finite (finite ones; steps too large diverge)")
+    return stepped
 
 
 def kept_state(model: ModelOwner) -> Arrays:

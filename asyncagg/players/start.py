@@ -14,7 +14,7 @@ from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RunState:
     """The state of a run between two rounds, or within one that has not ended."""
 
     round: int
@@ -26,12 +26,12 @@ class Progress:
     state: Arrays
     """What the model keeps beside them, see `ModelOwner.state`."""
     noted: tuple[Entry, ...]
-    """What the model owner noted in its account since it handed out its progress before."""
+    """What the model owner noted in its account since it handed out a state before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The state in which a resumed run begins; see `Progress`."""
+    """The state in which a resumed run begins; see `RunState`."""
 
     round: int
     attempt: int
@@ -57,8 +57,8 @@ class Start:
 class RunHooks:
     """How the run of a model owner goes: where it starts, and who is told of each attempt and each round."""
 
-    observe: Callable[[RoundOutcome, Progress], Awaitable[None]]
+    observe: Callable[[RoundOutcome, RunState], Awaitable[None]]
     """A round has ended; waited for before the next one is published."""
-    begins: Callable[[Progress], None] = lambda progress: None
+    begins: Callable[[RunState], None] = lambda run_state: None
     """An attempt is about to be published."""
     start: Start | None = None

@@ -212,6 +212,7 @@ ADDITIVE = Protocol(
     node=node,
     receiver=receiver,
     forecaster=AdditiveForecaster(),
+    kinds=(m.NodeKey, m.MaskedSlice, m.SealedSeed, m.SumShare),
     shares=True,
     reveals=("model-owner",),
     reveals_only="the compute nodes send their shares to the model owner",

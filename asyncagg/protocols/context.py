@@ -26,8 +26,7 @@ from asyncagg.protocols.parameters.population import Population
 from asyncagg.vectors.packing import packed_size
 from asyncagg.vectors.ring import Ring
 from asyncagg.vectors.slices import SlicePlan
-
-VERSION = 1
+from asyncagg.version import FORMAT
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,8 @@ class Terms:
     """Digest of the scenario, 32 bytes."""
     window: int
     """Batches whose owners may upload at the same time: what the nodes' memory budget holds."""
+    encoding: bytes = b""
+    """Digest of how each array of a gradient is encoded: name, shape, kind and clip, 32 bytes."""
     graph: GraphPolicy | None = None
     """How neighbours and threshold follow from a roster (secagg, secagg+)."""
     assumed: Population | None = None
@@ -193,7 +194,7 @@ class Context:
         return hashlib.sha256(
             encode_fields(
                 "asyncagg round",
-                VERSION,
+                FORMAT,
                 terms.run,
                 terms.scenario,
                 *self.label,
@@ -216,6 +217,7 @@ class Context:
                 terms.ring.bits,
                 terms.bits,
                 float(terms.clip).hex(),
+                terms.encoding,
             )
         ).digest()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from asyncagg.protocols.context import Context, Terms
 from asyncagg.protocols.effects import Role
 from asyncagg.protocols.forecaster import Forecaster
+from asyncagg.protocols.messages import COMMON, Message
 from asyncagg.protocols.names import Phase, Reveal, Threat
 from asyncagg.protocols.parameters.choose import GraphProtocol
 from asyncagg.protocols.steps.reveal import Revealed
@@ -33,6 +34,8 @@ class Protocol:
     receiver: Callable[[Context], Role[Revealed]]
     forecaster: Forecaster
     """What an attempt costs, and who can open an input."""
+    kinds: tuple[type[Message], ...] = ()
+    """What its roles say to each other, beside what players say whatever the protocol (`messages.COMMON`)."""
     protects: bool = True
     """Whether anything is hidden: no account is kept where nothing is."""
     graph: GraphProtocol | None = None
@@ -49,6 +52,11 @@ class Protocol:
     """Fewest compute nodes."""
     completed_by_late_uploads: bool = False
     """Whether a vector that arrives after an attempt has failed still completes its sum, beside a retry's."""
+
+    @property
+    def all_kinds(self) -> tuple[type[Message], ...]:
+        """Every kind of message in a run; any other ends the connection it comes over."""
+        return COMMON + self.kinds
 
     @property
     def takes_threshold(self) -> bool:

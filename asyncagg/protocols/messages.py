@@ -1,4 +1,5 @@
-"""Everything one player can say to another: every kind of message, the role it is for, its phase, and what can be read.
+"""Everything one player can say to another: every kind of message, who says it to whom, in which phase, what can be
+read, and how large it can be.
 
 This is the vocabulary of the protocols. How messages become bytes, and what is checked on the way back, is in `wire`,
 whose names are here too.
@@ -11,29 +12,79 @@ from typing import Annotated
 
 from asyncagg.protocols.wire import KINDS as KINDS
 from asyncagg.protocols.wire import Bitmap as Bitmap
+from asyncagg.protocols.wire import Bound as Bound
 from asyncagg.protocols.wire import Buffer as Buffer
 from asyncagg.protocols.wire import Bytes32 as Bytes32
 from asyncagg.protocols.wire import Bytes64 as Bytes64
+from asyncagg.protocols.wire import Key as Key
+from asyncagg.protocols.wire import Measures as Measures
 from asyncagg.protocols.wire import Message as Message
 from asyncagg.protocols.wire import MessageError as MessageError
 from asyncagg.protocols.wire import OwnerIndex as OwnerIndex
 from asyncagg.protocols.wire import PhaseIndex as PhaseIndex
 from asyncagg.protocols.wire import Range as Range
 from asyncagg.protocols.wire import RoleName as RoleName
+from asyncagg.protocols.wire import Signature as Signature
 from asyncagg.protocols.wire import Size as Size
 from asyncagg.protocols.wire import Tag as Tag
 from asyncagg.protocols.wire import Text as Text
 from asyncagg.protocols.wire import VectorMessage as VectorMessage
+from asyncagg.protocols.wire import body_bytes as body_bytes
 from asyncagg.protocols.wire import decode as decode
 from asyncagg.protocols.wire import encode as encode
 from asyncagg.protocols.wire import from_bitmap as from_bitmap
 from asyncagg.protocols.wire import says as says
 from asyncagg.protocols.wire import to_bitmap as to_bitmap
 
+# -- how large vectors can be ----------------------------------------------------------------------------------------
+
+_BOX = 128
+"""No less than a box with both shares for one holder, and what goes with it."""
+_SHARE = 64
+"""No less than an answered share, and what goes with it."""
+_KEY = 16
+
+
+def parameters(measures: Measures) -> int:
+    """What the model owner publishes."""
+    return measures.parameter_bytes
+
+
+def described(measures: Measures) -> int:
+    """The fields of a publication."""
+    return measures.description_bytes + body_bytes((Bitmap, Key, Signature), measures.population)
+
+
+def a_slice(measures: Measures) -> int:
+    """One compute node's part of a vector, packed: whole, where nodes hold shares."""
+    return measures.slice_bytes
+
+
+def boxes(measures: Measures) -> int:
+    """A box for, or from, everyone who holds shares of one owner's secrets."""
+    return _BOX * measures.holders
+
+
+def answers(measures: Measures) -> int:
+    """A share for each owner whose holder one is, perhaps sealed."""
+    return _SHARE * (measures.holders + 1)
+
+
+def all_answers(measures: Measures) -> int:
+    """Those of everybody."""
+    return measures.population * answers(measures)
+
+
+def mask_keys(measures: Measures) -> int:
+    """A self mask for each survivor, and those that the lost have with survivors: the most, over how many are lost."""
+    lost = min(measures.holders, measures.population // 2)
+    return _KEY * (measures.population + lost * (measures.population - lost))
+
+
 # -- from the model owner --------------------------------------------------------------------------------------------
 
 
-@says("publish", "owner", "publish")
+@says("publish", "owner", "publish", sender="receiver", payload=parameters, body=described)
 @dataclass(frozen=True, slots=True)
 class Publish(VectorMessage):
     """The parameters of this round, one array after another; `sealing_key` when the sum is revealed to the sender."""
@@ -41,23 +92,23 @@ class Publish(VectorMessage):
     arrays: tuple[tuple[Text, tuple[OwnerIndex, ...], Text], ...]
     """Name, shape and dtype of every array in `data`."""
     cohort: Bitmap
-    sealing_key: bytes
-    signature: bytes
+    sealing_key: Key
+    signature: Signature
     """Over the round id and the parameter digest (threat `lying`), else empty."""
 
 
-@says("begin", "node", "publish")
+@says("begin", "node", "publish", sender="receiver")
 @dataclass(frozen=True, slots=True)
 class Begin(Message):
     """The model owner opens an attempt at a compute node."""
 
     cohort: Bitmap
     digest: Bytes32
-    sealing_key: bytes
-    signature: bytes
+    sealing_key: Key
+    signature: Signature
 
 
-@says("finish", "owner", "reveal")
+@says("finish", "owner", "reveal", sender="receiver", also=(("receiver", "node"),))
 @dataclass(frozen=True, slots=True)
 class Finish(Message):
     """The run is over."""
@@ -68,7 +119,7 @@ class Finish(Message):
 # -- owners and the lead ---------------------------------------------------------------------------------------------
 
 
-@says("joined", "lead", "publish")
+@says("joined", "lead", "publish", sender="owner")
 @dataclass(frozen=True, slots=True)
 class Joined(Message):
     """An owner's vector is ready; the digest of the parameters it was given."""
@@ -76,23 +127,23 @@ class Joined(Message):
     digest: Bytes32
 
 
-@says("advertise", "lead", "advertise")
+@says("advertise", "lead", "advertise", sender="owner")
 @dataclass(frozen=True, slots=True)
 class Advertise(Message):
     """Fresh public keys of one attempt. Source: CCS 2017, round 0."""
 
     mask_key: Bytes32
-    sealing_key: bytes
+    sealing_key: Key
     digest: Bytes32
-    signature: bytes
+    signature: Signature
 
 
-Entry = tuple[OwnerIndex, Bytes32, bytes, bytes, bytes]
+Entry = tuple[OwnerIndex, Bytes32, Key, Key, Signature]
 """One line of a roster: index, mask key, sealing key (may be empty), digest of the parameters where it is not the
 roster's (else empty), signature (threat `lying`, else empty)."""
 
 
-@says("roster", "owner", "advertise", per_owner=220)
+@says("roster", "owner", "advertise", sender="lead")
 @dataclass(frozen=True, slots=True)
 class Roster(Message):
     """Who advertised what: U1 as a bitmap, and the entries this owner needs, in order of index."""
@@ -100,14 +151,14 @@ class Roster(Message):
     members: Bitmap
     digest: Bytes32
     entries: tuple[Entry, ...]
-    root: bytes
+    root: Key
     """Root of the hash tree over all entries where not all of them are listed, else empty."""
-    beacon: bytes
+    beacon: Key
     """The model owner's 32 fresh bytes (secagg+ against a lying lead), else empty."""
-    beacon_signature: bytes
+    beacon_signature: Signature
 
 
-@says("roster-fixed", "receiver", "advertise")
+@says("roster-fixed", "receiver", "advertise", sender="lead")
 @dataclass(frozen=True, slots=True)
 class RosterFixed(Message):
     """The lead tells the model owner the root of the roster, and asks for the beacon."""
@@ -115,7 +166,7 @@ class RosterFixed(Message):
     root: Bytes32
 
 
-@says("beacon", "lead", "advertise")
+@says("beacon", "lead", "advertise", sender="receiver")
 @dataclass(frozen=True, slots=True)
 class Beacon(Message):
     """Fresh randomness, signed with the roster's root: nobody can choose the graph. Once an attempt."""
@@ -124,7 +175,7 @@ class Beacon(Message):
     signature: Bytes64
 
 
-@says("sealed-shares", "lead", "share", "sealed")
+@says("sealed-shares", "lead", "share", "sealed", sender="owner", payload=boxes)
 @dataclass(frozen=True, slots=True)
 class SealedShares(VectorMessage):
     """One owner's boxes, each with a share of its two secrets for one holder, in order of holder; and H(b)."""
@@ -132,7 +183,7 @@ class SealedShares(VectorMessage):
     commitment: Bytes32
 
 
-@says("share-boxes", "owner", "share", "sealed")
+@says("share-boxes", "owner", "share", "sealed", sender="lead", payload=boxes)
 @dataclass(frozen=True, slots=True)
 class ShareBoxes(VectorMessage):
     """The boxes addressed to this owner, in order of sender; U2, and which of its neighbours are in it."""
@@ -140,7 +191,7 @@ class ShareBoxes(VectorMessage):
     sharers: Bitmap
 
 
-@says("excluded", "owner", "upload")
+@says("excluded", "owner", "upload", sender="lead")
 @dataclass(frozen=True, slots=True)
 class Excluded(Message):
     """The lead tells an owner that it is no longer part of this attempt."""
@@ -148,13 +199,13 @@ class Excluded(Message):
     reason: Text
 
 
-@says("ready", "lead", "upload")
+@says("ready", "lead", "upload", sender="owner")
 @dataclass(frozen=True, slots=True)
 class Ready(Message):
     """An owner's masked vector is ready: it asks for a permit."""
 
 
-@says("permit", "owner", "upload")
+@says("permit", "owner", "upload", sender="lead")
 @dataclass(frozen=True, slots=True)
 class Permit(Message):
     """This owner may upload now."""
@@ -163,7 +214,7 @@ class Permit(Message):
 # -- uploads ---------------------------------------------------------------------------------------------------------
 
 
-@says("masked-slice", "node", "upload", "masked")
+@says("masked-slice", "node", "upload", "masked", sender="owner", permitted=True, payload=a_slice)
 @dataclass(frozen=True, slots=True)
 class MaskedSlice(VectorMessage):
     """One owner's masked coordinates for one compute node, packed to the ring's bits; `tag` is their checksum."""
@@ -172,22 +223,22 @@ class MaskedSlice(VectorMessage):
     tag: Tag
 
 
-@says("clear-slice", "node", "upload", "clear")
+@says("clear-slice", "node", "upload", "clear", sender="owner", permitted=True, payload=a_slice)
 @dataclass(frozen=True, slots=True)
 class ClearSlice(MaskedSlice):
     """The same without any mask: protocol `plain`."""
 
 
-@says("node-key", "owner", "publish")
+@says("node-key", "owner", "publish", sender="node")
 @dataclass(frozen=True, slots=True)
 class NodeKey(Message):
     """A compute node's fresh public key, to seal an owner's seed to (protocol `additive`)."""
 
     public: Bytes32
-    signature: bytes
+    signature: Signature
 
 
-@says("sealed-seed", "node", "upload", "sealed")
+@says("sealed-seed", "node", "upload", "sealed", sender="owner", permitted=True)
 @dataclass(frozen=True, slots=True)
 class SealedSeed(Message):
     """The seed of one additive share, sealed to one compute node."""
@@ -197,7 +248,7 @@ class SealedSeed(Message):
     box: Annotated[bytes, Size(32, 32)]
 
 
-@says("held", "lead", "upload", many=True)
+@says("held", "lead", "upload", sender="node", many=True)
 @dataclass(frozen=True, slots=True)
 class Held(Message):
     """A compute node holds this owner's complete, checked slice, and has not added it."""
@@ -205,7 +256,7 @@ class Held(Message):
     owner: OwnerIndex
 
 
-@says("faulty", "lead", "upload", many=True)
+@says("faulty", "lead", "upload", sender="node", many=True)
 @dataclass(frozen=True, slots=True)
 class Faulty(Message):
     """A compute node refuses this owner's slice."""
@@ -214,7 +265,7 @@ class Faulty(Message):
     reason: Text
 
 
-@says("commit", "node", "upload", many=True)
+@says("commit", "node", "upload", sender="lead", many=True)
 @dataclass(frozen=True, slots=True)
 class Commit(Message):
     """Every compute node holds the slices of this whole batch (of this owner, where there are none): add them."""
@@ -222,7 +273,7 @@ class Commit(Message):
     batch: OwnerIndex
 
 
-@says("discard", "node", "upload", many=True)
+@says("discard", "node", "upload", sender="lead", many=True)
 @dataclass(frozen=True, slots=True)
 class Discard(Message):
     """This batch is out (this owner, where there are none): forget its slices, and take none of its owners."""
@@ -230,7 +281,7 @@ class Discard(Message):
     batch: OwnerIndex
 
 
-@says("survivors", "node", "upload", per_owner=1)
+@says("survivors", "node", "upload", sender="lead")
 @dataclass(frozen=True, slots=True)
 class Survivors(Message):
     """The one set, fixed for every slice, whose vectors are in the sum."""
@@ -243,7 +294,7 @@ class Survivors(Message):
 Signatures = tuple[tuple[OwnerIndex, Bytes64], ...]
 
 
-@says("certify-request", "owner", "certify", per_owner=1)
+@says("certify-request", "owner", "certify", sender="lead")
 @dataclass(frozen=True, slots=True)
 class CertifyRequest(Message):
     """The lead shows an owner U3, to be signed (threat `lying`)."""
@@ -251,7 +302,7 @@ class CertifyRequest(Message):
     members: Bitmap
 
 
-@says("certify", "lead", "certify")
+@says("certify", "lead", "certify", sender="owner")
 @dataclass(frozen=True, slots=True)
 class Certify(Message):
     """An owner's signature on the session, U1 and U3."""
@@ -259,7 +310,7 @@ class Certify(Message):
     signature: Bytes64
 
 
-@says("certificate", "node", "certify", per_owner=72)
+@says("certificate", "node", "certify", sender="lead")
 @dataclass(frozen=True, slots=True)
 class Certificate(Message):
     """Enough signatures on one U3: a compute node releases nothing without them (threat `lying`)."""
@@ -269,7 +320,7 @@ class Certificate(Message):
     signatures: Signatures
 
 
-@says("unmask-request", "owner", "unmask", per_owner=72)
+@says("unmask-request", "owner", "unmask", sender="lead")
 @dataclass(frozen=True, slots=True)
 class UnmaskRequest(Message):
     """The lead asks the survivors for shares: of b for who is in U3, of the mask key for who is in U2 only."""
@@ -278,19 +329,19 @@ class UnmaskRequest(Message):
     signatures: Signatures
 
 
-@says("unmask-shares", "lead", "unmask", "share")
+@says("unmask-shares", "lead", "unmask", "share", sender="owner", payload=answers)
 @dataclass(frozen=True, slots=True)
 class UnmaskShares(VectorMessage):
     """One share for every owner whose shares the sender holds, in order of index: which of the two follows from U3."""
 
 
-@says("unmask-box", "lead", "unmask", "sealed")
+@says("unmask-box", "lead", "unmask", "sealed", sender="owner", payload=answers)
 @dataclass(frozen=True, slots=True)
 class UnmaskBox(VectorMessage):
     """The same, sealed to the model owner (reveal `model-owner`)."""
 
 
-@says("mask-keys", "node", "unmask", "share")
+@says("mask-keys", "node", "unmask", "share", sender="lead", payload=mask_keys)
 @dataclass(frozen=True, slots=True)
 class MaskKeys(VectorMessage):
     """16-byte keys of the masks to be removed: `added` of them are added to the sum, the others subtracted."""
@@ -298,7 +349,7 @@ class MaskKeys(VectorMessage):
     added: Annotated[int, Range(0, 2**40)]
 
 
-@says("opening", "receiver", "unmask", "sealed")
+@says("opening", "receiver", "unmask", "sealed", sender="lead", payload=all_answers)
 @dataclass(frozen=True, slots=True)
 class Opening(VectorMessage):
     """All that the model owner needs to remove the masks itself; `data` holds the boxes of those who answered."""
@@ -308,7 +359,7 @@ class Opening(VectorMessage):
     members: Bitmap
     answered: Bitmap
     entries: tuple[Entry, ...]
-    commitments: bytes
+    commitments: Annotated[bytes, Size(0, bits=256)]
     """H(b) of every sharer, in order."""
     signatures: Signatures
 
@@ -316,7 +367,7 @@ class Opening(VectorMessage):
 # -- the end of an attempt -------------------------------------------------------------------------------------------
 
 
-@says("sum-slice", "receiver", "reveal", "sum")
+@says("sum-slice", "receiver", "reveal", "sum", sender="node", payload=a_slice)
 @dataclass(frozen=True, slots=True)
 class SumSlice(VectorMessage):
     """A compute node's sum over the survivors, packed to the ring's bits."""
@@ -324,19 +375,19 @@ class SumSlice(VectorMessage):
     tag: Tag
 
 
-@says("sum-share", "receiver", "reveal", "share")
+@says("sum-share", "receiver", "reveal", "share", sender="node", payload=a_slice)
 @dataclass(frozen=True, slots=True)
 class SumShare(SumSlice):
     """An additive share of the sum: worthless without those of all other compute nodes."""
 
 
-@says("masked-sum", "receiver", "reveal", "masked")
+@says("masked-sum", "receiver", "reveal", "masked", sender="node", payload=a_slice)
 @dataclass(frozen=True, slots=True)
 class MaskedSum(SumSlice):
     """A sum that still carries masks, which only the model owner can remove."""
 
 
-@says("report", "receiver", "reveal", per_owner=12)
+@says("report", "receiver", "reveal", sender="lead")
 @dataclass(frozen=True, slots=True)
 class Report(Message):
     """The lead's account of the attempt: who is in the sum, who was dropped when, who fell silent after the upload."""
@@ -346,7 +397,16 @@ class Report(Message):
     silent_after: tuple[tuple[OwnerIndex, PhaseIndex], ...]
 
 
-@says("failed", "receiver", "reveal", per_owner=12)
+FAILURES: tuple[tuple[RoleName, RoleName], ...] = (
+    ("lead", "node"),
+    ("lead", "owner"),
+    ("node", "lead"),
+    ("node", "receiver"),
+    ("owner", "lead"),
+)
+
+
+@says("failed", "receiver", "reveal", sender="lead", also=FAILURES)
 @dataclass(frozen=True, slots=True)
 class Failed(Message):
     """The sender ends the attempt (lead, model owner) or its own part in it (owner, compute node)."""
@@ -356,30 +416,20 @@ class Failed(Message):
     exposed: bool
 
 
-# -- limits -----------------------------------------------------------------------------------------------------------
-
-
-def limits(population: int, holders: int, parameter_bytes: int, slice_bytes: int) -> dict[str, tuple[int, int]]:
-    """Largest body and payload of every kind in a run: what a channel checks before it allocates.
-
-    `holders` is how many owners may hold shares of one owner's secrets.
-    """
-    boxes = 128 * (holders + 1)
-    payload: dict[type[Message], int] = {
-        **{cls: slice_bytes for cls in KINDS.values() if cls.vector},
-        Publish: parameter_bytes,
-        **dict.fromkeys((SealedShares, ShareBoxes, UnmaskShares, UnmaskBox), boxes),
-        MaskKeys: 16 * population * (holders + 1),
-        Opening: boxes * population,
-    }
-    body = {
-        Publish: 2**20,
-        Opening: 2048 + population * 330,
-    }
-    return {
-        kind: (
-            body.get(cls, 2048) + population // 8 + 16 + cls.per_owner * population,
-            payload.get(cls, 0),
-        )
-        for kind, cls in KINDS.items()
-    }
+COMMON: tuple[type[Message], ...] = (
+    Publish,
+    Begin,
+    Finish,
+    Joined,
+    Excluded,
+    Ready,
+    Permit,
+    Held,
+    Faulty,
+    Commit,
+    Discard,
+    Survivors,
+    Report,
+    Failed,
+)
+"""What players say to each other whatever the protocol."""

@@ -125,6 +125,7 @@ PAIRWISE = Protocol(
     node=node,
     receiver=receiver,
     forecaster=PairwiseForecaster(),
+    kinds=(m.Advertise, m.Roster, m.MaskedSlice, m.SumSlice),
     reveals_only="the masks cancel in the compute nodes' own sum",
     completed_by_late_uploads=True,
 )

@@ -76,6 +76,7 @@ PLAIN = Protocol(
     node=node,
     receiver=receiver,
     forecaster=PlainForecaster(),
+    kinds=(m.ClearSlice, m.SumSlice),
     protects=False,
     reveals_only="nothing is hidden from the compute nodes",
 )

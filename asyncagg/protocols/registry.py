@@ -75,6 +75,7 @@ def check(protocol: object) -> None:
     """ProtocolError unless this is a whole protocol: roles, phases, a forecast."""
     from asyncagg.protocols.forecaster import Forecaster
     from asyncagg.protocols.interface import Protocol
+    from asyncagg.protocols.messages import KINDS
 
     if not isinstance(protocol, Protocol):
         raise ProtocolError(f"{protocol!r:.80} is no asyncagg.protocols.public.Protocol")
@@ -84,6 +85,11 @@ def check(protocol: object) -> None:
         raise ProtocolError(
             f"the protocol {protocol.name} has no forecast (forecaster: a Forecaster, which says what an attempt costs "
             "and who can open an input)"
+        )
+    strange = [kind for kind in protocol.kinds if KINDS.get(getattr(kind, "kind", "")) is not kind]
+    if strange:
+        raise ProtocolError(
+            f"{strange[0]!r:.80} among the kinds of {protocol.name} is no message (a class under `says`)"
         )
     ordered = tuple(phase for phase in PHASES if phase in protocol.phases)
     if protocol.phases != ordered or not {"publish", "upload", "reveal"} <= set(ordered):

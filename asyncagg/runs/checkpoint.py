@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from asyncagg.runs import lines, npz
 from asyncagg.runs.atomic import replace
+from asyncagg.runs.formats import other_format, stamp
 from asyncagg.runs.result import RoundResult
 
-SCHEMA = 2
 FILE = "checkpoint.npz"
 ROUNDS = "rounds.jsonl"
 ACCOUNT = "account.jsonl"
@@ -32,7 +32,11 @@ LARGEST = 2**63 - 1
 Arrays = Mapping[str, NDArray[Any]]
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-_ABOUT = {"schema", "scenario", "round", "attempt", "t", "parameters", "state", "rounds", "account"}
+_ABOUT = {"version", "format", "scenario", "round", "attempt", "t", "parameters", "state", "rounds", "account"}
+
+
+class _OtherFormat(ValueError):
+    """A checkpoint that another asyncagg can read; the text says which."""
 
 
 class CheckpointError(Exception):
@@ -74,7 +78,7 @@ class Checkpoint:
 
     def _about(self) -> bytes:
         about = {
-            "schema": SCHEMA,
+            **stamp(),
             "scenario": self.scenario.hex(),
             "round": self.round,
             "attempt": self.attempt,
@@ -96,13 +100,10 @@ class Checkpoint:
             raise CheckpointError(
                 f"{path}: there is none: the run has ended, or never began (run its scenario again)"
             ) from None
-        except _OtherSchema as other:
-            raise CheckpointError(
-                f"{path}: is of schema {other}, and this version of asyncagg reads {SCHEMA}"
-                " (resume with the version that made it)"
-            ) from None
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror} (a checkpoint)") from None
+        except _OtherFormat as error:
+            raise CheckpointError(f"{path}: {error}") from None
         except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{path}: {error} (a checkpoint that asyncagg wrote)") from None
 
@@ -187,10 +188,10 @@ def _read_about(array: NDArray[Any] | None) -> dict[str, Any]:
     if array is None or array.dtype != np.uint8 or array.ndim != 1:
         raise ValueError("has no entry `about`")
     about = json.loads(array.tobytes(), parse_constant=_no_number)
-    if not isinstance(about, dict) or "schema" not in about:
-        raise ValueError("has no schema")
-    if about["schema"] != SCHEMA:
-        raise _OtherSchema(about["schema"])
+    if not isinstance(about, dict):
+        raise ValueError("what it says about itself is no object")
+    if (other := other_format(about)) is not None:
+        raise _OtherFormat(other)
     if set(about) != _ABOUT:
         raise ValueError(f"says {', '.join(sorted(about))}")
     for name in ("round", "attempt", "t", "rounds", "account"):
@@ -218,7 +219,3 @@ def _take(arrays: dict[str, NDArray[Any]], kind: str, names: Sequence[str]) -> A
         return {name: arrays.pop(f"{kind}-{position}") for position, name in enumerate(names)}
     except KeyError as error:
         raise ValueError(f"has no entry {error}") from None
-
-
-class _OtherSchema(Exception):
-    """A checkpoint of another version of asyncagg."""

@@ -22,8 +22,11 @@ from asyncagg.runs import checkpoint, npz
 from asyncagg.runs import means as kept_means
 from asyncagg.runs.atomic import replace
 from asyncagg.runs.checkpoint import Checkpoint
+from asyncagg.runs.formats import other_format
 from asyncagg.runs.result import RunResult
 from asyncagg.runs.trace import Trace
+
+RESULT = "result.json"
 
 
 class DirectoryError(Exception):
@@ -73,6 +76,19 @@ class RunDirectory:
             for temporary in self.path.rglob("*.tmp"):
                 temporary.unlink()
 
+    @staticmethod
+    def check_format(path: Path) -> None:
+        """DirectoryError for the directory of a run that another asyncagg made, before anything of it is believed.
+
+        A directory whose result cannot be read is let through: its checkpoint says its format too.
+        """
+        try:
+            result = json.loads((path / RESULT).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return
+        if isinstance(result, dict) and (other := other_format(result)) is not None:
+            raise DirectoryError(f"{path / RESULT}: {other}")
+
     def _hold(self) -> RunDirectory:
         """Until this object or its process ends, no other process can resume this run: two would share labels."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
@@ -88,7 +104,7 @@ class RunDirectory:
     def write_result(self, result: RunResult) -> None:
         """Replace `result.json` in one step."""
         text = json.dumps(result.to_json(), indent=1, allow_nan=False)
-        self._replace("result.json", lambda file: file.write(f"{text}\n".encode()))
+        self._replace(RESULT, lambda file: file.write(f"{text}\n".encode()))
 
     def write_scenario(self, toml: str) -> None:
         self._replace("scenario.toml", lambda file: file.write(toml.encode()))

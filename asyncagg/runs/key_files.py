@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from asyncagg.crypto.certificates import Authority, Certificate, CertificateError
+from asyncagg.crypto.certificates import Authority, CertificateError, TlsCertificate
 from asyncagg.crypto.randomness import SystemRandomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.runs import roster_file
@@ -175,7 +175,7 @@ class _Loading:
             return None
 
     def _certificate_mistakes(
-        self, authority: Certificate, certificate: Certificate, key_pem: bytes, now: datetime
+        self, authority: TlsCertificate, certificate: TlsCertificate, key_pem: bytes, now: datetime
     ) -> Iterator[str]:
         yield from _date_mistakes(self._authority, authority, now)
         yield from _date_mistakes(self._certificate, certificate, now)
@@ -227,10 +227,10 @@ def _secret(path: Path) -> bytes:
     return _content(path, secret=True)
 
 
-def _certificate(path: Path) -> Certificate:
+def _certificate(path: Path) -> TlsCertificate:
     pem = _content(path, secret=False)
     try:
-        return Certificate.from_pem(pem)
+        return TlsCertificate.from_pem(pem)
     except CertificateError as error:
         raise KeyFilesError([f"{path}: {error} ({_MAKES} it)"]) from None
 
@@ -263,7 +263,7 @@ def _identities(path: Path, players: Sequence[str]) -> dict[str, Identity]:
     return {player: Identity(bytes.fromhex(content[player])) for player in players}
 
 
-def _date_mistakes(path: Path, certificate: Certificate, now: datetime) -> Iterator[str]:
+def _date_mistakes(path: Path, certificate: TlsCertificate, now: datetime) -> Iterator[str]:
     clock = f"this host's clock says {_moment(now)}"
     if now < certificate.not_before:
         yield f"{path}: is not valid before {_moment(certificate.not_before)} ({clock}: check it)"

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asyncagg.runs.formats import stamp
+
 SCHEMA = 1
 INTERRUPTED = "interrupted"
 
@@ -39,6 +41,8 @@ class RoundResult:
     silent_after: dict[str, str] = field(default_factory=dict)
     total_weight: int | None = None
     clipped: int | None = None
+    below_quantum: int | None = None
+    """Values other than 0 that are smaller than one step of their encoding."""
     error_max: float | None = None
     error_bound: float | None = None
     exact: bool | None = None
@@ -61,6 +65,7 @@ class RoundResult:
             "silent_after": self.silent_after,
             "total_weight": self.total_weight,
             "clipped": self.clipped,
+            "below_quantum": self.below_quantum,
             "error_max": finite(self.error_max),
             "error_bound": self.error_bound,
             "exact": self.exact,
@@ -140,6 +145,7 @@ _FIELDS: dict[str, _Check] = {
     "silent_after": _by_name(_text),
     "total_weight": _or_null(_count),
     "clipped": _or_null(_count),
+    "below_quantum": _or_null(_count),
     "error_max": _or_null(_number),
     "error_bound": _or_null(_number),
     "exact": _or_null(lambda value: isinstance(value, bool)),
@@ -181,6 +187,7 @@ class RunResult:
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
+            **stamp(),
             "name": self.name,
             "seed": self.seed,
             "engine": self.engine,

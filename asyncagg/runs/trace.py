@@ -1,7 +1,8 @@
 """The one record of everything said and done in a run: typed records, their JSON lines, and their digest.
 
 Progress, result, page and live view are readers of it. It holds names, kinds, sizes and times; never a secret, a vector
-or a parameter.
+or a parameter. Its format is that of the run, which `result.json` beside it says from the first moment: a line of the
+file is a record and nothing else, so that the digest is of what happened.
 """
 
 from __future__ import annotations

@@ -4,9 +4,18 @@ from collections.abc import Iterator
 
 from asyncagg.net.links.presets import PRESETS
 from asyncagg.protocols.registry import BUILT_IN, ProtocolError, find
-from asyncagg.scenario.reading.errors import KeyPath, Mistake, one_of, quoted, show, suggestion
-from asyncagg.scenario.schema.availability import Availability
-from asyncagg.scenario.schema.faults import ALL_ROUNDS, ByCount, Choice, Drop, Event, Fault, Restart, Slow
+from asyncagg.scenario.errors import KeyPath, Mistake, one_of, quoted, show, suggestion
+from asyncagg.scenario.schema.availability import AvailabilityFault
+from asyncagg.scenario.schema.faults import (
+    ALL_ROUNDS,
+    ByCount,
+    Choice,
+    DropFault,
+    Event,
+    Fault,
+    RestartFault,
+    SlowFault,
+)
 from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.scenario.schema.workload import Digits, Python, Synthetic, Vectors
 
@@ -137,6 +146,9 @@ def _encoding(scenario: Scenario) -> Iterator[Mistake]:
         yield _mistake(text, "aggregation.max_weight", "encoding.bits", "owners.count")
     if encoding.clip < _SMALLEST_CLIP:
         yield _mistake(f"is {show(encoding.clip)} (at least {_SMALLEST_CLIP})", "encoding.clip")
+    for name, clip in encoding.clip_by.items():
+        if clip < _SMALLEST_CLIP:
+            yield Mistake(("encoding", "clip_by", name), f"is {show(clip)} (at least {_SMALLEST_CLIP})")
 
 
 def _workload(scenario: Scenario) -> Iterator[Mistake]:
@@ -160,7 +172,7 @@ def _faults(scenario: Scenario) -> Iterator[Mistake]:
             yield from _wrong_players(scenario, (*where, key), fault, getattr(fault, key, None))
         if isinstance(fault, Event):
             yield from _wrong_time(where, fault)
-        if isinstance(fault, Slow) and fault.factor == 1 and not fault.delay_ns:
+        if isinstance(fault, SlowFault) and fault.factor == 1 and not fault.delay_ns:
             text = "is 1, and there is no delay (a factor above 1, or a delay)"
             yield Mistake((*where, "factor"), text, ((*where, "delay"),))
     yield from _availability(scenario)
@@ -171,7 +183,7 @@ def _availability(scenario: Scenario) -> Iterator[Mistake]:
     known = frozenset(owners := _known(scenario, everyone=False, model_owner=False))
     named: dict[str, int] = {}
     for index, fault in enumerate(scenario.faults):
-        if not isinstance(fault, Availability):
+        if not isinstance(fault, AvailabilityFault):
             continue
         strangers = [owner for owner in fault.intervals if owner not in known]
         if strangers:
@@ -199,8 +211,8 @@ def _wrong_time(where: KeyPath, fault: Event) -> Iterator[Mistake]:
 def _wrong_players(scenario: Scenario, where: KeyPath, fault: Fault, players: object) -> Iterator[Mistake]:
     match players:
         case tuple():
-            everyone = not isinstance(fault, Drop)
-            model_owner = not isinstance(fault, Drop | Restart)
+            everyone = not isinstance(fault, DropFault)
+            model_owner = not isinstance(fault, DropFault | RestartFault)
             for at, text in _wrong_names(players, _known(scenario, everyone, model_owner), everyone):
                 is_node = everyone and players[at].startswith("compute-node")
                 yield Mistake((*where, at), text, _at("aggregation.compute_nodes" if is_node else "owners.count"))

@@ -15,7 +15,7 @@ from asyncagg.protocols.batches import indices_in
 from asyncagg.protocols.cohort import Cohorts
 from asyncagg.protocols.names import PHASES, Phase
 from asyncagg.scenario.cohorts import cohorts, cut, population
-from asyncagg.scenario.schema.faults import ByCount, ByFraction, ByProbability, Choice, Drop, Players
+from asyncagg.scenario.schema.faults import ByCount, ByFraction, ByProbability, Choice, DropFault, Players
 from asyncagg.scenario.schema.scenario import Scenario
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def dropped(scenario: Scenario, round_number: int) -> dict[int, Phase]:
     """
     silent: dict[int, Phase] = {}
     for number, fault in enumerate(scenario.faults):
-        if isinstance(fault, Drop) and round_number in fault.rounds:
+        if isinstance(fault, DropFault) and round_number in fault.rounds:
             for owner in _struck(scenario, fault.players, number, round_number):
                 silent[owner] = min(silent.get(owner, fault.phase), fault.phase, key=PHASES.index)
     return dict(sorted(silent.items()))

@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from asyncagg.scenario.reading.errors import ScenarioError, quoted, show
+from asyncagg.scenario.errors import ScenarioError, quoted, show
 from asyncagg.scenario.reading.files import TOO_DEEP, refused, text_of
 from asyncagg.scenario.reading.positions import json_pairs
 from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.scenario.values.addresses import is_loopback, joined, normal, split, trouble
-from asyncagg.scenario.values.players import COMPUTE_NODE, DATA_OWNER, MODEL_OWNER, Span, without
+from asyncagg.scenario.values.players import COMPUTE_NODE, DATA_OWNER, MODEL_OWNER, PlayerRange, without
 
 KEYS = "keys"
 
@@ -34,7 +34,7 @@ _LISTED = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HostEntry:
     """One process: the players in it and where it is. `name` is a player, or a range such as `data-owner-0..49`."""
 
     name: str
@@ -43,9 +43,9 @@ class Entry:
     port: int
 
     @property
-    def span(self) -> Span:
+    def span(self) -> PlayerRange:
         """The players as a range."""
-        return Span.parse(self.name)
+        return PlayerRange.parse(self.name)
 
     @property
     def address(self) -> str:
@@ -68,7 +68,7 @@ class HostsConfig:
     """A config.json without mistakes in itself; `check` compares it with a scenario."""
 
     source: str
-    entries: tuple[Entry, ...]
+    entries: tuple[HostEntry, ...]
     """In the file's order."""
     keys: Path | None
     """The folder of keys; None where the file names none."""
@@ -76,18 +76,18 @@ class HostsConfig:
     """Of the entries, by name: the line, and what the file calls it."""
 
     @property
-    def listeners(self) -> tuple[Entry, ...]:
+    def listeners(self) -> tuple[HostEntry, ...]:
         """The entries that others dial: the model owner and the compute nodes."""
         return tuple(entry for entry in self.entries if entry.listens)
 
-    def entry_of(self, spec: str) -> Entry:
+    def entry_of(self, spec: str) -> HostEntry:
         """The process that a command line means by a player or a range of data owners.
 
         A range may also be several whole entries on one host, which are then one process, at port 0.
         Raises ScenarioError.
         """
         try:
-            wanted = Span.parse(spec)
+            wanted = PlayerRange.parse(spec)
         except ValueError as error:
             raise ScenarioError([f"{show(spec)}: {error}"]) from None
         touched = [entry for entry in self.entries if wanted.overlap(entry.span)]
@@ -99,14 +99,14 @@ class HostsConfig:
             if normal(entry.host) != normal(touched[0].host):
                 text = f"is not on the host of {touched[0].name} ({show(spec)} as one process is on one host)"
                 raise ScenarioError([self.line(entry, text)])
-        return touched[0] if len(touched) == 1 else Entry(wanted.name, wanted.players(), touched[0].host, 0)
+        return touched[0] if len(touched) == 1 else HostEntry(wanted.name, wanted.players(), touched[0].host, 0)
 
     def check(self, scenario: Scenario) -> None:
         """Raises ScenarioError, a line for each mistake, unless the entries are exactly the scenario's players."""
         population = {
-            MODEL_OWNER: Span(MODEL_OWNER, 0, 0),
-            COMPUTE_NODE: Span(COMPUTE_NODE, 0, scenario.aggregation.compute_nodes - 1),
-            DATA_OWNER: Span(DATA_OWNER, 0, scenario.owners.count - 1),
+            MODEL_OWNER: PlayerRange(MODEL_OWNER, 0, 0),
+            COMPUTE_NODE: PlayerRange(COMPUTE_NODE, 0, scenario.aggregation.compute_nodes - 1),
+            DATA_OWNER: PlayerRange(DATA_OWNER, 0, scenario.owners.count - 1),
         }
         lines = [*self._strangers(population), *self._missing(population)]
         if lines:
@@ -128,11 +128,11 @@ class HostsConfig:
         entries = {entry.name: entry.address for entry in self.entries}
         return json.dumps({**entries, KEYS: folder}, indent=4) + "\n"
 
-    def line(self, entry: Entry, text: str) -> str:
+    def line(self, entry: HostEntry, text: str) -> str:
         """What a user reads about an entry: file, line, name in the file, text."""
         return _line(self.source, *self._places[entry.name], text)
 
-    def _strangers(self, population: Mapping[str, Span]) -> Iterator[str]:
+    def _strangers(self, population: Mapping[str, PlayerRange]) -> Iterator[str]:
         for entry in self.entries:
             there = population[entry.span.role]
             strange = [part.name for part in without(entry.span, [there])]
@@ -140,7 +140,7 @@ class HostsConfig:
                 what = "is" if strange == [entry.name] else f"has {' and '.join(strange)}, which is"
                 yield self.line(entry, f"{what} not in the scenario ({there.name})")
 
-    def _missing(self, population: Mapping[str, Span]) -> Iterator[str]:
+    def _missing(self, population: Mapping[str, PlayerRange]) -> Iterator[str]:
         spans = [entry.span for entry in self.entries]
         for role in population.values():
             for part in without(role, spans):
@@ -167,10 +167,10 @@ def load_config(path: str | os.PathLike[str]) -> HostsConfig:
     return HostsConfig(source, tuple(entry for entry, _ in reader.entries), reader.keys, places)
 
 
-class _Named(NamedTuple):
+class _KeyedRange(NamedTuple):
     """A key that names players, whatever its value; `order` is its place in the file."""
 
-    span: Span
+    span: PlayerRange
     key: str
     line: int
     order: int
@@ -180,19 +180,19 @@ class _Reader:
     """Takes the keys of a file one by one and gathers what is wrong: (line, key, text)."""
 
     def __init__(self, folder: Path) -> None:
-        self.entries: list[tuple[Entry, _Named]] = []
+        self.entries: list[tuple[HostEntry, _KeyedRange]] = []
         self.keys: Path | None = None
         self.wrong: list[tuple[int, str, str]] = []
         self._folder = folder
-        self._named: list[_Named] = []
+        self._named: list[_KeyedRange] = []
 
     def read(self, key: str, value: object, line: int) -> None:
         """A key of the file."""
         if key == KEYS:
             return self._read_keys(value, line)
-        named: _Named | None = None
+        named: _KeyedRange | None = None
         try:
-            named = _Named(Span.parse(key), key, line, len(self._named))
+            named = _KeyedRange(PlayerRange.parse(key), key, line, len(self._named))
             self._named.append(named)
         except ValueError as error:
             self.wrong.append((line, key, str(error)))
@@ -202,11 +202,11 @@ class _Reader:
             self.wrong.append((line, key, str(error)))
             return
         if named is not None:
-            self.entries.append((Entry(named.span.name, named.span.players(), host, port), named))
+            self.entries.append((HostEntry(named.span.name, named.span.players(), host, port), named))
 
     def compare_players(self) -> None:
         """No player is in two entries, whatever it is called there."""
-        widest: _Named | None = None
+        widest: _KeyedRange | None = None
         for named in sorted(self._named, key=lambda named: (named.span.role, named.span.first, named.order)):
             if widest is None or (both := named.span.overlap(widest.span)) is None:
                 widest = named
@@ -218,7 +218,7 @@ class _Reader:
 
     def compare_addresses(self) -> None:
         """No two listeners have one address."""
-        taken: dict[tuple[str, int], Entry] = {}
+        taken: dict[tuple[str, int], HostEntry] = {}
         for entry, named in self.entries:
             if entry.listens:
                 first = taken.setdefault((normal(entry.host), entry.port), entry)

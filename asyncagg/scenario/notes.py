@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from asyncagg.protocols.names import PHASES
 from asyncagg.protocols.registry import find
-from asyncagg.scenario.schema.faults import Drop, Event
+from asyncagg.scenario.schema.faults import DropFault, Event
 from asyncagg.scenario.schema.scenario import Scenario
 
 
@@ -18,10 +18,10 @@ def _faults(scenario: Scenario) -> Iterator[str]:
     last = find(protocol).last_spoken
     for number, fault in enumerate(scenario.faults):
         timed = isinstance(fault, Event) and fault.at_ns is not None
-        if isinstance(fault, Drop | Event) and not timed and not fault.rounds.meet(scenario.rounds):
+        if isinstance(fault, DropFault | Event) and not timed and not fault.rounds.meet(scenario.rounds):
             rounds = "there is round 0 alone" if scenario.rounds == 1 else f"rounds are 0 to {scenario.rounds - 1}"
             yield f"faults.{number}.rounds: the fault never strikes ({rounds})"
-        if isinstance(fault, Drop) and PHASES.index(fault.phase) > PHASES.index(last):
+        if isinstance(fault, DropFault) and PHASES.index(fault.phase) > PHASES.index(last):
             yield (
                 f'faults.{number}.phase: is "{fault.phase}", when owners have nothing more to say with {protocol}: '
                 f"the fault never strikes (no later than {last})"

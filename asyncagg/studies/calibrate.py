@@ -22,6 +22,7 @@ from asyncagg.engines.experiment import Experiment
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.users import users_code
 from asyncagg.scenario.values.units import DURATION, RATE
+from asyncagg.vectors.arrays import as_arrays
 from asyncagg.vectors.encoder import Encoder
 from asyncagg.vectors.flatten import LayoutError
 from asyncagg.vectors.packing import add_packed, pack
@@ -102,9 +103,9 @@ def _gradient(experiment: Experiment, period_ns: int) -> float:
     key = "workload"
     owner, model = experiment.owner(0), experiment.workload.model_owner()
     with users_code(key):
-        parameters = model.initial_parameters()
+        parameters = as_arrays(model.initial_parameters())
         gradient, _ = owner.compute_gradient(parameters, 0)
-        arrays = {name: np.asarray(array) for name, array in gradient.items()}
+        arrays = as_arrays(gradient)
     try:
         experiment.layout.flatten(arrays)
     except LayoutError as error:

@@ -16,19 +16,20 @@ from asyncagg.engines.launch import run
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.runs import npz
 from asyncagg.runs.directory import DirectoryError
+from asyncagg.runs.formats import other_format
 from asyncagg.runs.result import INTERRUPTED, RoundResult
 from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import ENGINES
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_OF_A_MACHINE: Final = ("seconds", "peak_rss_bytes")
-"""Of a result: all but virtual seconds, which the trace holds."""
+_OF_A_MACHINE: Final = ("seconds", "peak_rss_bytes", "version")
+"""Of a result: all but virtual seconds, which the trace holds; and which asyncagg of this format it was."""
 _OF_AN_ENGINE: Final = ("reason", "attempts", "dropped", "silent_after", "seconds", "bytes", "work", "warnings")
 """Of a round: its course, which over sockets depends on when things happen."""
-_OF_THE_HARNESS: Final = ("clipped", "error_max", "error_bound", "exact")
+_OF_THE_HARNESS: Final = ("clipped", "below_quantum", "error_max", "error_bound", "exact")
 """Of a round: what takes the owners' inputs to know."""
-_OF_THE_DRAWS: Final = ("clipped", "error_max", "metrics")
+_OF_THE_DRAWS: Final = ("clipped", "below_quantum", "error_max", "metrics")
 """Of a round: what follows from how values were rounded, in it and before it."""
 
 _RIGHT: Final = "the directory of a finished run"
@@ -47,7 +48,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VerifyOutcome:
     """What came of running it again."""
 
     difference: str | None
@@ -56,7 +57,7 @@ class Verdict:
     """What was compared, in words."""
 
 
-def verify(path: Path) -> Verdict:
+def verify(path: Path) -> VerifyOutcome:
     """Run what the directory holds again in `sim`, and compare.
 
     Raises DirectoryError for a directory that is not a finished run's, ScenarioError for its scenario.
@@ -65,7 +66,7 @@ def verify(path: Path) -> Verdict:
     scenario = load(path / "scenario.toml", engine="sim")
     again = run(scenario)
     if recorded.engine == "sim":
-        return Verdict(
+        return VerifyOutcome(
             next(_simulated(recorded, again), None),
             f"{len(recorded.lines)} records, the whole result but times and memory of this machine, means and model",
         )
@@ -81,7 +82,9 @@ def verify(path: Path) -> Verdict:
     left_out = ", ".join(
         key.replace("_", " ") for key in RoundResult(0, "ok").to_json() if key not in ("round", *compared)
     )
-    return Verdict(next(differences, None), f"{what}, of {recorded.engine} with those of sim; not compared: {left_out}")
+    return VerifyOutcome(
+        next(differences, None), f"{what}, of {recorded.engine} with those of sim; not compared: {left_out}"
+    )
 
 
 def _compared(engine: str, drawn: bool) -> list[str]:
@@ -186,6 +189,8 @@ def _result(file: Path) -> dict[str, Any]:
         raise DirectoryError(f"{file}: {error.strerror} ({_RIGHT})") from None
     except (ValueError, RecursionError) as error:
         raise DirectoryError(f"{file}: is not JSON: {error} ({_RIGHT})") from None
+    if isinstance(result, dict) and (other := other_format(result)) is not None:
+        raise DirectoryError(f"{file}: {other}")
     if (wrong := _wrong(result)) is not None:
         raise DirectoryError(f"{file}: is no result of a run: {wrong} ({_RIGHT})")
     if result["reason"] == INTERRUPTED:

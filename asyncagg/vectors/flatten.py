@@ -1,21 +1,26 @@
 """Named arrays to one flat vector and back.
 
-The order is that of the published parameters: names as the model owner's mapping lists them, each array
-in C order. It is fixed by a `Layout`, which every player derives from the same published parameters; the
-order in which an owner's own mapping lists its names does not matter.
+The order is that of the model's gradient: names as the model owner's mapping lists them, each array in C
+order. It is fixed by a `Layout`, which every player derives from the same model before the first round, and
+which says too where whole numbers stand; the order in which an owner's own mapping lists its names does not
+matter, nor the types of its arrays.
 """
 
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
+from asyncagg.vectors.arrays import WHOLE, Arrays, in_one
 from asyncagg.vectors.encoder import Reals
 
-Arrays = Mapping[str, NDArray[Any]]
+_SHOWN = 5
+"""Names that an error lists."""
 
 
 class LayoutError(ValueError):
@@ -29,7 +34,7 @@ class Layout:
     Attributes:
         names: all different.
         shapes: one a name.
-        dtypes: one a name, in numpy's short form, '<f4'.
+        dtypes: one a name, in numpy's short form, '<f4': what the model has there, whatever an owner sends.
 
     Raises:
         LayoutError: tuples of different lengths, or a name twice.
@@ -43,72 +48,81 @@ class Layout:
         if not len(self.names) == len(self.shapes) == len(self.dtypes) == len(set(self.names)):
             raise LayoutError("a layout needs different names, and one shape and one dtype for each")
 
-    @classmethod
-    def from_parameters(cls, parameters: Arrays) -> "Layout":
-        """The layout of these arrays, in the mapping's own order.
-
-        Raises:
-            LayoutError: an array that does not hold real floating-point numbers.
-        """
-        for name, array in parameters.items():
-            _check_floating(name, array)
-        return cls(
-            tuple(parameters),
-            tuple(array.shape for array in parameters.values()),
-            tuple(array.dtype.newbyteorder("<").str for array in parameters.values()),
-        )
-
     @property
     def dimension(self) -> int:
         """Length d of the flat vector."""
         return sum(math.prod(shape) for shape in self.shapes)
 
+    @property
+    def whole(self) -> tuple[bool, ...]:
+        """For each name whether whole numbers stand there, which are added up without rounding."""
+        return tuple(np.dtype(dtype).kind in WHOLE for dtype in self.dtypes)
+
+    @property
+    def bounds(self) -> tuple[tuple[int, int], ...]:
+        """For each name the first and last + 1 of its coordinates."""
+        return tuple(pairwise(accumulate(map(math.prod, self.shapes), initial=0)))
+
     def flatten(self, arrays: Arrays) -> Reals:
-        """One flat vector (d,), of the widest float type among `arrays`; always a copy.
+        """One flat vector (d,); always a copy.
 
-        Raises:
-            LayoutError: a name is missing or unknown, a shape differs, or an array is not of floats; all
-                mistakes at once.
-        """
-        mistakes = list(self._mistakes(arrays))
-        if mistakes:
-            raise LayoutError("; ".join(mistakes))
-        parts = [np.asarray(arrays[name]).reshape(-1) for name in self.names]
-        return np.concatenate(parts) if parts else np.empty(0)
-
-    def unflatten(self, flat: Reals, dtype: DTypeLike | None = None) -> dict[str, NDArray[Any]]:
-        """Named arrays from a flat vector (d,); always copies.
+        It is of the widest type among `arrays` where all are floats, up to float64, and else float64, which holds
+        every whole number that can be encoded.
 
         Args:
-            dtype: of every array; absent: each its own, as in the layout.
+            arrays: of accepted kinds, as `as_arrays` gives them.
+
+        Raises:
+            LayoutError: a name is missing or unknown, or a shape differs; all mistakes at once, each kind told once.
+        """
+        self.check(arrays)
+        parts = [np.asarray(arrays[name]).reshape(-1) for name in self.names]
+        if not parts:
+            return np.empty(0)
+        with np.errstate(over="ignore"):  # wider than float64 and beyond it: infinite, and refused where it is encoded
+            return np.concatenate(parts, dtype=self._type_of(parts), casting="unsafe")
+
+    def check(self, arrays: Arrays) -> None:
+        """LayoutError as `flatten` raises it."""
+        mistakes = list(self._mistakes(arrays))
+        if mistakes:
+            raise LayoutError(in_one(mistakes, len(self.names)))
+
+    def unflatten(self, flat: Reals) -> dict[str, NDArray[Any]]:
+        """Named arrays from a flat vector (d,), of its type; always copies.
 
         Raises:
             LayoutError: a vector of another length.
         """
         if flat.shape != (self.dimension,):
             raise LayoutError(f"a flat vector of {self.dimension} values is needed, not shape {flat.shape}")
-        arrays: dict[str, NDArray[Any]] = {}
-        start = 0
-        for name, shape, own in zip(self.names, self.shapes, self.dtypes, strict=True):
-            stop = start + math.prod(shape)
-            arrays[name] = flat[start:stop].reshape(shape).astype(own if dtype is None else dtype)
-            start = stop
-        return arrays
+        return {
+            name: flat[start:stop].reshape(shape).copy()
+            for name, shape, (start, stop) in zip(self.names, self.shapes, self.bounds, strict=True)
+        }
 
-    def _mistakes(self, arrays: Arrays) -> list[str]:
+    def _type_of(self, parts: list[NDArray[Any]]) -> np.dtype[Any]:
+        wide = np.dtype(np.float64)
+        if any(self.whole) or any(part.dtype.kind in WHOLE for part in parts):
+            return wide
+        return min(wide, np.result_type(*parts), key=lambda dtype: dtype.itemsize)
+
+    def _mistakes(self, arrays: Arrays) -> Iterator[tuple[str, str]]:
+        """Cause and sentence of each."""
         expected = dict(zip(self.names, self.shapes, strict=True))
-        mistakes = [f"{name!r} is missing (shape {shape})" for name, shape in expected.items() if name not in arrays]
-        known = ", ".join(map(repr, self.names)) or "none"
+        for name, shape in expected.items():
+            if name not in arrays:
+                yield "missing", f"{name!r} is missing (shape {shape})"
         for name, array in arrays.items():
             if name not in expected:
-                mistakes.append(f"{name!r} is unknown (names are {known})")
+                yield "unknown", f"{name!r} is unknown ({self._known(name)})"
             elif np.shape(array) != expected[name]:
-                mistakes.append(f"{name!r} has shape {np.shape(array)} (must be {expected[name]})")
-            elif np.asarray(array).dtype.kind != "f":
-                mistakes.append(f"{name!r} holds {np.asarray(array).dtype} (must be floating-point numbers)")
-        return mistakes
+                yield "shape", f"{name!r} has shape {np.shape(array)} (must be {expected[name]})"
 
-
-def _check_floating(name: str, array: NDArray[Any]) -> None:
-    if array.dtype.kind != "f":
-        raise LayoutError(f"{name!r} holds {array.dtype} (must be floating-point numbers)")
+    def _known(self, name: object) -> str:
+        """Which name would be right."""
+        near = difflib.get_close_matches(str(name), self.names, n=1)
+        if near:
+            return f"did you mean {near[0]!r}?"
+        shown = ", ".join(map(repr, self.names[:_SHOWN])) or "none"
+        return f"names are {shown}" + (f" and {len(self.names) - _SHOWN} more" if len(self.names) > _SHOWN else "")

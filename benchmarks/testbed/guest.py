@@ -1,6 +1,6 @@
 """Runs a command on another kernel, one that has netem: Linux as a process (user-mode Linux) over this machine's files.
 
-    python -m benchmarks.testbed.guest pytest -m long tests/hosts/test_namespaces.py
+    python -m benchmarks.testbed.guest pytest -m long tests/engines/hosts/test_namespaces.py
 
 The command is root there, on one processor, in the folder of this project. It can read this machine's files and write
 none of them; what it writes is in memory, below $TMPDIR, and gone when it ends. Needs Debian's user-mode-linux and

@@ -93,6 +93,7 @@ RING = p.Protocol(
     node=node,
     receiver=receiver,
     forecaster=RingForecaster(),
+    kinds=(p.Advertise, p.Roster, p.MaskedSlice, p.SumSlice),
     threats=("curious",),
     reveals_only="the masks cancel in the compute nodes' own sum",
     completed_by_late_uploads=True,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from asyncagg.net.channel import Buffer, Channel, Sink, closed_reason, flat
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import PeerError
-from asyncagg.net.frames import Frame, Limits, header_size
+from asyncagg.net.frames import Frame, PairLimits, header_size
 from asyncagg.net.links.delay_line import DelayLine
 from asyncagg.net.links.faults import RESET, USUAL, ChannelFaults
 from asyncagg.net.links.model import HostQueue, Path, stretch
@@ -36,7 +36,7 @@ class Host(NamedTuple):
 class Common:
     """What the channels of one network share."""
 
-    limits: Limits
+    limits: PairLimits
     faults: ChannelFaults | None
     ends: dict[tuple[str, str], LinkedChannel] = field(default_factory=dict)
     """By local and remote player, until nothing more happens on them."""
@@ -54,6 +54,7 @@ class LinkedChannel(Channel):
         "_deaf",
         "_host",
         "_inner",
+        "_limits",
         "_over",
         "_path",
         "inward",
@@ -66,6 +67,7 @@ class LinkedChannel(Channel):
     def __init__(self, common: Common, local: str, remote: str, host: Host, path: Path) -> None:
         super().__init__(local, remote)
         self._common = common
+        self._limits = common.limits.between(local, remote)
         self._host = host
         self._path = path
         self._attached = False  # to the channel inside, which may deliver before
@@ -78,11 +80,10 @@ class LinkedChannel(Channel):
     # --- for the player
 
     def send(self, kind: str, body: bytes = b"", payload: Buffer = b"") -> int:
-        """See `Channel`."""
         if self._closed:
             raise PeerError(self.remote, "the channel is closed")
         data = flat(payload)
-        self._common.limits.check(kind, len(body), len(data))
+        self._limits.check(kind, len(body), len(data))
         if not self._over and self._host.up.full:
             self.break_off(QUEUE_FULL)
         if self._over:
@@ -97,7 +98,6 @@ class LinkedChannel(Channel):
         return size
 
     def close(self, reason: str = "") -> None:
-        """See `Channel`."""
         self._closed = True
         if self._deaf:
             return
@@ -109,10 +109,22 @@ class LinkedChannel(Channel):
             present_ns = now_ns()
             self.outward.put(present_ns, self._arrival_ns(present_ns, 0), 0, self._hang_up, reason)
 
+    def refuse(self, reason: str) -> None:
+        """See `Channel`; what is on its way either way is lost."""
+        self._closed = True
+        if self._deaf:
+            return
+        self._deaf = True
+        self.drop()
+        if not self._over:
+            self._over = True
+            self._inner.refuse(reason)
+        self._finish()
+
     # --- for the channel inside
 
     def deliver(self, frame: Frame) -> None:
-        """See `Sink`: the frame has arrived and goes down the line."""
+        """The frame has arrived and goes down the line."""
         if self._deaf or self._over:
             return
         if self._host.down.full:
@@ -124,7 +136,7 @@ class LinkedChannel(Channel):
         self.inward.put(present_ns, taken_ns, size, self._take, frame, size)
 
     def gone(self, peer: str, reason: str) -> None:
-        """See `Sink`: the end has arrived, behind what came before."""
+        """The end has arrived, behind what came before."""
         if self._over:
             return
         self._over = True

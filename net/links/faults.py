@@ -35,7 +35,7 @@ Names: TypeAlias = str | Sequence[str]
 _SHOWN = 4
 
 
-class Faulty(Protocol):
+class FaultyChannel(Protocol):
     """The sending side of a channel, as faults know it."""
 
     local: str
@@ -65,7 +65,7 @@ USUAL = Slowness()
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class _Separation:
     """Frames from `sources` to `targets` (None: everyone else) stay on their way; if `mutual`, also back."""
 
     sources: frozenset[str]
@@ -97,8 +97,8 @@ class ChannelFaults:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._channels: dict[Faulty, None] = {}
-        self._cuts: list[_Cut] = []
+        self._channels: dict[FaultyChannel, None] = {}
+        self._cuts: list[_Separation] = []
         self._slow: dict[str, Slowness] = {}
         self._damages: dict[str, list[_Damage]] = {}
         self._streams: dict[str, Callable[[], float]] = {}
@@ -109,27 +109,27 @@ class ChannelFaults:
 
     def partition(self, one: Names, other: Names | None = None) -> str:
         """Cut two groups off from each other; without `other`, `one` from everyone else."""
-        self._cut(_Cut(frozenset(_each(one)), _group(other), mutual=True))
+        self._cut(_Separation(frozenset(_each(one)), _group(other), mutual=True))
         return f"partition: {_show(one)} | {_show(other)}"
 
     def heal(self, one: Names, other: Names | None = None) -> str:
         """End a partition of exactly these groups. ValueError if there is none."""
-        self._mend(_Cut(frozenset(_each(one)), _group(other), mutual=True), "partition")
+        self._mend(_Separation(frozenset(_each(one)), _group(other), mutual=True), "partition")
         return f"heal: {_show(one)} | {_show(other)}"
 
     def hold(self, source: Names, target: Names | None = None) -> str:
         """Hold back what `source` sends to `target`, by default to everyone else."""
-        self._cut(_Cut(frozenset(_each(source)), _group(target), mutual=False))
+        self._cut(_Separation(frozenset(_each(source)), _group(target), mutual=False))
         return f"hold: {_show(source)} -> {_show(target)}"
 
     def release(self, source: Names, target: Names | None = None) -> str:
         """End a hold of exactly these groups. ValueError if there is none."""
-        self._mend(_Cut(frozenset(_each(source)), _group(target), mutual=False), "hold")
+        self._mend(_Separation(frozenset(_each(source)), _group(target), mutual=False), "hold")
         return f"release: {_show(source)} -> {_show(target)}"
 
     def reset(self, one: Names, other: Names | None = None) -> str:
         """Tear down the channels between two groups; without `other`, between `one` and everyone else."""
-        between = _Cut(frozenset(_each(one)), _group(other), mutual=True)
+        between = _Separation(frozenset(_each(one)), _group(other), mutual=True)
         for channel in [each for each in self._channels if between.stops(each.local, each.remote)]:
             channel.break_off(RESET)
         return f"reset: {_show(one)} | {_show(other)}"
@@ -148,13 +148,13 @@ class ChannelFaults:
 
     # --- for channels
 
-    def join(self, channel: Faulty) -> None:
+    def join(self, channel: FaultyChannel) -> None:
         """Take on a new channel."""
         self._channels[channel] = None
         if self.stop(channel.local, channel.remote):
             channel.outward.hold()
 
-    def leave(self, channel: Faulty) -> None:
+    def leave(self, channel: FaultyChannel) -> None:
         """Forget a channel that is no more."""
         self._channels.pop(channel, None)
 
@@ -183,13 +183,13 @@ class ChannelFaults:
 
     # --- the rest
 
-    def _cut(self, cut: _Cut) -> None:
+    def _cut(self, cut: _Separation) -> None:
         self._cuts.append(cut)
         for channel in self._channels:
             if cut.stops(channel.local, channel.remote):
                 channel.outward.hold()
 
-    def _mend(self, cut: _Cut, what: str) -> None:
+    def _mend(self, cut: _Separation, what: str) -> None:
         if cut not in self._cuts:
             raise ValueError(f"no {what} of these groups is in force: it ends with the groups it began with")
         self._cuts.remove(cut)

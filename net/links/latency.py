@@ -68,11 +68,9 @@ class Constant(Latency):
     ns: int
 
     def check(self) -> None:
-        """See `Latency`."""
         _require(0 <= self.ns <= MAX_NS, "0 <= ns <= 1 hour", self)
 
     def quantile(self, u: float) -> float:
-        """See `Latency`."""
         return self.ns
 
 
@@ -87,11 +85,9 @@ class Uniform(Latency):
     high_ns: int
 
     def check(self) -> None:
-        """See `Latency`."""
         _require(0 <= self.low_ns <= self.high_ns <= MAX_NS, "0 <= low <= high <= 1 hour", self)
 
     def quantile(self, u: float) -> float:
-        """See `Latency`."""
         return self.low_ns + (self.high_ns - self.low_ns) * u
 
 
@@ -103,12 +99,10 @@ class Normal(Latency):
     deviation_ns: int
 
     def check(self) -> None:
-        """See `Latency`."""
         _require(0 <= self.mean_ns <= MAX_NS, "0 <= mean <= 1 hour", self)
         _require(0 <= self.deviation_ns <= MAX_NS, "0 <= deviation <= 1 hour", self)
 
     def quantile(self, u: float) -> float:
-        """See `Latency`."""
         return self.mean_ns + self.deviation_ns * _STANDARD.inv_cdf(u)
 
 
@@ -120,12 +114,10 @@ class Lognormal(Latency):
     sigma: float
 
     def check(self) -> None:
-        """See `Latency`."""
         _require(0 < self.median_ns <= MAX_NS, "0 < median <= 1 hour", self)
         _require(0 <= self.sigma <= 10, "0 <= sigma <= 10", self)
 
     def quantile(self, u: float) -> float:
-        """See `Latency`."""
         return self.median_ns * math.exp(self.sigma * _STANDARD.inv_cdf(u))
 
 
@@ -136,11 +128,9 @@ class Exponential(Latency):
     mean_ns: int
 
     def check(self) -> None:
-        """See `Latency`."""
         _require(0 < self.mean_ns <= MAX_NS, "0 < mean <= 1 hour", self)
 
     def quantile(self, u: float) -> float:
-        """See `Latency`."""
         return -self.mean_ns * math.log1p(-u)
 
 
@@ -152,12 +142,10 @@ class Pareto(Latency):
     alpha: float
 
     def check(self) -> None:
-        """See `Latency`."""
         _require(0 < self.scale_ns <= MAX_NS, "0 < scale <= 1 hour", self)
         _require(0.1 <= self.alpha <= 1000, "0.1 <= alpha <= 1000", self)
 
     def quantile(self, u: float) -> float:
-        """See `Latency`."""
         return self.scale_ns * math.pow(1 - u, -1 / self.alpha)
 
 
@@ -179,19 +167,17 @@ class Cubic(Latency):
     unit: float = 10.0
 
     def check(self) -> None:
-        """See `Latency`."""
         _require(0 <= self.low_ns <= self.high_ns <= MAX_NS, "0 <= low <= high <= 1 hour", self)
         _require(0 <= self.a <= 1e6, "0 <= a <= 1e6", self)
         _require(1e-6 <= self.clip <= 1, "1e-6 <= clip <= 1", self)
         _require(1e-6 <= self.unit <= 1e6, "1e-6 <= unit <= 1e6", self)
 
     def quantile(self, u: float) -> float:
-        """See `Latency`; of the pair with the lowest least latency, unless `between` has drawn another."""
+        """Of the pair with the lowest least latency, unless `between` has drawn another."""
         x = 1 - (1 - self.clip) * u
         return self.low_ns * (1 + self.a / (x**3 * self.unit))
 
     def between(self, draw: Callable[[], float]) -> Latency:
-        """See `Latency`."""
         if self.low_ns == self.high_ns:
             return self
         least_ns = round(self.low_ns + (self.high_ns - self.low_ns) * draw())
@@ -208,14 +194,12 @@ class Empirical(Latency):
     quantiles_ns: tuple[int, ...]
 
     def check(self) -> None:
-        """See `Latency`."""
         _require(len(self.quantiles_ns) >= 2, "two quantiles or more", self)
         _require(self.quantiles_ns[0] >= 0, "quantiles of 0 or more", self)
         _require(self.quantiles_ns[-1] <= MAX_NS, "quantiles of at most 1 hour", self)
         _require(all(a <= b for a, b in pairwise(self.quantiles_ns)), "quantiles in ascending order", self)
 
     def quantile(self, u: float) -> float:
-        """See `Latency`."""
         place = u * (len(self.quantiles_ns) - 1)
         below = min(int(place), len(self.quantiles_ns) - 2)
         low, high = self.quantiles_ns[below], self.quantiles_ns[below + 1]

@@ -1,7 +1,7 @@
 """Links and faults over any network: the same channels, late, held up or broken as a scenario says.
 
-It works in virtual time, to the nanosecond, as it does in real time. See `links` for what a link does and
-`channel_faults` for what can go wrong. Dialling itself takes no time on the link. It waits while a fault cuts
+It works in virtual time, to the nanosecond, as it does in real time. See `model` for what a link does and
+`faults` for what can go wrong. Dialling itself takes no time on the link. It waits while a fault cuts
 the two players off, and until the end of an earlier channel has reached the other side.
 """
 
@@ -13,7 +13,7 @@ from typing import TypeAlias
 from asyncagg.net.channel import Accept, Channel, Network, Sink
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import ConnectFailed, PeerError
-from asyncagg.net.frames import Limits
+from asyncagg.net.frames import PairLimits
 from asyncagg.net.links.channel import Common, Host, LinkedChannel
 from asyncagg.net.links.delay_line import DelayLine
 from asyncagg.net.links.faults import ChannelFaults
@@ -32,7 +32,7 @@ class LinkedNetwork(Network):
     """
 
     def __init__(
-        self, inner: Network, links: Links, limits: Limits, seed: int, faults: ChannelFaults | None = None
+        self, inner: Network, links: Links, limits: PairLimits, seed: int, faults: ChannelFaults | None = None
     ) -> None:
         self._inner = inner
         self._links = links
@@ -43,7 +43,6 @@ class LinkedNetwork(Network):
         self._closed = False
 
     async def listen(self, player: str, accept: Accept) -> None:
-        """See `Network`."""
 
         def accept_inner(channel: Channel) -> Sink:
             return self._accept(channel, accept)
@@ -51,11 +50,13 @@ class LinkedNetwork(Network):
         await self._inner.listen(player, accept_inner)
 
     def unlisten(self, player: str) -> None:
-        """See `Network`."""
         self._inner.unlisten(player)
 
-    async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
+    def pardon(self, player: str) -> None:
         """See `Network`."""
+        self._inner.pardon(player)
+
+    async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         if not self._matters(local, dialler=local):
             return await self._inner.dial(local, remote, sink, deadline_ns)
         await self._way_clear(local, remote, deadline_ns)
@@ -65,7 +66,7 @@ class LinkedNetwork(Network):
         return end
 
     async def close(self) -> None:
-        """See `Network`. What was sent still takes its time; what a fault holds back is not waited for."""
+        """Close everything. What was sent still takes its time; what a fault holds back is not waited for."""
         self._closed = True
         ends = self._common.ends
         for end in ends.values():

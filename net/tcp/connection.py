@@ -13,7 +13,7 @@ from typing import cast
 
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import NANOSECONDS, FrameError, Refusal, describe_os_error, host_port
-from asyncagg.net.frames import Frame, Gate
+from asyncagg.net.frames import Frame, FrameRules
 from asyncagg.net.keepalive import Counts, Keepalive, Sign
 from asyncagg.net.options import TcpOptions
 from asyncagg.net.tcp.buffers import BufferPool
@@ -32,15 +32,16 @@ class Connection(asyncio.BufferedProtocol, ABC):
     comes and wait for the other side to close, which so reads our last word before its own writes fail.
     """
 
-    def __init__(self, options: TcpOptions, pool: BufferPool, gate: Gate) -> None:
+    def __init__(self, options: TcpOptions, pool: BufferPool, rules: FrameRules) -> None:
         self.options = options
-        self.decoder = Decoder(gate, pool.take)
+        self.decoder = Decoder(rules, pool.take)
         self.lingers = False
         self.has_ended = False
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport
         self.send_queue: SendQueue
         self._received = 0
+        self._probed_ns = -NANOSECONDS
         self._discard_from = 0
         self._keepalive = Keepalive(now_ns(), options.keepalive_ns, options.stall_ns)
         self._look_timer: asyncio.TimerHandle | None = None
@@ -54,7 +55,7 @@ class Connection(asyncio.BufferedProtocol, ABC):
 
     @abstractmethod
     def arrived(self, frame: Frame) -> None:
-        """A frame that the gate let through. FrameError refuses the peer."""
+        """A frame that the rules let through. FrameError refuses the peer."""
 
     @abstractmethod
     def note_refusal(self, error: FrameError) -> None:
@@ -111,6 +112,12 @@ class Connection(asyncio.BufferedProtocol, ABC):
             self._deadline.cancel()
             self._deadline = None
 
+    def probe(self) -> None:
+        """Say something that a lost connection is noticed by; not more than once a second, however often asked."""
+        if now_ns() - self._probed_ns >= NANOSECONDS:
+            self._probed_ns = now_ns()
+            self.control(PING)
+
     def is_doubtful(self) -> bool:
         """Whether the peer should have been heard by now, so that a newer connection may replace this one."""
         self._keepalive.look(now_ns(), self._counts())
@@ -119,7 +126,6 @@ class Connection(asyncio.BufferedProtocol, ABC):
     # --- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio."""
         self.transport = cast("asyncio.Transport", transport)
         self.send_queue = SendQueue(self.transport)
         self.transport.set_write_buffer_limits(high=1, low=0)  # with 0 and 0, TLS would pause us when it is empty
@@ -127,11 +133,9 @@ class Connection(asyncio.BufferedProtocol, ABC):
         self.made()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """See asyncio."""
         return _discarded if self.has_ended else self.decoder.get_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """See asyncio."""
         self._received += nbytes
         if self.has_ended:
             self._discard()
@@ -145,21 +149,18 @@ class Connection(asyncio.BufferedProtocol, ABC):
             self.refuse(error)
 
     def eof_received(self) -> None:
-        """See asyncio; the transport closes itself."""
+        """Refuse a peer whose stream ends inside a frame; the transport closes itself."""
         if not self.has_ended and self.decoder.inside_frame:
             self.note_refusal(FrameError(Refusal.TRUNCATED, "the connection ended inside a frame"))
             self._end("connection lost inside a frame")
 
     def pause_writing(self) -> None:
-        """See asyncio."""
         self.send_queue.pause()
 
     def resume_writing(self) -> None:
-        """See asyncio."""
         self.send_queue.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio."""
         self._end(_lost_reason(exc))
         self.send_queue.drop()
         self.clear_deadline()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from asyncagg.net.errors import FrameError, Refusal
-from asyncagg.net.frames import CONTROL, MAGIC, MAX_HEADER, PREFIX, Frame, Gate, Header, parse_header
+from asyncagg.net.frames import CONTROL, MAGIC, MAX_HEADER, PREFIX, Frame, FrameRules, Header, parse_header
 
 SCRATCH = 64 * 1024
 _KNOWN_HEADERS = 512
@@ -19,16 +19,16 @@ _KNOWN_HEADERS = 512
 class Decoder:
     """Cuts one connection's byte stream into frames.
 
-    The gate says what is let through, before `allocate(size)` takes the memory of a large payload. `wants` is
+    The rules say what is let through, before `allocate(size)` takes the memory of a large payload. `wants` is
     asked about every large frame that is not a control frame; it may raise FrameError too. After a FrameError
     the decoder is of no further use.
     """
 
-    __slots__ = ("_allocate", "_end", "_gate", "_header", "_known", "_large", "_skip", "_start", "_view", "wants")
+    __slots__ = ("_allocate", "_end", "_header", "_known", "_large", "_rules", "_skip", "_start", "_view", "wants")
 
-    def __init__(self, gate: Gate, allocate: Callable[[int], memoryview]) -> None:
+    def __init__(self, rules: FrameRules, allocate: Callable[[int], memoryview]) -> None:
         self.wants: Callable[[Header], bool] = lambda header: True
-        self._gate = gate
+        self._rules = rules
         self._known: dict[bytes, Header] = {}  # the last ones let through: the same few come again and again
         self._allocate = allocate
         self._view = memoryview(bytearray(SCRATCH))
@@ -38,9 +38,9 @@ class Decoder:
         self._large: _Large | None = None
         self._skip = 0  # bytes still to come of a large frame that nobody wants
 
-    def set_gate(self, gate: Gate) -> None:
-        """Let through what `gate` does, from the next frame on."""
-        self._gate = gate
+    def set_rules(self, rules: FrameRules) -> None:
+        """Let through what `rules` do, from the next frame on."""
+        self._rules = rules
         self._known.clear()
 
     @property
@@ -127,7 +127,7 @@ class Decoder:
     def _admit(self, packed: bytes) -> Header:
         """The header in `packed`, if it may pass."""
         header = parse_header(packed)
-        self._gate.check(header)
+        self._rules.check(header)
         if len(self._known) >= _KNOWN_HEADERS:
             self._known.clear()
         self._known[packed] = header

@@ -25,9 +25,8 @@ from typing import Any, TypeAlias
 import msgpack
 
 from asyncagg.net.errors import FrameError, Refusal, printable
-from asyncagg.net.frames import MAX_NAME, Limits, is_name
+from asyncagg.net.frames import MAX_NAME, Frame, Limits, is_name
 
-VERSION = 1
 HELLO, WELCOME, REFUSE = "!hello", "!welcome", "!refuse"
 OPEN, OPENED, BYE, PING = "!open", "!opened", "!bye", "!ping"
 
@@ -52,12 +51,12 @@ Facts: TypeAlias = Mapping[str, str | int | bytes]
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who dials: protocol version, run nonce (empty: not known yet), the players carried, facts about them."""
+    """Who dials: run nonce (empty: not known yet), the players carried, facts about them, and the format they speak."""
 
     run: bytes
     players: Sequence[str]
     facts: Facts = field(default_factory=dict)
-    version: int = VERSION
+    wire_format: int = 0
 
 
 def stranger_limits(max_players: int) -> Limits:
@@ -67,24 +66,31 @@ def stranger_limits(max_players: int) -> Limits:
 
 def pack_hello(hello: Hello) -> bytes:
     """The body of a hello."""
-    fields = {"version": hello.version, "run": hello.run, "players": list(hello.players), "facts": dict(hello.facts)}
-    return pack(fields)
+    return pack(
+        {
+            "version": hello.wire_format,
+            "run": hello.run,
+            "players": list(hello.players),
+            "facts": dict(hello.facts),
+        }
+    )
 
 
-def parse_hello(body: bytes, runs: Sequence[bytes], max_players: int) -> Hello:
-    """The hello in `body`, for one of `runs`; FrameError with what is wrong, first of all the version."""
-    fields = _unpack(body, Refusal.BAD_HELLO)
+def parse_hello(frame: Frame, runs: Sequence[bytes], max_players: int, wire_format: int) -> Hello:
+    """The hello in `frame`, for one of `runs`; FrameError with what is wrong, first of all the format."""
+    fields = _unpack(frame.body, Refusal.BAD_HELLO)
     if not isinstance(fields, dict) or type(fields.get("version")) is not int:
         raise FrameError(Refusal.BAD_HELLO, "no map with a version")
-    if fields["version"] != VERSION:
-        raise FrameError(Refusal.WRONG_VERSION, f"version {fields['version']}, here it is {VERSION}")
+    if fields["version"] != wire_format:
+        speaks = f"{frame.sender} speaks format {fields['version']}, this side format {wire_format}"
+        raise FrameError(Refusal.WRONG_VERSION, f"{speaks}: run the same asyncagg on both")
     run, players, facts = fields.get("run"), fields.get("players"), fields.get("facts")
     if not isinstance(run, bytes) or run not in runs:
         raise FrameError(Refusal.WRONG_RUN, "the hello is for another run" if run else "the run is not told here")
     if not isinstance(players, list):
         raise FrameError(Refusal.BAD_HELLO, "players must be a list")
     _check_players(players, max_players)
-    return Hello(run, tuple(players), _checked(facts))
+    return Hello(run, tuple(players), _checked(facts), wire_format)
 
 
 def pack(fields: Any) -> bytes:

@@ -6,15 +6,15 @@ import ssl
 from abc import ABC, abstractmethod
 
 from asyncagg.net.channel import Accept
+from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import FrameError, Refusal
-from asyncagg.net.frames import Everyone, Frame, Gate, Header, pack_frame
+from asyncagg.net.frames import NOTHING, Everyone, Frame, FrameRules, Header, pack_frame
 from asyncagg.net.tcp.hello import (
     BYE,
     ENDS,
     HELLO,
     OPEN,
     OPENED,
-    PING,
     TO_LISTENER,
     WELCOME,
     Hello,
@@ -25,7 +25,7 @@ from asyncagg.net.tcp.hello import (
     parse_hello,
     stranger_limits,
 )
-from asyncagg.net.tcp.session import NetworkState, Session, TcpChannel
+from asyncagg.net.tcp.session import NetworkState, TcpChannel, TcpSession
 from asyncagg.net.tls.context import certified, name_certified
 from asyncagg.net.tls.errors import explain
 
@@ -55,13 +55,13 @@ class Admission(ABC):
         """The socket is closed."""
 
 
-class Inbound(Session):
-    """The listening end of a connection to `player`, over its `threshold`."""
+class Inbound(TcpSession):
+    """The listening end of a connection to `player`; `admission` counts it until it is let in."""
 
     def __init__(
         self, state: NetworkState, player: str, accept: Accept | None, admission: Admission, address: str
     ) -> None:
-        super().__init__(state, Gate(stranger_limits(state.options.max_players), Everyone(), (player,)))
+        super().__init__(state, FrameRules(NOTHING, Everyone(), (player,), stranger_limits(state.options.max_players)))
         self.player = player
         self._accept = accept
         self._early: dict[str, Frame] = {}
@@ -71,6 +71,8 @@ class Inbound(Session):
         self._admission = admission
         self._address = address
         self._addressee = STRANGER
+        self._players: tuple[str, ...] = ()
+        """Those of the hello, once it is found right."""
         self.handlers |= {HELLO: self._on_hello, OPEN: self._on_open}
         self.decoder.wants = self._wants
 
@@ -83,6 +85,11 @@ class Inbound(Session):
         self._accept = accept
         while self._early and self._accept is not None:
             self._open(self._early.pop(next(iter(self._early))), self._accept)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """See `Session`."""
+        return [(self.player, player) for player in self._players]
 
     def carried(self, frame: Frame) -> str:
         """The sender."""
@@ -114,31 +121,29 @@ class Inbound(Session):
             self._admission.refused()
 
     def never_made(self) -> None:
-        """See `Session`."""
         self._admission.left()
 
     def refuse(self, error: FrameError) -> None:
-        """See `Connection`."""
         self._admission.refused()
         super().refuse(error)
 
     def ended(self, reason: str) -> None:
-        """See `Session`; who waits for a channel waits no more."""
+        """End all channels, and forget who waits for one."""
         self._early.clear()
         super().ended(reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio."""
         super().connection_lost(exc)
         self._admission.left()
 
     def on_bye(self, frame: Frame) -> None:
-        """See `Session`; it may be about a channel that was never opened."""
+        """Close the channel that the other side closes, or forget the one it wanted opened."""
         number, _ = parse_fields(frame.body, int, str)
         early = self._early.get(frame.sender)
         if early is not None and parse_fields(early.body, int) == [number]:
             del self._early[frame.sender]
-        super().on_bye(frame)
+        else:
+            super().on_bye(frame)
 
     def on_refuse(self, frame: Frame) -> None:
         """The dialling side found fault with us."""
@@ -148,19 +153,22 @@ class Inbound(Session):
 
     def _on_hello(self, frame: Frame) -> None:
         run = self.state.require_run()
-        hello = parse_hello(frame.body, (run, b"") if self.state.tells_run else (run,), self.options.max_players)
+        runs = (run, b"") if self.state.tells_run else (run,)
+        hello = parse_hello(frame, runs, self.options.max_players, self.state.wire_format)
         if frame.sender not in hello.players or self.player in hello.players:
             raise FrameError(Refusal.BAD_HELLO, f"must carry {frame.sender} and not {self.player}")
         self._check_certificate(hello)
         objection = self.state.admit(hello, self.transport) if self.state.admit else None
         if objection is not None:
             raise FrameError(Refusal.NOT_ADMITTED, objection)
+        self._check_exclusions(hello)
         self._admission.let_in()
+        self._players = tuple(hello.players)
         self._end_former(frame.sender)
         self.lingers = True
         self._addressee = frame.sender
-        limits = self.state.limits | TO_LISTENER if hello.run else ENDS
-        self.decoder.set_gate(Gate(limits, frozenset(hello.players), (self.player,)))
+        limits, control = (self.state.limits, TO_LISTENER) if hello.run else (NOTHING, ENDS)
+        self.decoder.set_rules(FrameRules(limits, frozenset(hello.players), (self.player,), control))
         self.control(WELCOME, pack_welcome(run, self.state.facts))
         if not hello.run:
             self.finish("told the run")
@@ -170,6 +178,18 @@ class Inbound(Session):
         other = None if names is None else next((player for player in hello.players if player not in names), None)
         if names is not None and other is not None:
             raise FrameError(Refusal.WRONG_NAME, f"{name_certified(names)}, not for {other}")
+
+    def _check_exclusions(self, hello: Hello) -> None:
+        """FrameError when none of these players may open a channel now."""
+        objections = [self._excluded(player) for player in hello.players]
+        first = objections[0]
+        if first is not None and all(objections):
+            raise first
+
+    def _excluded(self, player: str) -> FrameError | None:
+        """Why this player may not come at present, if it may not."""
+        objection = self.state.exclusions.objection(self.player, player, now_ns())
+        return None if objection is None else FrameError(Refusal.EXCLUDED, objection)
 
     def _end_former(self, sender: str) -> None:
         """End older connections with a hello from `sender` over which nobody talks.
@@ -189,7 +209,10 @@ class Inbound(Session):
         """Whether there is a channel for a large frame: if not any more, it was on its way when that was closed."""
         if header.sender not in self._came:
             raise FrameError(Refusal.UNKNOWN_SENDER, f"{header.sender} has opened no channel on this connection")
-        return header.sender in self.channels
+        if header.sender not in self.channels:
+            self.unasked(header.sender, header.receiver)
+            return False
+        return True
 
     def _on_open(self, frame: Frame) -> None:
         parse_fields(frame.body, int)
@@ -206,9 +229,14 @@ class Inbound(Session):
             self._open(frame, self._accept)
 
     def _open(self, frame: Frame, accept: Accept) -> None:
-        """Open the channel that `frame` asks for, if the pair has no other."""
+        """Open the channel that `frame` asks for, if its player may come and the pair has no other."""
         (number,) = parse_fields(frame.body, int)
         player = frame.sender
+        excluded = self._excluded(player)
+        if excluded is not None:
+            self.note_refusal(excluded)
+            self.say(player, BYE, pack_reason(number, reason=str(excluded)))
+            return
         if not self._make_room(player):
             error = FrameError(Refusal.ALREADY_CONNECTED, f"{player} is already connected")
             self.note_refusal(error)
@@ -233,7 +261,7 @@ class Inbound(Session):
         if old.session is None:
             return False
         if not old.session.is_doubtful():
-            old.session.control(PING)
+            old.session.probe()
             return False
         old.session.cut("replaced by a newer connection")
         return True

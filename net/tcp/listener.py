@@ -1,6 +1,6 @@
 """Listens for the players of a network and decides which connections may come in at all.
 
-No connection is made more of here than a bare socket; what becomes of it is the business of `visit`. Those who
+No connection is made more of here than a bare socket; what becomes of it is the business of `pending`. Those who
 are in are neither counted among those who wait nor delayed by them: few are accepted at a time.
 """
 

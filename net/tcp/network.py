@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from asyncagg.net.channel import Accept, Channel, Network, Sink
-from asyncagg.net.errors import ListenFailed, NetError, Refused, describe_os_error, host_port
-from asyncagg.net.frames import Limits, require_name
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import ListenFailed, NetError, NotNow, describe_os_error, host_port
+from asyncagg.net.frames import PairLimits, require_name
 from asyncagg.net.options import TcpOptions
 from asyncagg.net.tcp.dialler import Addresses, Dialler
 from asyncagg.net.tcp.hello import Facts, check_facts, is_run
@@ -38,13 +39,14 @@ class TcpNetwork(Network):
     `binds` are the local addresses of players that do not listen at their address in `addresses`.
     `facts` go into our hello and our welcome; `admit` may refuse whom a hello is from, `recognise` whom we dialled.
     `on_refusal` is told of every refusal, and `refusals` counts them by `errors.Refusal`.
+    `wire_format` is the number of the format that the players speak; a hello with another one is refused.
     """
 
     def __init__(
         self,
         players: Sequence[str],
         run: bytes | None,
-        limits: Limits,
+        limits: PairLimits,
         addresses: Addresses,
         *,
         binds: Binds = _ADDRESSES,
@@ -55,6 +57,7 @@ class TcpNetwork(Network):
         tls: Tls | None = None,
         facts: Facts = _NO_FACTS,
         tells_run: bool = False,
+        wire_format: int = 0,
     ) -> None:
         options = options or TcpOptions()
         names = tuple(dict.fromkeys(require_name(player) for player in players))
@@ -65,7 +68,9 @@ class TcpNetwork(Network):
         objection = check_facts(facts)
         if objection is not None:
             raise ValueError(objection)
-        self._state = NetworkState(names, run, limits, options, admit, recognise, on_refusal, dict(facts), tells_run)
+        self._state = NetworkState(
+            names, run, limits, options, admit, recognise, on_refusal, dict(facts), tells_run, wire_format
+        )
         self._addresses = addresses
         self._binds = binds
         self._listener = Listener(self._state, tls)
@@ -87,7 +92,9 @@ class TcpNetwork(Network):
         return self._state.require_run()
 
     async def listen(self, player: str, accept: Accept) -> None:
-        """See `Network`. ValueError when the player is not local, has no address or listens already."""
+        """Let others dial `player`. ValueError when it is not local, has no address or listens already.
+
+        ListenFailed when its address cannot be had."""
         host, port = self._place(player)
         self._state.require_run()
         try:
@@ -115,18 +122,23 @@ class TcpNetwork(Network):
         self._listener.give_back()
 
     def unlisten(self, player: str) -> None:
-        """See `Network`. The address stays: the player comes back to where it was."""
+        """Let nobody dial `player` any more. The address stays: it comes back to where it was."""
         if self._listener.listens(player):
             self._listener.close(player)
             for session in self._inbound(player):
                 session.pause()
 
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
-        """See `Network`. ValueError when `local` is not a local player, or `remote` is the same."""
+        """A channel from `local` to `remote`. ValueError when `local` is not a local player, or `remote` is the same.
+
+        ConnectFailed and Refused as `Network` has them."""
         if local not in self._state.players or local == require_name(remote):
             raise ValueError(f"{local} cannot dial {remote} here")
         if (local, remote) in self._state.channels:
-            raise Refused(remote, f"{local} is already connected")
+            raise NotNow(remote, f"{local} is already connected")
+        objection = self._state.exclusions.objection(local, remote, now_ns())
+        if objection is not None:
+            raise NotNow(remote, objection)
         self._state.require_run()
         channel = _Dialled(self._state, local, remote, sink)
         try:
@@ -136,8 +148,12 @@ class TcpNetwork(Network):
             raise
         return channel
 
+    def pardon(self, player: str) -> None:
+        """See `Network`."""
+        self._state.exclusions.pardon(player)
+
     async def close(self) -> None:
-        """See `Network`. Cancelled, it cuts the connections that it was still waiting for."""
+        """Close all channels in order and stop listening; cancelled, cut those that were still waited for."""
         self._state.closed = True
         await asyncio.sleep(0)  # attempts that have not begun do so: then they end with an answer
         self._dialler.give_up()
@@ -183,7 +199,6 @@ class _Dialled(TcpChannel):
         self.sink = self
 
     def gone(self, peer: str, reason: str) -> None:
-        """See `Sink`."""
         asyncio.get_running_loop().call_soon(self._tell, peer, reason)
 
     def _tell(self, peer: str, reason: str) -> None:

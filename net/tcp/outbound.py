@@ -7,8 +7,8 @@ import ssl
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from asyncagg.net.errors import FrameError, Refusal, Refused, Untrusted, describe_os_error
-from asyncagg.net.frames import Everyone, Frame, Gate, pack_frame
+from asyncagg.net.errors import FrameError, NotNow, Refusal, Refused, Untrusted, describe_os_error, refused
+from asyncagg.net.frames import NOTHING, Everyone, Frame, FrameRules, Header, pack_frame
 from asyncagg.net.tcp.hello import (
     BYE,
     FROM_LISTENER,
@@ -24,15 +24,15 @@ from asyncagg.net.tcp.hello import (
     parse_fields,
     parse_welcome,
 )
-from asyncagg.net.tcp.session import NetworkState, Session, TcpChannel
+from asyncagg.net.tcp.session import NetworkState, TcpChannel, TcpSession
 from asyncagg.net.tls.context import certified, name_certified
 from asyncagg.net.tls.errors import final
 
 Failure: TypeAlias = str | Refused
-"""A reason that may pass, so that trying again makes sense, or a refusal, which is final unless it is `Occupied`."""
+"""A reason that may pass, so that trying again makes sense, or a refusal, which is final unless it is `NotNow`."""
 
 
-class Occupied(Refused):
+class Occupied(NotNow):
     """The listener has a channel of this pair already: somebody else's, or one that we lost and it has not missed.
 
     In the second case it will miss it before long, so trying again helps for a while.
@@ -48,11 +48,11 @@ class _Opening:
     answer: asyncio.Future[Failure | None]
 
 
-class Outbound(Session):
+class Outbound(TcpSession):
     """The dialling end of a connection to `remote`; `greeting` is what the listener answers to the hello."""
 
     def __init__(self, state: NetworkState, remote: str) -> None:
-        super().__init__(state, Gate(GREETING, (remote,), Everyone()))
+        super().__init__(state, FrameRules(NOTHING, (remote,), Everyone(), GREETING))
         self._remote = remote
         self._players = tuple(player for player in state.players if player != remote)
         self._asks_run = state.run is None
@@ -60,7 +60,12 @@ class Outbound(Session):
         self._openings: dict[str, _Opening] = {}
         self.greeting: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
         self.handlers |= {WELCOME: self._on_welcome, OPENED: self._on_opened}
-        self.decoder.wants = lambda header: header.receiver in self.channels
+        self.decoder.wants = self._wants
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """See `Session`."""
+        return [(player, self._remote) for player in self._players] if self.lingers else []
 
     async def open(self, channel: TcpChannel) -> Failure | None:
         """Open `channel` for its local player. It may carry frames before this returns None."""
@@ -97,21 +102,20 @@ class Outbound(Session):
             self._distrust(FrameError(Refusal.WRONG_NAME, f"{name_certified(names)}, not for {self._remote}"))
             return
         run = b"" if self._asks_run else self.state.require_run()
-        self.control(HELLO, pack_hello(Hello(run, self._players, self.state.facts)))
+        self.control(HELLO, pack_hello(Hello(run, self._players, self.state.facts, self.state.wire_format)))
 
     def unsafe(self, error: OSError) -> None:
-        """See `Session`."""
         _answer(self.greeting, self._tls_failure(error) or describe_os_error(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio; the listener may not like our certificate."""
+        """Answer who waits for the greeting where the listener did not like our certificate."""
         failure = self._tls_failure(exc)
         if failure is not None:
             _answer(self.greeting, failure)
         super().connection_lost(exc)
 
     def ended(self, reason: str) -> None:
-        """See `Session`; nothing that is still awaited will come."""
+        """End all channels, and answer everyone who still waits for one."""
         _answer(self.greeting, reason)
         for opening in self._openings.values():
             _answer(opening.answer, reason)
@@ -119,24 +123,31 @@ class Outbound(Session):
         super().ended(reason)
 
     def close_channel(self, channel: TcpChannel, reason: str) -> None:
-        """See `Session`; the last one closes the connection."""
+        """Close one channel for its local player; the last one closes the connection."""
         super().close_channel(channel, reason)
+        self._finish_if_idle()
+
+    def refuse_channel(self, channel: TcpChannel, error: FrameError) -> None:
+        """See `Session`; the last one closes the connection."""
+        super().refuse_channel(channel, error)
         self._finish_if_idle()
 
     def on_refuse(self, frame: Frame) -> None:
         """The listener will not have us, or no longer."""
         (reason,) = parse_fields(frame.body, str)
-        _answer(self.greeting, Refused(self._remote, reason))
+        _answer(self.greeting, refused(self._remote, reason))
         self.finish(f"refused: {reason}")
 
     def on_bye(self, frame: Frame) -> None:
-        """See `Session`; for a channel that was not opened yet, it says that the pair has one."""
+        """Close the channel that the listener closes; one that was not opened yet: mostly the pair has one."""
         number, reason = parse_fields(frame.body, int, str)
         opening = self._openings.get(frame.receiver)
         if opening is not None and opening.number == number:
             del self._openings[frame.receiver]
-            _answer(opening.answer, Occupied(self._remote, reason))
-        super().on_bye(frame)
+            excluded = reason.startswith(Refusal.EXCLUDED)
+            _answer(opening.answer, (NotNow if excluded else Occupied)(self._remote, reason))
+        else:
+            super().on_bye(frame)
         self._finish_if_idle()
 
     def _on_welcome(self, frame: Frame) -> None:
@@ -147,7 +158,7 @@ class Outbound(Session):
             return
         self.state.run = run
         self.lingers = True
-        self.decoder.set_gate(Gate(self.state.limits | FROM_LISTENER, (self._remote,), frozenset(self._players)))
+        self.decoder.set_rules(FrameRules(self.state.limits, (self._remote,), frozenset(self._players), FROM_LISTENER))
         _answer(self.greeting, None)
         if self._asks_run:  # which the listener gives no other answer to
             self.finish("the run is learnt")
@@ -162,6 +173,13 @@ class Outbound(Session):
             del self._openings[player]
             opening.channel.join(self, player, number)
             _answer(opening.answer, None)
+
+    def _wants(self, header: Header) -> bool:
+        """Whether there is a channel for a large frame."""
+        if header.receiver not in self.channels:
+            self.unasked(header.sender, header.receiver)
+            return False
+        return True
 
     def _distrust(self, error: FrameError) -> None:
         """Have nothing to do with whom we reached, now or later."""

@@ -82,22 +82,18 @@ class PendingConnection(Admission):
     # --- the threshold of the session
 
     def let_in(self) -> None:
-        """See `Threshold`."""
         self._deadline.cancel()
         del self._table.waiting[self]
         self._table.inside += 1
         self._inside = True
 
     def may_open(self, player: str) -> bool:
-        """See `Threshold`."""
         return self._table.openings.take(f"{self.player} {player}", now_ns())
 
     def refused(self) -> None:
-        """See `Threshold`."""
         self._refused = True
 
     def left(self) -> None:
-        """See `Threshold`."""
         self._over = True
         self._deadline.cancel()
         self._table.waiting.pop(self, None)

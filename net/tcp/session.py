@@ -12,13 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from asyncagg.net.channel import Buffer, Channel, Sink, closed_reason, flat
-from asyncagg.net.errors import FrameError, PeerError
-from asyncagg.net.frames import CONTROL, Frame, Gate, Limits, pack_header, pack_stem
+from asyncagg.net.channel import REFUSED, Buffer, Channel, Sink, closed_reason, flat
+from asyncagg.net.clock import now_ns
+from asyncagg.net.errors import FrameError, PeerError, Refusal
+from asyncagg.net.exclusion import Exclusions
+from asyncagg.net.frames import CONTROL, Frame, FrameRules, PairLimits, pack_header, pack_stem
 from asyncagg.net.options import TcpOptions
+from asyncagg.net.rate_limit import RateLimiter
 from asyncagg.net.tcp.buffers import BufferPool
 from asyncagg.net.tcp.connection import Connection
 from asyncagg.net.tcp.hello import BYE, PING, REFUSE, Facts, Hello, pack_reason, parse_fields
+from asyncagg.net.tls.transport import SecuredProtocol
 
 Admit: TypeAlias = Callable[[Hello, asyncio.BaseTransport], str | None]
 """Whether to let the players of a hello in: None, or why not. The transport knows their certificate."""
@@ -36,20 +40,27 @@ class NetworkState:
 
     players: tuple[str, ...]
     run: bytes | None
-    limits: Limits
+    limits: PairLimits
     options: TcpOptions
     admit: Admit | None = None
     recognise: Recognise | None = None
     on_refusal: OnRefusal | None = None
     facts: Facts = field(default_factory=dict)
     tells_run: bool = False
+    wire_format: int = 0
     pool: BufferPool = field(default_factory=BufferPool)
     channels: dict[tuple[str, str], TcpChannel] = field(default_factory=dict)
     """By local and remote player, from when they are dialled or accepted until they are closed or gone."""
-    sessions: dict[Session, None] = field(default_factory=dict)
+    sessions: dict[TcpSession, None] = field(default_factory=dict)
     """Every connection whose socket is open."""
     refusals: dict[str, int] = field(default_factory=dict)
+    exclusions: Exclusions = field(default_factory=Exclusions)
+    unasked: RateLimiter = field(init=False)
+    """How often each player sends something without effect."""
     closed: bool = False
+
+    def __post_init__(self) -> None:
+        self.unasked = RateLimiter(self.options.unasked_burst, self.options.unasked_per_second)
 
     def require_run(self) -> bytes:
         """The nonce of the run. ValueError before it is known."""
@@ -67,7 +78,7 @@ class NetworkState:
 class TcpChannel(Channel):
     """One player's channel over a session; `number` tells it from earlier channels of the same pair."""
 
-    __slots__ = ("_closed", "_state", "_stem", "number", "player", "session", "sink")
+    __slots__ = ("_closed", "_limits", "_state", "_stem", "number", "player", "session", "sink")
     player: str
     number: int
     sink: Sink
@@ -75,17 +86,17 @@ class TcpChannel(Channel):
     def __init__(self, state: NetworkState, local: str, remote: str) -> None:
         super().__init__(local, remote)
         self._state = state
+        self._limits = state.limits.between(local, remote)
         self._stem = pack_stem(local, remote)
         self._closed = False
-        self.session: Session | None = None
+        self.session: TcpSession | None = None
         state.channels[local, remote] = self
 
     def send(self, kind: str, body: bytes = b"", payload: Buffer = b"") -> int:
-        """See `Channel`."""
         if self._closed:
             raise PeerError(self.remote, "the channel is closed")
         data = flat(payload)
-        known = self._state.limits.check(kind, len(body), len(data))
+        known = self._limits.check(kind, len(body), len(data))
         if self.session is None:
             return 0
         head = pack_header(self._stem, known, len(body), len(data))
@@ -95,14 +106,23 @@ class TcpChannel(Channel):
         return size
 
     def close(self, reason: str = "") -> None:
-        """See `Channel`."""
         self._closed = True
         session = self.session
         self.part()
         if session is not None:
             session.close_channel(self, reason)
 
-    def join(self, session: Session, player: str, number: int) -> None:
+    def refuse(self, reason: str) -> None:
+        """See `Channel`."""
+        self._closed = True
+        session = self.session
+        self.part()
+        if session is None:
+            self._state.exclusions.refuse(self.local, self.remote, now_ns())
+        else:
+            session.refuse_channel(self, FrameError(Refusal.BAD_MESSAGE, reason))
+
+    def join(self, session: TcpSession, player: str, number: int) -> None:
         """Be the channel of `player`, which the session's connection carries."""
         self.session, self.player, self.number = session, player, number
         session.channels[player] = self
@@ -114,20 +134,25 @@ class TcpChannel(Channel):
             del self._state.channels[self.local, self.remote]
 
 
-class Session(Connection):
+class TcpSession(Connection, SecuredProtocol):
     """What both ends of a connection have in common."""
 
-    def __init__(self, state: NetworkState, gate: Gate) -> None:
-        super().__init__(state.options, state.pool, gate)
+    def __init__(self, state: NetworkState, rules: FrameRules) -> None:
+        super().__init__(state.options, state.pool, rules)
         self.state = state
         self.channels: dict[str, TcpChannel] = {}
         self.handlers: dict[str, Callable[[Frame], None]] = {
             BYE: self.on_bye,
             REFUSE: self.on_refuse,
-            PING: lambda frame: None,
+            PING: lambda frame: self.unasked(frame.sender, frame.receiver),
         }
 
     # --- where the ends differ
+
+    @property
+    @abstractmethod
+    def pairs(self) -> list[tuple[str, str]]:
+        """Local and remote player of every channel that the connection may carry; none before the welcome."""
 
     @abstractmethod
     def carried(self, frame: Frame) -> str:
@@ -144,9 +169,6 @@ class Session(Connection):
     @abstractmethod
     def unsafe(self, error: OSError) -> None:
         """The TLS handshake below failed, or was cut: the connection will never be made."""
-
-    def never_made(self) -> None:
-        """The socket of a connection that failed in its TLS handshake is closed."""
 
     # --- what they share
 
@@ -165,9 +187,23 @@ class Session(Connection):
             self.handlers[frame.kind](frame)
             return
         channel = self.channels.get(self.carried(frame))
-        if channel is not None:  # if there is none, the frame was on its way when the channel was closed
+        if channel is not None:
             channel.received += frame.size
             channel.sink.deliver(frame)
+        else:  # it was on its way when the channel was closed
+            self.unasked(frame.sender, frame.receiver)
+
+    def unasked(self, sender: str, receiver: str) -> None:
+        """Take note of a frame without effect. FrameError for more of them than an honest peer can send."""
+        if not self.state.unasked.take(f"{receiver} {sender}", now_ns()):
+            limits = f"{self.options.unasked_burst} at once and {self.options.unasked_per_second} a second"
+            raise FrameError(Refusal.TOO_FAST, f"{sender} sends more that nobody waits for than {limits}")
+
+    def refuse(self, error: FrameError) -> None:
+        """See `Connection`; nobody of this connection comes back at once."""
+        for local, remote in self.pairs:
+            self.state.exclusions.refuse(local, remote, now_ns())
+        super().refuse(error)
 
     def note_refusal(self, error: FrameError) -> None:
         """Count it under the peer's address."""
@@ -187,6 +223,16 @@ class Session(Connection):
         del self.channels[channel.player]
         self.say(channel.player, BYE, pack_reason(channel.number, reason=reason))
 
+    def refuse_channel(self, channel: TcpChannel, error: FrameError) -> None:
+        """End one channel for what its remote player said; the connection too, if it carries nobody else."""
+        del self.channels[channel.player]
+        if len(self.pairs) > 1:
+            self.state.exclusions.refuse(channel.local, channel.remote, now_ns())
+            self.note_refusal(error)
+            self.say(channel.player, BYE, pack_reason(channel.number, reason=f"{REFUSED}{error}"))
+        else:
+            self.refuse(error)
+
     def close_all(self, reason: str) -> None:
         """Close every channel, then the connection."""
         for channel in list(self.channels.values()):
@@ -201,3 +247,5 @@ class Session(Connection):
             del self.channels[channel.player]
             channel.part()
             channel.sink.gone(channel.remote, closed_reason(reason))
+        else:
+            self.unasked(frame.sender, frame.receiver)

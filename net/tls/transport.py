@@ -12,8 +12,6 @@ import threading
 from contextlib import suppress
 from typing import Any, cast
 
-from asyncagg.net.tcp.session import Session
-
 _DISCARD_AT_MOST = 1 << 20
 _ANSWERS_AT_MOST = 64 * 1024
 
@@ -28,6 +26,20 @@ class _Shared(threading.local):
 _shared = _Shared()
 
 
+class SecuredProtocol(asyncio.BufferedProtocol):
+    """The protocol above a TlsLayer: it hears what asyncio's protocols hear, and of a handshake that failed."""
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next decrypted bytes go; never empty."""
+        raise NotImplementedError
+
+    def unsafe(self, error: OSError) -> None:
+        """The handshake failed, or was cut: `connection_made` will never be called."""
+
+    def never_made(self) -> None:
+        """The socket of a connection that failed in its handshake is closed."""
+
+
 class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
     """The protocol of the transport below and the transport of the session above, which is made when TLS stands.
 
@@ -35,7 +47,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
     discards what comes until the other side closes, or someone aborts.
     """
 
-    def __init__(self, context: ssl.SSLContext, session: Session, *, server_side: bool) -> None:
+    def __init__(self, context: ssl.SSLContext, session: SecuredProtocol, *, server_side: bool) -> None:
         super().__init__()
         self._session = session
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -54,16 +66,13 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
     # --- the protocol of the transport below
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio."""
         self._raw = cast("asyncio.Transport", transport)
         self._shake_hands()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """See asyncio."""
         return _shared.received
 
     def buffer_updated(self, nbytes: int) -> None:
-        """See asyncio."""
         if self._failed:
             self._discarded += nbytes
             if self._discarded > _DISCARD_AT_MOST:
@@ -76,25 +85,22 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
             self._read()
 
     def eof_received(self) -> None:
-        """See asyncio; the transport below closes itself."""
+        """Pass it on; the transport below closes itself."""
         if self._stands:
             self._session.eof_received()
 
     def pause_writing(self) -> None:
-        """See asyncio."""
         self._paused = True
         if self._stands:
             self._session.pause_writing()
 
     def resume_writing(self) -> None:
-        """See asyncio."""
         self._paused = False
         self._answered = 0
         if self._stands:
             self._session.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See asyncio."""
         if self._stands:
             self._session.connection_lost(self._error or exc)
             return
@@ -106,11 +112,10 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
     # --- the transport of the session above
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """See asyncio; `peercert` is the other side's certificate as `ssl` decodes it."""
+        """As asyncio has it; `peercert` is the other side's certificate as `ssl` decodes it."""
         return self._tls.getpeercert() if name == "peercert" else self._raw.get_extra_info(name, default)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """See asyncio."""
         if self._said_bye or self._raw.is_closing():
             return
         rest = memoryview(data)
@@ -119,19 +124,17 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         self._flush()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """See asyncio."""
         self._raw.set_write_buffer_limits(high, low)
 
     def get_write_buffer_size(self) -> int:
-        """See asyncio; of encrypted bytes."""
+        """Encrypted bytes that wait to be sent."""
         return self._raw.get_write_buffer_size()
 
     def can_write_eof(self) -> bool:
-        """See asyncio; TLS 1.3 closes each direction on its own (RFC 8446, 6.1)."""
+        """Whether the transport below can: TLS 1.3 closes each direction on its own (RFC 8446, 6.1)."""
         return self._raw.can_write_eof()
 
     def write_eof(self) -> None:
-        """See asyncio."""
         self._say_bye()
         self._wrote_eof = True
         if not self._raw.is_closing():
@@ -139,16 +142,13 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
                 self._raw.write_eof()
 
     def is_closing(self) -> bool:
-        """See asyncio."""
         return self._raw.is_closing()
 
     def close(self) -> None:
-        """See asyncio."""
         self._say_bye()
         self._raw.close()
 
     def abort(self) -> None:
-        """See asyncio."""
         self._raw.abort()
 
     # --- the rest

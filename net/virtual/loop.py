@@ -33,6 +33,7 @@ from traceback import StackSummary
 from typing import Any, TypeVar, TypeVarTuple, cast
 from weakref import WeakKeyDictionary
 
+from asyncagg.net.clock import IntegerTimeLoop
 from asyncagg.net.virtual.errors import Deadlock as Deadlock
 from asyncagg.net.virtual.errors import FenceError as FenceError
 from asyncagg.net.virtual.errors import Livelock as Livelock
@@ -147,7 +148,7 @@ class Task(asyncio.Task[Any]):
         return self._order
 
 
-class VirtualLoop(RefusedCalls):
+class VirtualLoop(RefusedCalls, IntegerTimeLoop):
     """An event loop whose clock starts at 0 ns and moves only when nothing is ready to run.
 
     step_limit: steps (callbacks) at one instant after which `Livelock` is raised.

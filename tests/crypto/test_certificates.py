@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from asyncagg.crypto.certificates import MOST_NAMES, Authority, Certificate, CertificateError, Issued
+from asyncagg.crypto.certificates import MOST_NAMES, Authority, CertificateError, Issued, TlsCertificate
 
 NOW = datetime.now(UTC)
 OWNERS = tuple(f"data-owner-{index}" for index in range(50))
@@ -163,34 +163,34 @@ def test_what_a_certificate_allows(authority: Authority, fleet: Issued):
 
 
 def test_it_is_good_a_little_before_it_was_made_and_no_longer_than_its_authority(authority: Authority):
-    read = Certificate.from_pem(authority.issue(["model-owner"], NOW, 3000).certificate_pem)
+    read = TlsCertificate.from_pem(authority.issue(["model-owner"], NOW, 3000).certificate_pem)
     assert NOW - timedelta(days=1) < read.not_before < NOW - timedelta(minutes=10)
-    assert read.not_after == Certificate.from_pem(authority.certificate_pem).not_after
+    assert read.not_after == TlsCertificate.from_pem(authority.certificate_pem).not_after
 
 
 def test_what_was_issued_is_read(authority: Authority, node: Issued, fleet: Issued):
-    read, above = Certificate.from_pem(fleet.certificate_pem), Certificate.from_pem(authority.certificate_pem)
+    read, above = TlsCertificate.from_pem(fleet.certificate_pem), TlsCertificate.from_pem(authority.certificate_pem)
     assert (read.names, above.names) == (OWNERS, ())
     assert read.has_key(fleet.key_pem)
     assert not read.has_key(node.key_pem)
     assert above.has_key(authority.key_pem())
     assert read.is_issued_by(above)
-    assert not read.is_issued_by(Certificate.from_pem(node.certificate_pem))
+    assert not read.is_issued_by(TlsCertificate.from_pem(node.certificate_pem))
     stranger = Authority.create("players", NOW, 30)
-    assert not read.is_issued_by(Certificate.from_pem(stranger.certificate_pem))
+    assert not read.is_issued_by(TlsCertificate.from_pem(stranger.certificate_pem))
 
 
 @pytest.mark.parametrize("pem", [b"", b"\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_what_is_no_certificate_is_refused(pem):
     with pytest.raises(CertificateError, match="is not a PEM certificate"):
-        Certificate.from_pem(pem)
+        TlsCertificate.from_pem(pem)
 
 
 def test_what_is_no_key_is_refused(node: Issued):
     locked = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"sesame")
     )
-    read = Certificate.from_pem(node.certificate_pem)
+    read = TlsCertificate.from_pem(node.certificate_pem)
     for pem in (b"", b"key", node.certificate_pem, locked):
         with pytest.raises(CertificateError, match="is not a PEM private key without a password"):
             read.has_key(pem)
@@ -198,7 +198,7 @@ def test_what_is_no_key_is_refused(node: Issued):
 
 def test_a_key_of_another_kind_is_another_key(node: Issued):
     other = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    assert not Certificate.from_pem(node.certificate_pem).has_key(other)
+    assert not TlsCertificate.from_pem(node.certificate_pem).has_key(other)
 
 
 @pytest.mark.parametrize(
@@ -217,5 +217,5 @@ def test_what_cannot_be_issued_is_refused(authority: Authority, players, now, da
 
 
 def test_no_representation_shows_a_key(authority: Authority, node: Issued):
-    assert "PRIVATE" not in f"{authority!r}{node!r}{Certificate.from_pem(node.certificate_pem)!r}"
+    assert "PRIVATE" not in f"{authority!r}{node!r}{TlsCertificate.from_pem(node.certificate_pem)!r}"
     assert repr(authority) == "Authority(CN=players)"

@@ -141,39 +141,6 @@ def test_more_owners_than_examples(refused):
     assert str(error) == "owners.count: 1438 owners share 1437 training examples (at most one owner for each)"
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"model": "mpl"}, 'workload.model: \'mpl\' is not allowed (it must be "mlp" or "logistic")'),
-        (
-            {"hidden": []},
-            "workload.hidden: [] is not allowed (it must be a list of positive integers, such as",
-        ),
-        ({"hidden": [64, 0]}, "workload.hidden: [64, 0] is not allowed"),
-        ({"hidden": 64}, "workload.hidden: 64 is not allowed"),
-        ({"learning_rate": 0}, "workload.learning_rate: 0 is not allowed (it must be a number above 0)"),
-        ({"learning_rate": float("nan")}, "workload.learning_rate: nan is not allowed"),
-        ({"learning_rate": "0.1"}, "workload.learning_rate: '0.1' is not allowed"),
-        (
-            {"momentum": 1},
-            "workload.momentum: 1 is not allowed (it must be a number of at least 0 and below 1)",
-        ),
-        ({"batch_size": 0}, "workload.batch_size: 0 is not allowed (it must be a positive integer)"),
-        ({"batch_size": True}, "workload.batch_size: True is not allowed"),
-        ({"partition": "dirichlet"}, "workload.partition: 'dirichlet' is not allowed"),
-        ({"shares": [1, 2]}, "workload.shares: 2 shares for 3 owners (one for each)"),
-        (
-            {"shares": [1, 2, -1]},
-            "workload.shares: [1, 2, -1] is not allowed (it must be a list of numbers above",
-        ),
-        ({"learningrate": 1}, "workload.learningrate: no such key for workload digits (did you mean"),
-        ({"zzz": 1}, "workload.zzz: no such key for workload digits (its keys: batch_size, hidden, "),
-    ],
-)
-def test_bad_options(refused, options, message):
-    assert str(refused("digits", **options)).startswith(message)
-
-
 @pytest.fixture
 def elsewhere(monkeypatch, tmp_path):
     """Lets the data be looked for in an empty folder, and forgets it before and after."""

@@ -37,11 +37,6 @@ def test_the_usual_dimension(make):
     assert make("synthetic").dimension == 1000
 
 
-@pytest.mark.parametrize("dimension", [0, -1, 1.5, "ten", True])
-def test_bad_dimension(refused, dimension):
-    assert refused("synthetic", dimension=dimension).key == "workload.dimension"
-
-
 @pytest.mark.parametrize(("dimension", "gib"), [(10**14, "1490116"), (10**23, "1490116119384766")])
 def test_a_dimension_that_no_memory_holds(refused, dimension, gib):
     error = refused("synthetic", dimension=dimension)

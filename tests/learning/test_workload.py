@@ -28,15 +28,8 @@ class Model(ModelOwner):
         return {name: array + mean[name] for name, array in parameters.items()}
 
 
-@pytest.mark.parametrize(
-    ("kind", "message"),
-    [
-        ("digit", "workload.kind: no workload 'digit' (did you mean digits?)"),
-        ("x", "workload.kind: no workload 'x' (one of digits, synthetic, vectors, python)"),
-    ],
-)
-def test_unknown_kind(refused, kind, message):
-    assert str(refused(kind)) == message
+def test_unknown_kind(refused):
+    assert str(refused("digit")) == "workload.kind: is 'digit' (one of digits, synthetic, vectors, python)"
 
 
 @pytest.mark.parametrize("index", [-1, 3])

@@ -17,7 +17,7 @@ from asyncagg.net.frames import (
     MAX_HEADER,
     Everyone,
     Frame,
-    Gate,
+    FrameRules,
     Limits,
     is_name,
     pack_frame,
@@ -28,7 +28,7 @@ from asyncagg.net.tcp.decoder import SCRATCH, Decoder
 from asyncagg.net.tcp.hello import pack_reason
 
 LIMITS = Limits({"note": (2000, 0), "vector": (100, 1 << 20), "roster": (200_000, 70_000)})
-GATE = Gate(LIMITS, ("owner-0", "owner-1"), ("node-0",))
+GATE = FrameRules(LIMITS, ("owner-0", "owner-1"), ("node-0",))
 
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
 sizes = st.one_of(st.integers(0, 300), st.sampled_from([65_535, 65_536, 100_000]))
@@ -141,7 +141,7 @@ def test_the_longest_reason_fits_what_is_accepted() -> None:
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[Frame]:
-    """A few frames that the gate lets through, of sizes around those where the decoder changes its ways."""
+    """A few frames that the rules lets through, of sizes around those where the decoder changes its ways."""
     frames = []
     for kind in draw(st.lists(st.sampled_from(["note", "vector", "roster"]), max_size=6)):
         max_body = {"note": 2000, "vector": 100, "roster": 200_000}[kind]
@@ -222,7 +222,7 @@ def test_a_damaged_stream_gives_frames_and_then_at_most_a_refusal(frames: list[F
             "bad-header: not in its shortest form",
         ),
         (raw_frame("owner-0", "node-0", "nöte", 0, 0), "bad-header: a name is not ASCII"),
-        (raw_frame("owner-0", "node-0", "a\x1b[2Jb", 0, 0), "unknown-kind: 'a?[2Jb' is not a kind"),
+        (raw_frame("owner-0", "node-0", "a\x1b[2Jb", 0, 0), "unknown-kind: 'a?[2Jb' is not for owner-0"),
         (
             raw_frame("owner-0", "node-0", "note", 2001, 0),
             "too-large: note: body of 2001 bytes, at most 2000",
@@ -294,7 +294,7 @@ def test_a_new_gate_holds_from_the_next_frame_on() -> None:
     frames = decoder.buffer_updated(len(data))
     next(frames)
     next(frames)
-    decoder.set_gate(Gate(LIMITS, ("owner-1",), ("node-0",)))
+    decoder.set_rules(FrameRules(LIMITS, ("owner-1",), ("node-0",)))
     with pytest.raises(FrameError, match="'owner-0' does not speak"):
         next(frames)
 

@@ -73,7 +73,11 @@ class Stepping(Nothing):
     ("updated", "said"),
     [
         (None, "TypeError: it returned NoneType (a dict of named arrays)"),
-        ({"w": "text"}, "TypeError: 'w' is of type <U4 (arrays of numbers or truth values, by name)"),
+        ({"w": "text"}, "ArrayError: 'w' holds text (real numbers: floats, integers or truth values)"),
+        (
+            {"w": np.ones(3) + 1j},
+            "ArrayError: 'w' holds complex numbers (real numbers: floats, integers or truth values)",
+        ),
         ({"w": np.zeros(9)}, "ValueError: it returned arrays of shapes {'w': (9,)} ({'w': (3,)}, as before)"),
         ({"v": np.zeros(3)}, "ValueError: it returned arrays of shapes {'v': (3,)} ({'w': (3,)}, as before)"),
         ({"w": np.array([0, np.nan, 1])}, "ValueError: 'w' has values that are not finite (finite ones; …"),
@@ -97,7 +101,7 @@ def test_the_next_parameters_are_a_copy() -> None:
     ("initial", "said"),
     [
         (None, "initial_parameters returned NoneType"),
-        ({"s": "abc"}, "initial_parameters: 's' is of type <U3"),
+        ({"s": "abc"}, "initial_parameters: 's' holds text"),
         ({"s": np.array([1, np.inf])}, "initial_parameters: 's' has values that are not finite"),
     ],
 )

@@ -15,11 +15,11 @@ import pytest
 from asyncagg.crypto.signing import verify
 from asyncagg.runs import key_files, roster_file
 from asyncagg.runs.key_files import KeyFilesError, Keys, load_keys, write_keys
-from asyncagg.scenario.hosts_config import Entry
+from asyncagg.scenario.hosts_config import HostEntry
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-NODE = Entry("compute-node-0", ("compute-node-0",), "10.0.0.1", 4440)
-FLEET = Entry("data-owner-0..2", ("data-owner-0", "data-owner-1", "data-owner-2"), "10.0.0.2", 0)
+NODE = HostEntry("compute-node-0", ("compute-node-0",), "10.0.0.1", 4440)
+FLEET = HostEntry("data-owner-0..2", ("data-owner-0", "data-owner-1", "data-owner-2"), "10.0.0.2", 0)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def refused(folder: Path, site: Entry = FLEET, now: datetime = NOW) -> list[str]:
+def refused(folder: Path, site: HostEntry = FLEET, now: datetime = NOW) -> list[str]:
     with pytest.raises(KeyFilesError) as caught:
         load_keys(folder, site, now)
     assert all("\n" not in line for line in caught.value.lines)
@@ -106,7 +106,7 @@ def test_an_empty_folder_is_filled(tmp_path: Path):
 
 
 def test_a_failure_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(path: Path, identities: object) -> None:
+    def full(path: Path, identities: object, cut: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr(roster_file, "write", full)

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncagg.scenario import ScenarioError, parse
-from asyncagg.scenario.hosts_config import Entry, HostsConfig, load_config
+from asyncagg.scenario.hosts_config import HostEntry, HostsConfig, load_config
 from asyncagg.scenario.reading.load import load
-from asyncagg.scenario.values.players import Span, without
+from asyncagg.scenario.values.players import PlayerRange, without
 
 ORIGINS = {
     "model-owner": "127.0.0.1:4440",
@@ -78,7 +78,7 @@ def test_the_origins_file_is_read_as_it_is():
 def test_a_range_is_one_process_and_owners_need_no_port():
     read = config({"data-owner-0..49": "[::1]:0", "keys": "my/keys"}, "folder/c.json")
     players = tuple(f"data-owner-{index}" for index in range(50))
-    assert read.entries == (Entry("data-owner-0..49", players, "::1", 0),)
+    assert read.entries == (HostEntry("data-owner-0..49", players, "::1", 0),)
     assert read.keys == Path("folder/my/keys")
     assert read.entries[0].address == "[::1]:0"
     assert not read.listeners
@@ -207,7 +207,7 @@ def test_a_shipped_scenario_and_the_origins_file_go_together():
 
 def test_several_owners_on_one_host_can_be_one_process():
     entry = config(ORIGINS).entry_of("train-data-owner-0..2")
-    assert entry == Entry("data-owner-0..2", ("data-owner-0", "data-owner-1", "data-owner-2"), "127.0.0.1", 0)
+    assert entry == HostEntry("data-owner-0..2", ("data-owner-0", "data-owner-1", "data-owner-2"), "127.0.0.1", 0)
 
 
 @pytest.mark.parametrize(
@@ -260,16 +260,16 @@ def test_addresses_need_no_resolver():
 
 
 def test_players_of_a_name():
-    assert Span.parse("model-owner").players() == ("model-owner",)
-    assert Span.parse("server2").players() == ("compute-node-2",)
-    assert Span.parse("train-data-owner-8..10").players() == ("data-owner-8", "data-owner-9", "data-owner-10")
-    assert Span.parse("data-owner-3..3").players() == ("data-owner-3",)
+    assert PlayerRange.parse("model-owner").players() == ("model-owner",)
+    assert PlayerRange.parse("server2").players() == ("compute-node-2",)
+    assert PlayerRange.parse("train-data-owner-8..10").players() == ("data-owner-8", "data-owner-9", "data-owner-10")
+    assert PlayerRange.parse("data-owner-3..3").players() == ("data-owner-3",)
     with pytest.raises(ValueError, match="ends before it starts"):
-        Span.parse("data-owner-3..2")
+        PlayerRange.parse("data-owner-3..2")
 
 
 SPANS = st.builds(
-    lambda role, first, more: Span(role, first, first + more),
+    lambda role, first, more: PlayerRange(role, first, first + more),
     st.sampled_from(["data-owner", "compute-node"]),
     st.integers(0, 12),
     st.integers(0, 6),
@@ -278,7 +278,7 @@ SPANS = st.builds(
 
 @settings(max_examples=100)
 @given(SPANS, st.lists(SPANS, max_size=5))
-def test_what_is_left_of_a_range(span: Span, others: list[Span]):
+def test_what_is_left_of_a_range(span: PlayerRange, others: list[PlayerRange]):
     taken = {player for other in others for player in other.players()}
     left = [player for part in without(span, others) for player in part.players()]
     assert left == [player for player in span.players() if player not in taken]
@@ -286,6 +286,6 @@ def test_what_is_left_of_a_range(span: Span, others: list[Span]):
 
 @settings(max_examples=50)
 @given(SPANS)
-def test_a_range_is_read_as_it_is_written(span: Span):
+def test_a_range_is_read_as_it_is_written(span: PlayerRange):
     if span.role == "data-owner" or span.first == span.last:
-        assert Span.parse(span.name) == span
+        assert PlayerRange.parse(span.name) == span

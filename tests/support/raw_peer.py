@@ -11,7 +11,7 @@ import msgpack
 from support.channels import RUN
 
 from asyncagg.net.frames import PREFIX, Frame, pack_frame, parse_header
-from asyncagg.net.tcp.hello import HELLO, OPEN, OPENED, VERSION, WELCOME
+from asyncagg.net.tcp.hello import HELLO, OPEN, OPENED, WELCOME
 
 
 class RawPeer:
@@ -30,7 +30,7 @@ class RawPeer:
 
     def hello(self, **changes: Any) -> None:
         """Say hello as `owner-0` would, but for these fields."""
-        self.say(HELLO, {"version": VERSION, "run": RUN, "players": ["owner-0"], "facts": {}} | changes)
+        self.say(HELLO, {"version": 0, "run": RUN, "players": ["owner-0"], "facts": {}} | changes)
 
     async def join(self, players: list[str] | None = None) -> None:
         """Be let in, and open a channel for each player."""

@@ -149,7 +149,7 @@ def expected(case: Case, graph: Neighbours | None) -> Outcome:
     quiet = {owner: "certify" if case.threat == "lying" else "unmask" for owner in case.drops["certify"] if owner in u3}
     signed = [owner for owner in u3 if owner not in case.drops["certify"]]
     n_c = math.ceil(Fraction(case.corrupt) * case.owners)
-    if case.threat == "lying" and len(signed) < max((len(u1) + n_c) // 2 + 1, needs.t if complete else 0):
+    if case.threat == "lying" and len(signed) < max((case.owners + n_c) // 2 + 1, needs.t if complete else 0):
         return Outcome("certify")
     u4 = [owner for owner in signed if owner not in case.drops["unmask"]]
     quiet |= {owner: "unmask" for owner in case.drops["unmask"] if owner in signed}

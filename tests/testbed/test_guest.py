@@ -45,6 +45,8 @@ def test_a_testbed_of_its_netem_does_what_links_say() -> None:
 
 def test_hosts_far_apart_by_its_netem_hold_what_is_tested_of_them() -> None:
     """The same means as on tcp, among others."""
-    ended = guest.run(["pytest", "-p", "no:cacheprovider", "-m", "long", "-rs", "tests/hosts/test_namespaces.py"])
+    ended = guest.run(
+        ["pytest", "-p", "no:cacheprovider", "-m", "long", "-rs", "tests/engines/hosts/test_namespaces.py"]
+    )
     assert ended.status == 0, ended.output
     assert "SKIPPED" not in ended.output, ended.output

@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from typing import Any
 
-from asyncagg.cli.output.parameters import batches_json, bytes_json, bytes_table, parameter_lines, work_json, work_lines
+from asyncagg.cli.output.parameters import (
+    batches_json,
+    bytes_json,
+    bytes_table,
+    parameter_lines,
+    precision_lines,
+    work_json,
+    work_lines,
+)
 from asyncagg.cli.output.plain import answer, interruptible, refusing
 from asyncagg.cli.output.words import number, size
 from asyncagg.engines.experiment import prepare
@@ -61,6 +69,7 @@ def _lines(outlook: Outlook) -> Iterator[str]:
     yield ""
     yield from parameter_lines(outlook.graph, ring_bits, experiment.scenario.aggregation.minimum_cohort)
     yield f"vector: {number(dimension, 'coordinate')}, {size(dimension * ring_bits // 8)} masked"
+    yield from precision_lines(experiment.encoder)
     yield f"weights: up to {experiment.max_weight}"
     yield ""
     yield "Bytes of one owner in an attempt at a round, when everyone answers"

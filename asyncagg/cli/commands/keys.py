@@ -17,9 +17,9 @@ from asyncagg.protocols.parameters.population import Population, exact
 from asyncagg.runs import roster_file
 from asyncagg.runs.key_files import AUTHORITY, AUTHORITY_KEY, CONFIG, ROSTER, write_keys
 from asyncagg.runs.roster_file import RosterError
+from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.hosts_config import HostsConfig, load_config
-from asyncagg.scenario.reading.errors import ScenarioError
-from asyncagg.scenario.values.players import COMPUTE_NODE, DATA_OWNER, MODEL_OWNER, Span, without
+from asyncagg.scenario.values.players import COMPUTE_NODE, DATA_OWNER, MODEL_OWNER, PlayerRange, without
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,9 @@ def _check_players(hosts: HostsConfig) -> None:
     lines = [
         f'{hosts.source}: {part.name}: is missing ("host:port")'
         for role in (MODEL_OWNER, COMPUTE_NODE, DATA_OWNER)
-        for part in without(Span(role, 0, max((span.last for span in spans if span.role == role), default=0)), spans)
+        for part in without(
+            PlayerRange(role, 0, max((span.last for span in spans if span.role == role), default=0)), spans
+        )
     ]
     if lines:
         raise ScenarioError(lines)

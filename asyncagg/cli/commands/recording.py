@@ -19,7 +19,7 @@ from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.directory import RunDirectory
 from asyncagg.runs.result import INTERRUPTED
 from asyncagg.runs.trace import FILE as TRACE
-from asyncagg.scenario.reading.errors import ScenarioError
+from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import Scenario
 
@@ -54,6 +54,7 @@ class Recording:
 
         Raises ScenarioError, DirectoryError or CheckpointError.
         """
+        RunDirectory.check_format(path)  # first of all: another version's scenario may not even load
         played = scenario or load(path / "scenario.toml")
         if played.engine == "sim":
             raise CheckpointError(

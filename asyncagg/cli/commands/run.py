@@ -11,12 +11,12 @@ from asyncagg.cli.commands.recording import Recording
 from asyncagg.cli.output.plain import refusing
 from asyncagg.cli.output.progress import Progress
 from asyncagg.engines.launch import ENGINES, check_engine, run
-from asyncagg.scenario.reading.errors import ScenarioError, show
+from asyncagg.scenario.errors import ScenarioError, show
 from asyncagg.scenario.reading.load import load
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RunRequest:
     """What was asked for on the command line."""
 
     scenario: str
@@ -28,7 +28,7 @@ class Request:
     quiet: bool
 
 
-def run_scenario(request: Request) -> int:
+def run_scenario(request: RunRequest) -> int:
     """Run it; the exit status. typer.Exit for bad files."""
     with refusing():
         _check_engine(request.engine)

@@ -30,10 +30,10 @@ from asyncagg.protocols.parameters.population import Infeasible
 from asyncagg.runs.key_files import Keys, load_keys
 from asyncagg.runs.result import INTERRUPTED
 from asyncagg.scenario.cohorts import population
-from asyncagg.scenario.hosts_config import Entry, HostsConfig, load_config
-from asyncagg.scenario.reading.errors import ScenarioError, show
+from asyncagg.scenario.errors import ScenarioError, show
+from asyncagg.scenario.hosts_config import HostEntry, HostsConfig, load_config
 from asyncagg.scenario.reading.load import load
-from asyncagg.scenario.schema.faults import Drop
+from asyncagg.scenario.schema.faults import DropFault
 from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.scenario.values.addresses import is_loopback, split
 
@@ -42,7 +42,7 @@ TLS, INSECURE = "TLS 1.3", "insecure: plain TCP"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ServeRequest:
     """What was asked for on the command line."""
 
     player: str
@@ -60,7 +60,7 @@ class Request:
     listen: str | None
 
 
-def serve(request: Request) -> int:
+def serve(request: ServeRequest) -> int:
     """Serve to the end of the run; the exit status. typer.Exit for bad files."""
     with refusing():
         _check_engine(request.overrides)
@@ -89,7 +89,7 @@ def serve(request: Request) -> int:
             return FAILED
 
 
-def _lead(request: Request, scenario: Scenario, spec: ProcessSpec) -> int:
+def _lead(request: ServeRequest, scenario: Scenario, spec: ProcessSpec) -> int:
     run = nonce(request.resume)
     runtime = HostRuntime(spec, run)
     try:
@@ -117,7 +117,7 @@ def _lead(request: Request, scenario: Scenario, spec: ProcessSpec) -> int:
     return recording.tell(as_json=False, complains=people)
 
 
-def _recording(request: Request, scenario: Scenario) -> Recording:
+def _recording(request: ServeRequest, scenario: Scenario) -> Recording:
     """Of a new run, or the one to go on with."""
     if request.resume is not None:
         return Recording.again(request.resume, scenario)
@@ -159,10 +159,10 @@ def _introduce(spec: ProcessSpec) -> None:
 
 
 def _spec(
-    request: Request,
+    request: ServeRequest,
     experiment: Experiment,
     config: HostsConfig,
-    entries: list[Entry],
+    entries: list[HostEntry],
     keys: dict[str, Keys],
     observation: Observers,
     listen: tuple[str, int] | None,
@@ -184,7 +184,7 @@ def _spec(
     )
 
 
-def _keys(request: Request, config: HostsConfig, entries: list[Entry]) -> dict[str, Keys]:
+def _keys(request: ServeRequest, config: HostsConfig, entries: list[HostEntry]) -> dict[str, Keys]:
     """Entry → its keys; none where there is no folder of keys, or it is not wanted."""
     folder = request.keys or config.keys
     if folder is None or request.insecure:
@@ -213,7 +213,7 @@ def _pinned_cut(scenario: Scenario, keys: dict[str, Keys]) -> Batches | None:
     return None if cut is None else Batches(scenario.owners.count, cut.size, cut.seed)
 
 
-def _listen(request: Request, mine: Entry) -> tuple[str, int] | None:
+def _listen(request: ServeRequest, mine: HostEntry) -> tuple[str, int] | None:
     """Where to listen, if not where config.json says: HOST, or HOST:PORT."""
     text = request.listen
     if text is None:
@@ -235,7 +235,7 @@ def _check_engine(overrides: tuple[str, ...]) -> None:
             raise ScenarioError([f"--set {text}: engine: asyncagg serve plays on many hosts alone (asyncagg run)"])
 
 
-def _check_resume(request: Request, mine: Entry) -> None:
+def _check_resume(request: ServeRequest, mine: HostEntry) -> None:
     if request.resume is not None and MODEL_OWNER not in mine.players:
         raise ScenarioError([f"--resume: {mine.name} has no run to go on with (only the model owner does)"])
     if request.resume is not None and request.out is not None:
@@ -262,7 +262,7 @@ def _check_protection(
 
 def _check_faults(scenario: Scenario) -> None:
     for number, fault in enumerate(scenario.faults):
-        if not isinstance(fault, Drop):
+        if not isinstance(fault, DropFault):
             scenario.refuse(
                 f"faults.{number}.kind",
                 f'is "{fault.kind}", which hosts cannot act out ("drop"; or the engine processes)',

@@ -22,7 +22,7 @@ from asyncagg.scenario.schema.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DemoRequest:
     """What was asked for on the command line."""
 
     owners: int | None
@@ -32,7 +32,7 @@ class Request:
     as_json: bool
 
 
-def run_demo(request: Request) -> int:
+def run_demo(request: DemoRequest) -> int:
     """Run it; the exit status. typer.Exit where the run directory cannot be made."""
     scenario = _scenario(request)
     with refusing():
@@ -44,7 +44,7 @@ def run_demo(request: Request) -> int:
         return status
 
 
-def _scenario(request: Request) -> Scenario:
+def _scenario(request: DemoRequest) -> Scenario:
     owners = request.owners
     if owners is None:
         owners = script.OWNERS_WITH_DROPOUTS if request.drop else script.OWNERS

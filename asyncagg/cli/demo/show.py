@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.segment import Segment
 
 from asyncagg.cli.demo.board import Board
-from asyncagg.cli.demo.view import View
+from asyncagg.cli.demo.view import DemoView
 from asyncagg.cli.demo.words import remarks
 from asyncagg.cli.output.progress import Progress, Steady
 from asyncagg.protocols.names import Label
@@ -27,11 +27,11 @@ REST = 0.15
 
 
 class LiveShow:
-    """A picture of the board, drawn anew by a thread of its own. The engine's `Onlooker`, and its progress."""
+    """A picture of the board, drawn anew by a thread of its own. The engine's `ProgressListener`, and its progress."""
 
     def __init__(self, board: Board, console: Console, rest: float = REST) -> None:
         self._board = board
-        self._view = View(board)
+        self._view = DemoView(board)
         self._rest = rest
         self._lock = threading.Lock()
         self._live = Live(self, console=console, refresh_per_second=FRAMES)

@@ -20,7 +20,7 @@ _ROUNDS = {"round": 5, "in the sum": 10, "loss": 6, "accuracy": 8, "sent": 7, "t
 """Heading → least width, so that columns stay where they are."""
 
 
-class View:
+class DemoView:
     """Rich renders it anew each time from the board as it is then."""
 
     def __init__(self, board: Board) -> None:

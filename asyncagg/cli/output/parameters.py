@@ -11,6 +11,10 @@ from asyncagg.protocols.forecast.batching import LOSSES
 from asyncagg.protocols.forecast.work import AttemptCost
 from asyncagg.protocols.forecaster import Work
 from asyncagg.protocols.parameters.choose import GraphParameters
+from asyncagg.vectors.vector_encoder import VectorEncoder
+
+_NAMED = 3
+"""Arrays that a line names."""
 
 
 def parameter_lines(graph: GraphParameters | None, ring_bits: int, minimum_cohort: int = 2) -> Iterator[str]:
@@ -26,6 +30,22 @@ def parameter_lines(graph: GraphParameters | None, ring_bits: int, minimum_cohor
         yield f"survivors: a round with fewer than {least} fails by name and reveals nothing"
         yield f"privacy: {graph.privacy_bits:g} bits; correctness: {graph.correctness_bits:g} bits"
     yield f"ring: {ring_bits} bits a coordinate, so that no sum can wrap"
+
+
+def precision_lines(encoder: VectorEncoder) -> Iterator[str]:
+    """How fine values are encoded: one step, of which arrays, and what is not rounded at all."""
+    quanta = encoder.quanta
+    for quantum in sorted(set(quanta.values()), reverse=True):
+        names = [name for name, each in quanta.items() if each == quantum]
+        of = "" if len(names) == len(quanta) else f" of {_some(names)}"
+        yield f"quantum: {quantum:.2g}{of}, one step of a value; smaller ones come out as 0 or one step"
+    if whole := [name for name in encoder.layout.names if name not in quanta]:
+        yield f"whole numbers: {_some(whole)}, up to {2 ** (encoder.bits - 1) - 1} and never rounded"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(map(repr, names[:_NAMED])) + more
 
 
 def bytes_table(cost: AttemptCost) -> Iterator[str]:

@@ -94,7 +94,7 @@ def refusing() -> Iterator[None]:
     from asyncagg.runs.checkpoint import CheckpointError
     from asyncagg.runs.directory import DirectoryError
     from asyncagg.runs.key_files import KeyFilesError
-    from asyncagg.scenario.reading.errors import ScenarioError
+    from asyncagg.scenario.errors import ScenarioError
 
     try:
         yield

@@ -51,15 +51,16 @@ def _rounds(result: RunResult, done: list[RoundResult]) -> Iterator[str]:
 
 
 def _checked(done: list[RoundResult]) -> str:
-    """What the harness found, where it looked."""
+    """What the harness found, where it looked: a mean is exact if it is that of the encoded inputs, bit for bit."""
     told = [each for each in done if each.exact is not None]
     if not told:
         return ""
     wrong = sum(not each.exact for each in told)
     if wrong:
         return f"; NOT EXACT in {number(wrong, 'round')}"
-    clipped = sum(each.clipped or 0 for each in told)
-    return ", every mean exact" + (f", {number(clipped, 'value')} clipped" if clipped else "")
+    clipped, off = sum(each.clipped or 0 for each in told), max(each.error_max or 0.0 for each in told)
+    exact = f"exact as encoded, {off:.2g} from the unencoded at most" if off else "exact, encoded and unencoded"
+    return f", every mean {exact}" + (f", {number(clipped, 'value')} clipped" if clipped else "")
 
 
 def _costs(result: RunResult) -> Iterator[str]:

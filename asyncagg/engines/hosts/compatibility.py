@@ -18,12 +18,13 @@ _SHOWN = 12
 
 
 def facts(experiment: Experiment) -> Facts:
-    """Version, dimension, and a digest of the scenario and of each of its tables that players act on."""
+    """Version, dimension, and digests: of how arrays are encoded, of the scenario, of each table players act on."""
     scenario = experiment.scenario
     tables = {f"{_TABLE}{key}": _digest(value) for key, value in sorted(scenario.acted_on().items())}
     return {
         "asyncagg": __version__,
         "dimension": experiment.workload.dimension,
+        "arrays": experiment.encoder.digest().hex()[:_SHOWN],
         "scenario": scenario.digest().hex(),
         **tables,
     }
@@ -48,6 +49,8 @@ def objection(ours: Facts, theirs: Mapping[str, object]) -> str | None:
     if theirs.get("dimension") != ours["dimension"]:
         right = "the same data everywhere"
         return f"has vectors of dimension {theirs.get('dimension')!r}, and here it is {ours['dimension']!r} ({right})"
+    if theirs.get("arrays") != ours["arrays"]:
+        return "has arrays of other names, shapes or kinds of numbers (the same model everywhere)"
     return None
 
 

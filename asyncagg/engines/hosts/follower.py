@@ -34,7 +34,9 @@ async def follow(runtime: HostRuntime) -> str | None:
         say(f"waiting up to {spec.wait_ns / 1e9:g} s for {MODEL_OWNER} at {owner.address}")
         run = await runtime.learn_run(spec.deadline_ns())
         say(f"{MODEL_OWNER}: reached, run {run.hex()[:12]}")
-        environment = runtime.environment(run, now_ns(), spec.identities, spec.roster, spec.ledgers / run.hex()[:12])
+        environment = runtime.environment(
+            run, now_ns(), spec.identities, spec.roster, spec.ledgers / run.hex()[:12], spec.patience_ns
+        )
         local_players = LocalPlayers(spec.experiment, environment, Trace(spec.observation.record), spec.players)
         spec.observation.view.players = lambda: local_players.players
         return await _played(runtime, local_players)
@@ -87,7 +89,7 @@ async def _watched(runtime: HostRuntime, deadline_ns: int) -> AsyncIterator[None
             there = await tracker.complete(now_ns() + REMINDER_NS)
         spec.observation.turned("ok")
 
-    watching = asyncio.get_running_loop().create_task(watch(), name="roll")
+    watching = asyncio.get_running_loop().create_task(watch(), name="join-tracker")
     try:
         yield
     finally:

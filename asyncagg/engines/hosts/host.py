@@ -23,7 +23,7 @@ from asyncagg.runs.atomic import replace
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.directory import DirectoryError
 from asyncagg.runs.result import RoundResult
-from asyncagg.scenario.hosts_config import Entry
+from asyncagg.scenario.hosts_config import HostEntry
 
 RUN = "run"
 """The file of a run directory that holds the nonce of the run, in hex."""
@@ -113,14 +113,13 @@ class _Alone:
     local_players: LocalPlayers
 
     async def usage_by_role(self, round_index: int) -> UsageByRole:
-        """See `Witness`."""
         return self.local_players.usage_by_role(round_index)
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> None:
-        """See `Witness`: no harness sees the inputs."""
+        """None: nobody sees the inputs of all."""
 
 
-def _fatal(missing: Sequence[Entry], experiment: Experiment) -> str | None:
+def _fatal(missing: Sequence[HostEntry], experiment: Experiment) -> str | None:
     """Why the run cannot begin without these; None where it can."""
     nodes = [entry.name for entry in missing if entry.listens]
     if nodes:

@@ -10,7 +10,7 @@ from asyncagg.engines.watch.interface import Observer
 from asyncagg.net.clock import now_ns
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, role_of
 from asyncagg.runs.trace import Record
-from asyncagg.scenario.hosts_config import Entry
+from asyncagg.scenario.hosts_config import HostEntry
 
 REMINDER_NS = 10_000_000_000
 """How often it is said who is still waited for."""
@@ -18,19 +18,19 @@ NAMED = 4
 """Most processes that a reminder names."""
 
 
-def role_table(entries: Sequence[Entry], here: Sequence[str]) -> Iterator[str]:
+def role_table(entries: Sequence[HostEntry], here: Sequence[str]) -> Iterator[str]:
     """Who is where; `here` are the names of this process's own entries."""
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
         yield f"{entry.name:<{width}}  {'this process' if entry.name in here else place(entry)}"
 
 
-def place(entry: Entry) -> str:
+def place(entry: HostEntry) -> str:
     """Where a process is, in words."""
     return f"at {entry.address}" if entry.listens else f"on {entry.host}"
 
 
-def peers(me: Player, entries: Sequence[Entry]) -> list[Entry]:
+def peers(me: Player, entries: Sequence[HostEntry]) -> list[HostEntry]:
     """The processes that a player has channels to: owners and owners have none, nodes only with the lead."""
     if role_of(me) == "data-owner":
         return [entry for entry in entries if entry.listens]
@@ -38,7 +38,7 @@ def peers(me: Player, entries: Sequence[Entry]) -> list[Entry]:
     return [each for each in entries if everyone or role_of(each.name) != "compute-node" or each.name == LEAD]
 
 
-def diallers(me: Player, entries: Sequence[Entry]) -> list[Entry]:
+def diallers(me: Player, entries: Sequence[HostEntry]) -> list[HostEntry]:
     """The processes among its peers that dial a compute node."""
     return [
         each
@@ -51,7 +51,7 @@ def diallers(me: Player, entries: Sequence[Entry]) -> list[Entry]:
 class JoinTracker(Observer):
     """Watches every player of `entries` join each of the players `here`."""
 
-    def __init__(self, here: Sequence[Player], entries: Sequence[Entry]) -> None:
+    def __init__(self, here: Sequence[Player], entries: Sequence[HostEntry]) -> None:
         self.entries = {entry.name: entry for entry in entries}
         self._missing = {
             entry.name: dict.fromkeys((local, remote) for local in here for remote in entry.players)
@@ -62,27 +62,25 @@ class JoinTracker(Observer):
         self._changed = asyncio.Event()
 
     def joined(self, local: str, remote: str) -> None:
-        """See `Observer`."""
         if remote in self._of:
             self._missing[self._of[remote]].pop((Player(local), remote), None)
             self._changed.set()
 
     def gone(self, local: str, remote: str, reason: str) -> None:
-        """See `Observer`."""
         if remote in self._of:
             self._missing[self._of[remote]][Player(local), remote] = None
 
     def record(self, record: Record) -> None:
-        """See `Observer`; once a round has begun, nobody is waited for."""
+        """Wait for nobody once a round has begun."""
         if record.attempt and not self._begun:
             self._begun = True
             self._changed.set()
 
-    def missing(self) -> list[Entry]:
+    def missing(self) -> list[HostEntry]:
         """The processes of which a player has not joined."""
         return [entry for name, entry in self.entries.items() if self._missing[name]]
 
-    def absent(self, entry: Entry) -> int:
+    def absent(self, entry: HostEntry) -> int:
         """How many players of a process have not joined."""
         return len(dict.fromkeys(remote for _, remote in self._missing[entry.name]))
 

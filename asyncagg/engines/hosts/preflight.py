@@ -8,13 +8,13 @@ from asyncagg.engines.hosts.join_tracker import JoinTracker, place
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import printable
 from asyncagg.protocols.names import MODEL_OWNER
-from asyncagg.scenario.hosts_config import Entry
+from asyncagg.scenario.hosts_config import HostEntry
 
 
 class Preflight(JoinTracker):
     """Waits for everyone until the deadline: a process that gave up or was refused may be started again, put right."""
 
-    def __init__(self, entries: Sequence[Entry], say: Callable[[str], None], objections: Mapping[str, str]) -> None:
+    def __init__(self, entries: Sequence[HostEntry], say: Callable[[str], None], objections: Mapping[str, str]) -> None:
         """`objections`: player → why its process was not let in, the last time it came."""
         super().__init__([MODEL_OWNER], entries)
         self._say = say
@@ -22,11 +22,10 @@ class Preflight(JoinTracker):
         self._losses: dict[str, str] = {}
 
     def gone(self, local: str, remote: str, reason: str) -> None:
-        """See `Observer`."""
         super().gone(local, remote, reason)
         self._losses[remote] = reason
 
-    async def run(self, deadline_ns: int) -> list[Entry]:
+    async def run(self, deadline_ns: int) -> list[HostEntry]:
         """Wait; the processes that are not there, each of which a line has told of.
 
         Without a compute node no owner gets as far as the model owner: then only the nodes are told of.
@@ -40,7 +39,7 @@ class Preflight(JoinTracker):
             self._say(f"{entry.name}: {self._absence(entry, now_ns() - began_ns)}")
         return nodes or missing
 
-    def _absence(self, entry: Entry, after_ns: int) -> str:
+    def _absence(self, entry: HostEntry, after_ns: int) -> str:
         absent, count = self.absent(entry), len(entry.players)
         some = "" if absent == count else f" ({absent} of {count} players)"
         why = next((self._objections[player] for player in entry.players if player in self._objections), None)

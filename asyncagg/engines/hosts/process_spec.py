@@ -1,10 +1,10 @@
 """Engine `hosts`: one process of a run on many machines, as config.json places them; `asyncagg serve` starts it.
 
 The processes may begin in any order. All but the model owner first ask it for the nonce of the run; hellos carry facts
-(`facts`), so that a process with another version, scenario or data dimension is refused by name. When everyone has
-joined, or the preflight's deadline has passed, the rounds begin; whoever comes later joins the next one.
+(`compatibility`), so that a process with another version, scenario or data dimension is refused by name. When everyone
+has joined, or the preflight's deadline has passed, the rounds begin; whoever comes later joins the next one.
 
-`hosting` is the model owner's process, `following` that of anyone else.
+`host` plays the model owner's process, `follower` that of anyone else.
 """
 
 from __future__ import annotations
@@ -17,17 +17,22 @@ from pathlib import Path
 from asyncagg.crypto.signing import Identity
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.hosts.compatibility import facts, objection, parting
+from asyncagg.engines.runtime.limits import frame_limits
 from asyncagg.engines.runtime.sockets import SocketRuntime
 from asyncagg.engines.watch.observers import Observers
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import NetError
-from asyncagg.net.frames import Limits
+from asyncagg.net.frames import PairLimits
 from asyncagg.net.tcp.hello import Hello
 from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
 from asyncagg.net.tls.context import Tls
 from asyncagg.protocols.names import MODEL_OWNER, Player
-from asyncagg.scenario.hosts_config import Entry
+from asyncagg.scenario.hosts_config import HostEntry
+from asyncagg.version import FORMAT
+
+REUNION_WAITS = 10
+"""How many times longer than for the others at the beginning a lost model owner is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +40,9 @@ class ProcessSpec:
     """What one process serves, and with what."""
 
     experiment: Experiment
-    entries: Sequence[Entry]
+    entries: Sequence[HostEntry]
     """All of config.json."""
-    mine: Sequence[Entry]
+    mine: Sequence[HostEntry]
     """Those that live here."""
     tls: Mapping[str, Tls]
     """By entry that lives here; empty where connections are not encrypted."""
@@ -55,13 +60,18 @@ class ProcessSpec:
     def players(self) -> list[Player]:
         return [Player(player) for entry in self.mine for player in entry.players]
 
+    @property
+    def patience_ns(self) -> int:
+        """How long a model owner that was lost is looked for: its host may be started anew, and the run resumed."""
+        return REUNION_WAITS * self.wait_ns
+
     def deadline_ns(self) -> int:
         """The moment, from now, until which the others are waited for."""
         return now_ns() + self.wait_ns
 
 
 class HostRuntime(SocketRuntime):
-    """The networks of a post: one for each of its entries, which is what a certificate is for."""
+    """The networks of a process: one for each of its entries, which is what a certificate is for."""
 
     def __init__(self, spec: ProcessSpec, run: bytes | None) -> None:
         """`run` is the model owner's to know; None: it is asked (`learn_run`).
@@ -94,14 +104,14 @@ class HostRuntime(SocketRuntime):
         """Say to the model owner why this process does not take part; in vain where it cannot be reached either."""
         for entry in self.spec.mine:
             player = Player(entry.players[0])
-            limits = Limits(self.spec.experiment.limits())
+            limits = frame_limits(self.spec.experiment.permissions)
             tls, said = self.spec.tls.get(entry.name), parting(self._facts, reason)
-            network = TcpNetwork([player], None, limits, self._addresses, tls=tls, facts=said)
+            network = TcpNetwork([player], None, limits, self._addresses, tls=tls, facts=said, wire_format=FORMAT)
             with contextlib.suppress(NetError):  # it always refuses
                 await network.learn_run(MODEL_OWNER, deadline_ns)
             await network.close()
 
-    def _make(self, players: Sequence[Player], limits: Limits, admit: Admit) -> TcpNetwork:
+    def _make(self, players: Sequence[Player], limits: PairLimits, admit: Admit) -> TcpNetwork:
         spec = self.spec
         entry = next(entry for entry in spec.mine if players[0] in entry.players)
         network = TcpNetwork(
@@ -116,6 +126,7 @@ class HostRuntime(SocketRuntime):
             tls=spec.tls.get(entry.name),
             facts=self._facts,
             tells_run=MODEL_OWNER in players,
+            wire_format=FORMAT,
         )
         if entry.listens:
             network.take_address(players[0])

@@ -1,7 +1,7 @@
 """One process of a run that spans several on this machine: `python -m asyncagg.engines.processes.child NAME LINE`.
 
-Standard input is the lifeline, which is held before anything heavy is imported; LINE is the descriptor of the control
-line (`life`).
+Standard input is the pipe by which the child ends with its parent (`die_with_parent`), watched before anything heavy is
+imported; LINE is the descriptor of the control line (`child_run`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ The parent says who lives here and when to begin; the child answers for its play
     setup       scenario, players, keys           → ready
     go          the common start                  → listening, with the ports that the system chose
     addresses   where everyone listens            players dial, and the run begins; or refused, for bad owners
-    …           tally, portion: questions of the harness; phase, redial: what others did; outcome: a round's end;
+    …           usage, expected: questions of the oracle; phase, redial: what others did; outcome: a round's end;
                 pulse: whether this process is there
     end         the run is over                   → the last of the trace, and the process ends
 """
@@ -33,7 +33,7 @@ from asyncagg.engines.watch.logs import Log
 from asyncagg.engines.watch.observers import Observers
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.net.clock import now_ns
-from asyncagg.net.frames import Limits
+from asyncagg.net.frames import PairLimits
 from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
 from asyncagg.net.tls.context import Tls
@@ -44,6 +44,7 @@ from asyncagg.runs.checkpoint import Checkpoint
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario.reading.load import parse
+from asyncagg.version import FORMAT
 
 
 class ChildRun:
@@ -93,10 +94,10 @@ class ChildRun:
 
     async def _asked(self, local_players: LocalPlayers, kind: str, fields: Fields) -> Fields | None:
         match kind:
-            case "tally":
+            case "usage":
                 self._tell_trace()
-                return {"tally": codec.usage_by_role(local_players.usage_by_role(fields["round"]))}
-            case "portion":
+                return {"usage": codec.usage_by_role(local_players.usage_by_role(fields["round"]))}
+            case "expected":
                 return await asyncio.to_thread(
                     self._expected_sum, local_players, Label(*fields["label"]), fields["survivors"]
                 )
@@ -108,7 +109,7 @@ class ChildRun:
 
     def _expected_sum(self, local_players: LocalPlayers, label: Label, survivors: Sequence[Player]) -> Fields:
         """Every input is encoded again: heavy work, not for the loop."""
-        return {"portion": codec.expected_sum(local_players.expected_sum(label, survivors))}
+        return {"expected": codec.expected_sum(local_players.expected_sum(label, survivors))}
 
     # -- the steps --------------------------------------------------------------------------------------------------
 
@@ -124,9 +125,17 @@ class ChildRun:
         tls = Tls.from_pem(setup["authority"], setup["certificate"], setup["key"])
         self._addresses |= dict.fromkeys(setup["listens"], (setup["host"], 0))
 
-        def network(together: Sequence[Player], limits: Limits, admit: Admit) -> TcpNetwork:
-            refused = self._observation.refused
-            return TcpNetwork(together, setup["run"], limits, self._addresses, admit=admit, on_refusal=refused, tls=tls)
+        def network(together: Sequence[Player], limits: PairLimits, admit: Admit) -> TcpNetwork:
+            return TcpNetwork(
+                together,
+                setup["run"],
+                limits,
+                self._addresses,
+                admit=admit,
+                on_refusal=self._observation.refused,
+                tls=tls,
+                wire_format=FORMAT,
+            )
 
         runtime = SocketRuntime(experiment, groups(players), network, self._observation.around)
         environment = runtime.environment(
@@ -190,7 +199,7 @@ class ChildRun:
             self._control.tell("trace", records=fresh)
 
     async def phase_began(self, label: Label, phase: Phase) -> None:
-        """See `Elsewhere`; waited for only where something may happen."""
+        """Tell the parent, and wait for its word only where a fault may strike at a phase."""
         if follows_phases(self._experiment.scenario):
             with contextlib.suppress(ControlLost):
                 await self._control.ask("phase", label=label, phase=phase)
@@ -198,7 +207,6 @@ class ChildRun:
             self._control.tell("phase", label=label, phase=phase)
 
     async def reunite(self, node: Player) -> None:
-        """See `Elsewhere`."""
         with contextlib.suppress(ControlLost):
             await self._control.ask("back", node=node)
 

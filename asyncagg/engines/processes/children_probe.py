@@ -17,7 +17,7 @@ ANSWER_NS = 120_000_000_000
 
 
 class ChildrenProbe:
-    """See `Witness`. It remembers what processes have said that died since."""
+    """Asks every child what its players did, and remembers the answers of those that die."""
 
     def __init__(self, experiment: Experiment, children: Sequence[ChildHandle]) -> None:
         self._experiment = experiment
@@ -26,24 +26,24 @@ class ChildrenProbe:
         """Round, place, and how many processes it had had → the last that the process said."""
 
     async def usage_by_role(self, round_index: int) -> UsageByRole:
-        """See `Witness`; of a process that died, what it had told."""
-        asked = (child.ask("tally", ANSWER_NS, round=round_index) for child in self._children)
+        """Bytes and work of one round; of a child that died, what it had told."""
+        asked = (child.ask("usage", ANSWER_NS, round=round_index) for child in self._children)
         for child, told in zip(self._children, await asyncio.gather(*asked), strict=True):
-            if told is not None and "tally" in told:
-                self._usages[round_index, child.name, child.deaths] = codec.to_tally(told["tally"])
+            if told is not None and "usage" in told:
+                self._usages[round_index, child.name, child.deaths] = codec.to_usage_by_role(told["usage"])
         return total(each for (index, *_), each in self._usages.items() if index == round_index)
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
-        """See `Witness`. None where a process that held an input has died since."""
-        put_in = ExpectedSum.none(self._experiment.encoder, self._experiment.workload.dimension)
+        """What the survivors put in; None where a child that held an input has died since."""
+        put_in = ExpectedSum.none(self._experiment.encoder)
         for child in self._children:
             here = [player for player in child.players if player in survivors]
             if not here:
                 continue
-            told = await child.ask("portion", ANSWER_NS, label=label, survivors=here)
+            told = await child.ask("expected", ANSWER_NS, label=label, survivors=here)
             if not told:
                 return None
-            part = codec.to_portion(told["portion"])
+            part = codec.to_expected_sum(told["expected"])
             if child.deaths and part.owners < len(here):
                 return None
             put_in = put_in.plus(part)

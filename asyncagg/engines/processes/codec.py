@@ -42,7 +42,7 @@ def usage_by_role(counted: UsageByRole) -> Plain:
     }
 
 
-def to_tally(plain: Plain) -> UsageByRole:
+def to_usage_by_role(plain: Plain) -> UsageByRole:
     return {
         role: RoundUsage(sent, received, key_agreements, expanded, [(at, phase) for at, phase in phases])
         for role, (sent, received, key_agreements, expanded, phases) in plain.items()
@@ -50,12 +50,12 @@ def to_tally(plain: Plain) -> UsageByRole:
 
 
 def expected_sum(put_in: ExpectedSum) -> Plain:
-    return [put_in.owners, array(put_in.words), array(put_in.plain), put_in.weight, put_in.clipped]
+    return [put_in.owners, array(put_in.words), array(put_in.plain), put_in.weight, put_in.clipped, array(put_in.small)]
 
 
-def to_portion(plain: Plain) -> ExpectedSum:
-    owners, words, values, weight, clipped = plain
-    return ExpectedSum(owners, to_array(words), to_array(values), weight, clipped)
+def to_expected_sum(plain: Plain) -> ExpectedSum:
+    owners, words, values, weight, clipped, small = plain
+    return ExpectedSum(owners, to_array(words), to_array(values), weight, clipped, to_array(small))
 
 
 def outcome(ended: RoundOutcome) -> Plain:

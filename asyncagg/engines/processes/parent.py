@@ -1,9 +1,9 @@
 """Engine `processes`: the model owner, each compute node and fleets of data owners, each in a process of its own.
 
 This process is the parent. It makes keys and certificates that exist in memory only, starts its children, tells each
-where the others listen, and is the harness of the run: it asks the children what was said and put in (`inquiry`).
+where the others listen, and asks them after each round what was said and put in (`children_probe`).
 A compute node or a fleet that dies is started again; without the model owner the run has failed, and can be resumed.
-Children end with their parent, however it ends (`lifeline`).
+Children end with their parent, however it ends (`die_with_parent`).
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class ResultRecorder:
             raise CheckpointError(f"{path}: {error.strerror} (room to write)") from None
 
     async def _sum(self, outcome: RoundOutcome, each: RoundResult) -> None:
-        """What the sum says, where there is one, and what the harness says to it."""
+        """What the sum says, where there is one, and what the oracle says to it."""
         revealed, label = outcome.revealed, outcome.label
         if revealed is None or outcome.mean is None or label is None:
             return
@@ -95,6 +95,8 @@ class ResultRecorder:
         if put_in is not None:
             checked = compare(outcome, put_in, encoder)
             each.exact, each.error_max, each.clipped = checked.exact, checked.error_max, checked.clipped
+            each.below_quantum = checked.below_quantum
+            each.warnings = [*each.warnings, *checked.warnings]
 
     def _enter(self, each: RoundResult, counted: UsageByRole) -> None:
         """Bytes and work of all players in one round, by role."""

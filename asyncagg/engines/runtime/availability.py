@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 
 from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.protocols.names import Player, index_of, owner_name
-from asyncagg.scenario.schema.availability import Availability, Edges
+from asyncagg.scenario.schema.availability import AvailabilityFault, Edges
 from asyncagg.scenario.schema.scenario import Scenario
 
 
 def timetable(scenario: Scenario) -> dict[Player, Edges]:
     """Owner → when it comes and goes, by index; nobody who is always there."""
-    tables = [fault.intervals for fault in scenario.faults if isinstance(fault, Availability)]
+    tables = [fault.intervals for fault in scenario.faults if isinstance(fault, AvailabilityFault)]
     named = ((owner, edges) for table in tables for owner, edges in table.items())
     known = {index_of(Player(owner)): edges for owner, edges in named}
     return {owner_name(index): known[index] for index in sorted(known)}

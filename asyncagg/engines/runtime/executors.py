@@ -15,7 +15,7 @@ from asyncagg.net.links.model import stretch
 from asyncagg.net.waiters import sleep_until
 from asyncagg.players.base import Executor
 from asyncagg.protocols.effects import Cost
-from asyncagg.scenario.schema.compute import Compute
+from asyncagg.scenario.schema.compute import ComputeSection
 
 INLINE_NS = 200_000
 """Work that is estimated to take less than this is not worth the trip to a thread."""
@@ -43,7 +43,7 @@ def estimate_ns(cost: Cost) -> float:
 class InlineExecutor:
     """Virtual time: one player's work happens at once, on the loop, and is charged to the player's one processor."""
 
-    def __init__(self, prices: Compute, slowness: Callable[[], float]) -> None:
+    def __init__(self, prices: ComputeSection, slowness: Callable[[], float]) -> None:
         """`slowness` says how many times longer than usual work takes at present."""
         self._prices = prices
         self._slowness = slowness
@@ -88,7 +88,7 @@ class ThreadExecutor:
 
 
 class OwnExecutor:
-    """One player's place at a bench of threads: its gradients are computed one after the other.
+    """One player's use of the threads: its gradients are computed one after the other.
 
     A thread cannot be stopped: a retry begins once the call of the former attempt has returned.
     """

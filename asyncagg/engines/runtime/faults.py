@@ -36,7 +36,7 @@ class FaultTarget(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class _ActiveCut:
     """A partition or a hold in force."""
 
     kind: str
@@ -44,7 +44,7 @@ class _Cut:
     peers: tuple[str, ...] | None
 
 
-_Lasting: TypeAlias = _Cut | tuple[str, str]
+_Lasting: TypeAlias = _ActiveCut | tuple[str, str]
 """What may end by itself: a cut, or a kind of fault and the player that it has struck."""
 
 
@@ -84,7 +84,7 @@ class FaultInjector:
         self._start_ns = 0
         self._label, self._phase = BEFORE, PHASES[0]
         self._done: dict[tuple[int, int], None] = {}
-        self._cuts: dict[_Cut, int | None] = {}
+        self._cuts: dict[_ActiveCut, int | None] = {}
         """What is in force → when it ends by itself, in ns since the start of the run; None: it does not."""
         self._crashed: dict[Player, int | None] = {}
         """Who has stopped → when it comes back by itself, as for cuts."""
@@ -126,29 +126,29 @@ class FaultInjector:
         fault = self._scenario.faults[number]
         players = draws.struck(self._scenario, number, round_number)
         match fault:
-            case faults.Crash():
+            case faults.CrashFault():
                 self._crash(players, fault.lasts_ns)
-            case faults.Restart():
+            case faults.RestartFault():
                 self._restart(players if fault.players is not None else tuple(self._crashed), fault.state)
             case _ if self._channels is not None:
                 self._act_on(self._channels, fault, players)
 
     def _act_on(self, channels: ChannelFaults, fault: faults.Fault, players: tuple[str, ...]) -> None:
         match fault:
-            case faults.Heal():
+            case faults.HealFault():
                 self._mend(channels, "partition")
-            case faults.Release():
+            case faults.ReleaseFault():
                 self._mend(channels, "hold")
-            case faults.Slow():
+            case faults.SlowFault():
                 for player in players:
                     self._slow(channels, player, fault)
-            case faults.Corrupt():
+            case faults.CorruptFault():
                 for player in players:
                     self._note(player, channels.corrupt(player, fault.frames, fault.message))
-            case faults.Reset() if players:
+            case faults.ResetFault() if players:
                 self._note("", channels.reset(players, fault.peers))
-            case faults.Partition() | faults.Hold() if players:
-                self._cut(channels, _Cut(fault.kind, players, fault.peers), fault.lasts_ns)
+            case faults.PartitionFault() | faults.HoldFault() if players:
+                self._cut(channels, _ActiveCut(fault.kind, players, fault.peers), fault.lasts_ns)
 
     def _crash(self, players: tuple[str, ...], lasts_ns: int | None) -> None:
         end_ns = self._after(lasts_ns)
@@ -189,7 +189,7 @@ class FaultInjector:
         if owner not in self._crashed and self._target.restart(owner, state):
             self._write(owner, "back" if state else "back without state")
 
-    def _slow(self, channels: ChannelFaults, player: str, fault: faults.Slow) -> None:
+    def _slow(self, channels: ChannelFaults, player: str, fault: faults.SlowFault) -> None:
         """The newest says how slow the player is, and until when."""
         self._note(player, channels.slow(player, fault.factor, fault.delay_ns))
         self._end_at(("slow", player), self._after(fault.lasts_ns), self._as_usual, channels, player)
@@ -197,7 +197,7 @@ class FaultInjector:
     def _as_usual(self, channels: ChannelFaults, player: str) -> None:
         self._note(player, channels.slow(player))
 
-    def _cut(self, channels: ChannelFaults, cut: _Cut, lasts_ns: int | None) -> None:
+    def _cut(self, channels: ChannelFaults, cut: _ActiveCut, lasts_ns: int | None) -> None:
         """One that is in force already stays so until the later end of the two."""
         end_ns = self._after(lasts_ns)
         if cut in self._cuts:
@@ -212,7 +212,7 @@ class FaultInjector:
         for cut in [cut for cut in self._cuts if cut.kind == kind]:
             self._end_cut(channels, cut)
 
-    def _end_cut(self, channels: ChannelFaults, cut: _Cut) -> None:
+    def _end_cut(self, channels: ChannelFaults, cut: _ActiveCut) -> None:
         del self._cuts[cut]
         self._never_end(cut)
         end = channels.heal if cut.kind == "partition" else channels.release

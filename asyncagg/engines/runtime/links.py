@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from asyncagg.net.channel import Network
-from asyncagg.net.frames import Limits
+from asyncagg.net.frames import PairLimits
 from asyncagg.net.links.faults import ChannelFaults
 from asyncagg.net.links.model import Link
 from asyncagg.net.links.network import LinkedNetwork
@@ -29,7 +29,7 @@ def player_links(scenario: Scenario) -> Callable[[str], Link]:
 class Linker:
     """Puts the scenario's links around networks; all networks of a process share one set of channel faults."""
 
-    def __init__(self, scenario: Scenario, limits: Limits, faults: ChannelFaults | None = None) -> None:
+    def __init__(self, scenario: Scenario, limits: PairLimits, faults: ChannelFaults | None = None) -> None:
         self._links = player_links(scenario)
         self._limits = limits
         self._seed = scenario.seed

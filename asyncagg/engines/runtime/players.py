@@ -53,6 +53,8 @@ class Environment:
     """Everyone's public keys."""
     ledgers: Path | None = None
     """Folder for the owners' accounts; None keeps them in memory."""
+    patience_ns: int | None = None
+    """How long a player that has lost the model owner looks for it; None: until its process is told of the end."""
 
 
 class OtherProcesses(Protocol):
@@ -77,7 +79,7 @@ class LocalPlayers:
         hooks: RunHooks | None = None,
         other_processes: OtherProcesses | None = None,
     ) -> None:
-        """`course` goes with the model owner; `elsewhere` with a cast that is not all there is."""
+        """`hooks` go with the model owner; `other_processes` where these are not all players of the run."""
         self.experiment = experiment
         self.environment = environment
         self.terms = experiment.terms(environment.run, environment.pinned)
@@ -93,7 +95,9 @@ class LocalPlayers:
             deadlines=experiment.deadlines(),
             permit_limit_ns=experiment.scenario.aggregation.permit_limit_ns,
             start_ns=environment.start_ns,
-            population=experiment.scenario.owners.count,
+            permissions=experiment.permissions,
+            permits=self.terms.permits,
+            patience_ns=environment.patience_ns,
             phase_began=self._phase_began,
         )
         self.model_owner = None if hooks is None else self._model_owner(hooks)
@@ -217,9 +221,9 @@ class LocalPlayers:
     def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
         """What the survivors that live here put in."""
         kept: dict[str, Kept | None] = {owner.me: owner.kept for owner in self.owners}
-        return expected_sum(label, survivors, kept, self.experiment.encoder, self.terms.dimension)
+        return expected_sum(label, survivors, kept, self.experiment.encoder)
 
-    # -- faults (this object is the director's stage) --------------------------------------------------------------
+    # -- faults (this object is the fault injector's target) ---------------------------------------------------------
 
     async def _phase_began(self, label: Label, phase: Phase) -> None:
         self.injector.phase_began(label, phase)
@@ -230,12 +234,18 @@ class LocalPlayers:
         """Stop a player as a crash does; whether it was running here. Without the model owner the run ends."""
         if player == MODEL_OWNER and self.model_owner is not None:
             self.model_owner.crash()
+            self.finish(f"{MODEL_OWNER} crashed")
             return True
         if not self.tasks.runs(player):
             return False
         self.tasks.stop(player)
         self._others[player].crash()
         return True
+
+    def finish(self, reason: str) -> None:
+        """The run is over: nobody here looks for anybody any more."""
+        for player in self._others.values():
+            player.finish(reason)
 
     def restart(self, player: Player, state: bool) -> bool:
         """Bring a player back that lives here and has stopped; whether it had. It dials everyone again."""
@@ -268,5 +278,5 @@ class LocalPlayers:
 
     def redial(self, node: Player) -> list[asyncio.Task[None]]:
         """Whoever here has lost this node dials it at once; the attempts."""
-        redials = [player.redial_now(node) for player in self._others.values()]
+        redials = [player.redialler.hurry(node) for player in self._others.values()]
         return [each for each in redials if each is not None]

@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.names import owner_name
-from asyncagg.scenario.schema.compute import Compute, DeviceName, device
+from asyncagg.scenario.schema.compute import ComputeSection, DeviceName, device
 from asyncagg.scenario.schema.scenario import Scenario
 
 VALUE_BYTES = 8
 _SECOND = 1_000_000_000
 
 
-def price_ns(prices: Compute, cost: Cost) -> int:
+def price_ns(prices: ComputeSection, cost: Cost) -> int:
     """Virtual nanoseconds for some work: counts times durations, and bytes at rates, each rounded up."""
     counted = (
         (prices.key_pair_ns, cost.key_pairs),
@@ -36,7 +36,7 @@ def price_ns(prices: Compute, cost: Cost) -> int:
     return total + sum(-(-size * _SECOND // rate) for rate, size in streamed if rate is not None)
 
 
-def player_prices(scenario: Scenario) -> Callable[[str], Compute]:
+def player_prices(scenario: Scenario) -> Callable[[str], ComputeSection]:
     """The prices of each player: those of its group's device, of the owners', or of everyone."""
     everyone, owners = scenario.compute, scenario.owners
     own = _of(scenario, owners.device) or everyone
@@ -46,7 +46,7 @@ def player_prices(scenario: Scenario) -> Callable[[str], Compute]:
     return lambda player: prices.get(player, everyone)
 
 
-def _of(scenario: Scenario, name: DeviceName | None) -> Compute | None:
+def _of(scenario: Scenario, name: DeviceName | None) -> ComputeSection | None:
     """A device by name, with what a gradient costs, which the table alone knows."""
     if name is None:
         return None

@@ -12,10 +12,11 @@ from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.runtime.executors import SlowedExecutor, ThreadExecutor
 from asyncagg.engines.runtime.faults import channel_faults, slowness
 from asyncagg.engines.runtime.identities import everyone
+from asyncagg.engines.runtime.limits import frame_limits
 from asyncagg.engines.runtime.links import Linker
 from asyncagg.engines.runtime.players import Environment
 from asyncagg.net.channel import Network
-from asyncagg.net.frames import Limits
+from asyncagg.net.frames import PairLimits
 from asyncagg.net.tcp.hello import Hello
 from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
@@ -23,11 +24,10 @@ from asyncagg.players.base import Executor
 from asyncagg.protocols.names import Player, role_of
 from asyncagg.scenario.schema.scenario import Scenario
 
-RANDOMNESS = "system"
 FLEET = 1000
 """Most owners that share one connection to each peer."""
 
-Make = Callable[[Sequence[Player], Limits, Admit], TcpNetwork]
+Make = Callable[[Sequence[Player], PairLimits, Admit], TcpNetwork]
 """The network of one group: its players, what frames may be, who is let in."""
 
 
@@ -55,7 +55,7 @@ class SocketRuntime:
     ) -> None:
         """`around` may put something around every network, as whoever watches it does."""
         scenario = experiment.scenario
-        limits = Limits(experiment.limits())
+        limits = frame_limits(experiment.permissions)
         self._faults = channel_faults(scenario)
         self._threads = ThreadExecutor()
         self._networks: dict[Player, Network] = {}
@@ -72,8 +72,9 @@ class SocketRuntime:
         identities: Mapping[Player, Identity],
         pinned: Mapping[str, bytes],
         ledgers: Path | None,
+        patience_ns: int | None = None,
     ) -> Environment:
-        """For a cast of players of this site; see `World`."""
+        """What the players of this process stand on."""
         randomness = SystemRandomness()
         return Environment(
             run=run,
@@ -85,6 +86,7 @@ class SocketRuntime:
             identities=identities,
             pinned=pinned,
             ledgers=ledgers,
+            patience_ns=patience_ns,
         )
 
     async def close(self) -> None:

@@ -30,7 +30,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ServerBounds:
     """What strangers may cost."""
 
     connections: int = 8
@@ -62,11 +62,11 @@ class PageServer:
     """Holds the address from the start, so that nobody else gets it; answers from `start` to `close`."""
 
     def __init__(
-        self, host: str, port: int, pages: Mapping[str, Callable[[], Page]], bounds: Bounds | None = None
+        self, host: str, port: int, pages: Mapping[str, Callable[[], Page]], bounds: ServerBounds | None = None
     ) -> None:
         """`pages` are by path. ListenFailed when the address cannot be had."""
         self._pages = pages
-        self._bounds = bounds or Bounds()
+        self._bounds = bounds or ServerBounds()
         try:
             self._socket = _listening(host, port, self._bounds.connections)
         except OSError as error:

@@ -70,5 +70,4 @@ class View(Observer):
         return sorted({Player(peer): None for player in self.players() for peer in player.channels})
 
     def turned(self, status: Status, detail: str = "") -> None:
-        """See `Observer`."""
         self.status = status

@@ -85,7 +85,6 @@ class Log(Observer):
         self._comings = _Limit(LONG_WINDOW, COMINGS, PAIRS)
 
     def record(self, record: Record) -> None:
-        """See `Observer`."""
         if record.event == "message":
             return
         player = record.sender or self._name
@@ -101,7 +100,6 @@ class Log(Observer):
             self._write(_LEVELS[record.event], player, record.event, **about)
 
     def round_ended(self, result: RoundResult) -> None:
-        """See `Observer`."""
         self._write(
             _OUTCOMES.get(result.status, "error"),
             self._name,
@@ -119,23 +117,19 @@ class Log(Observer):
             self._write("warning", self._name, "warning", round=result.round, detail=warning)
 
     def refused(self, address: str, reason: str) -> None:
-        """See `Observer`."""
         self._refusal(self._name, address=address, detail=reason)
 
     def joined(self, local: str, remote: str) -> None:
-        """See `Observer`."""
         self._coming("info", local, "joined", remote)
 
     def gone(self, local: str, remote: str, reason: str) -> None:
-        """See `Observer`."""
         self._coming("info" if reason.startswith("closed") else "warning", local, "gone", remote, reason)
 
     def turned(self, status: Status, detail: str = "") -> None:
-        """See `Observer`."""
         self._write("error" if status == "failed" else "info", self._name, status, detail=detail)
 
     def said(self, line: str) -> None:
-        """See `Observer`; people read it as it is."""
+        """Write a line of the program's own, which people read as it is."""
         if self._for_machines:
             self._write("info", self._name, "note", detail=" ".join(line.split()))
         else:

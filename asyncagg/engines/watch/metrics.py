@@ -113,7 +113,6 @@ class Metrics(Observer, Collector):
     # -- what happens -----------------------------------------------------------------------------------------------
 
     def record(self, record: Record) -> None:
-        """See `Observer`."""
         if record.sender == LEAD:
             self._phases.record(record)
         match record.event:
@@ -125,7 +124,6 @@ class Metrics(Observer, Collector):
                 _count(self._peers_refused, _role(record.receiver))
 
     def round_ended(self, result: RoundResult) -> None:
-        """See `Observer`."""
         _count(self._rounds, result.status)
         self._attempts += result.attempts
         self._round_seconds.observe(result.seconds.get("total", 0.0))
@@ -134,19 +132,16 @@ class Metrics(Observer, Collector):
             self._last, self._last_at = result, self._clock()
 
     def refused(self, address: str, reason: str) -> None:
-        """See `Observer`."""
         code = reason.partition(":")[0]
         _count(self._connections_refused, code if code in self._connections_refused else OTHER)
 
     def turned(self, status: str, detail: str = "") -> None:
-        """See `Observer`."""
         if status in ("finished", "failed"):
             self._phases.end()
 
     # -- what is shown ----------------------------------------------------------------------------------------------
 
     def collect(self) -> Iterator[Metric]:
-        """See `prometheus_client`."""
         yield _gauge("asyncagg_build_info", "The version that runs.", {__version__: 1}, "version")
         turned = {str(each): float(each == self._view.status) for each in STATUSES}
         yield _gauge("asyncagg_status", "1 for how far the process has come.", turned, "status")

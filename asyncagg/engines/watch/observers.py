@@ -3,8 +3,8 @@
 observation = observe("compute-node-0", log="json", metrics="9464")
 trace = Trace(observation.record)
 network = observation.around(TcpNetwork(…, on_refusal=observation.refused))
-observation.view.players = lambda: cast.players
-Chronicle(…, observation.round_ended)
+observation.view.players = lambda: local_players.players
+ResultRecorder(…, observation.round_ended)
 async with observation.opened():        # the endpoint answers
     observation.turned("ok")            # everyone is there
     …
@@ -93,38 +93,32 @@ class Observers(Observer):
             await self._endpoint.close()
 
     def record(self, record: Record) -> None:
-        """See `Observer`."""
         for observer in self._observers:
             observer.record(record)
 
     def round_ended(self, result: RoundResult) -> None:
-        """See `Observer`."""
         for observer in self._observers:
             observer.round_ended(result)
 
     def refused(self, address: str, reason: str) -> None:
-        """See `Observer`."""
         for observer in self._observers:
             observer.refused(address, reason)
 
     def joined(self, local: str, remote: str) -> None:
-        """See `Observer`."""
         for observer in self._observers:
             observer.joined(local, remote)
 
     def gone(self, local: str, remote: str, reason: str) -> None:
-        """See `Observer`; nobody is told of those who leave because the run is over."""
+        """Pass it on, unless they leave because the run is over."""
         if self.view.parting:
             return
         for observer in self._observers:
             observer.gone(local, remote, reason)
 
     def turned(self, status: Status, detail: str = "") -> None:
-        """See `Observer`."""
         for observer in self._observers:
             observer.turned(status, detail)
 
     def said(self, line: str) -> None:
-        """See `Observer`."""
         for observer in self._observers:
             observer.said(line)

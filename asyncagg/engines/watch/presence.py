@@ -17,7 +17,6 @@ class PresenceNetwork(Network):
         self._observer = observer
 
     async def listen(self, player: str, accept: Accept) -> None:
-        """See `Network`."""
 
         def accept_inner(channel: Channel) -> Sink:
             self._observer.joined(channel.local, channel.remote)
@@ -26,17 +25,18 @@ class PresenceNetwork(Network):
         await self._inner.listen(player, accept_inner)
 
     def unlisten(self, player: str) -> None:
-        """See `Network`."""
         self._inner.unlisten(player)
 
-    async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
+    def pardon(self, player: str) -> None:
         """See `Network`."""
+        self._inner.pardon(player)
+
+    async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         channel = await self._inner.dial(local, remote, _Sink(local, sink, self._observer), deadline_ns)
         self._observer.joined(local, remote)
         return channel
 
     async def close(self) -> None:
-        """See `Network`."""
         await self._inner.close()
 
 
@@ -52,6 +52,5 @@ class _Sink:
         self.deliver: Callable[[Frame], None] = sink.deliver
 
     def gone(self, peer: str, reason: str) -> None:
-        """See `Sink`."""
         self._observer.gone(self._local, peer, reason)
         self._sink.gone(peer, reason)

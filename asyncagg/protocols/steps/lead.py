@@ -314,6 +314,9 @@ class _Uploads:
         """A node holds a slice; when every node holds those of the whole batch, the batch is in the sum."""
         if owner not in self.pending:
             return
+        if self.lead.terms.permits and self.batch_of(owner) not in self.open:
+            yield from self.lose(owner, "uploaded without a permit")
+            return
         self.lead.exposed = True
         holding = self.holding.setdefault(owner, {})
         holding[node] = None

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from asyncagg.scenario.checks import check
-from asyncagg.scenario.reading.errors import KeyPath, Mistake
+from asyncagg.scenario.errors import KeyPath, Mistake
 from asyncagg.scenario.reading.words import mistakes
 from asyncagg.scenario.schema.scenario import Scenario, json_schema
 

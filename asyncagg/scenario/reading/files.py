@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncagg.scenario.reading.errors import KeyPath, ScenarioError, dotted, show
+from asyncagg.scenario.errors import KeyPath, ScenarioError, dotted, show
 from asyncagg.scenario.reading.positions import RepeatedKey, json_lines, toml_lines
 
 _AT_LINE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)$")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncagg.scenario.reading.errors import placed, quoted, show
+from asyncagg.scenario.errors import placed, quoted, show
 from asyncagg.scenario.reading.files import DEEPEST, TOO_DEEP, File, read, refused, too_deep
 from asyncagg.scenario.reading.layers import Document, OverrideRefused
 from asyncagg.scenario.reading.validate import validate

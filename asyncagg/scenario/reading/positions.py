@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 
-from asyncagg.scenario.reading.errors import KeyPath
+from asyncagg.scenario.errors import KeyPath
 
 _BLANK = " \t\r\n"
 _MARK = re.compile(r"[ \t\r\n]*[{:,]?[ \t\r\n]*")

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from asyncagg.scenario.checks import check
+from asyncagg.scenario.errors import KeyPath, Mistake, ScenarioError
 from asyncagg.scenario.reading.beside import beside
-from asyncagg.scenario.reading.errors import KeyPath, Mistake, ScenarioError
 from asyncagg.scenario.reading.layers import Document
 from asyncagg.scenario.reading.words import mistakes
 from asyncagg.scenario.schema import faults, latency, workload

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from asyncagg.scenario.reading.errors import (
+from asyncagg.scenario.errors import (
     KeyPath,
     Mistake,
     WrongWithin,

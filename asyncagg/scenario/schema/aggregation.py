@@ -92,6 +92,9 @@ class Encoding(Table):
     """How a coordinate becomes an element of the ring."""
 
     clip: float = Field(8.0, gt=0, le=1e30, description="largest magnitude of a coordinate; beyond it is clipped")
+    clip_by: dict[str, Annotated[float, Field(gt=0, le=1e30)]] = Field(
+        default_factory=dict, description="clips of single arrays of the model, by name or pattern; others have clip"
+    )
     bits: int = Field(16, ge=2, le=32, description="of a quantised value, before summing")
     rounding: Literal["stochastic", "nearest"] = Field("stochastic", description="between two quanta")
     rounding_draws: Literal["seeded", "system"] = Field(

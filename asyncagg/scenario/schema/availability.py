@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from asyncagg.scenario.reading.errors import KeyPath, WrongWithin, show
+from asyncagg.scenario.errors import KeyPath, WrongWithin, show
 from asyncagg.scenario.schema.fields import Table
 from asyncagg.scenario.values.units import SECOND_NS
 
@@ -52,7 +52,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class AvailabilityTrace:
     """What a file says: owner → when it is there; and where it says so."""
 
     intervals: dict[str, Edges]
@@ -78,7 +78,7 @@ def written(time_ns: int) -> str:
     return f"{whole}.{rest:0{_DECIMALS}}".rstrip("0") if rest else str(whole)
 
 
-def read(path: str) -> Trace:
+def read(path: str) -> AvailabilityTrace:
     """What the file says. WrongWithin at `file` for the first mistake, with its line."""
     text = _text(path)
     times: dict[str, list[int]] = {}
@@ -91,7 +91,7 @@ def read(path: str) -> Trace:
             raise ValueError(f"{text.count(chr(10)) + 1}: no owner is named ({_RIGHT_LINE})")
     except ValueError as error:
         raise WrongWithin(("file",), f"{path}:{error}") from None
-    return Trace({owner: tuple(edges) for owner, edges in times.items()}, Source(path, first))
+    return AvailabilityTrace({owner: tuple(edges) for owner, edges in times.items()}, Source(path, first))
 
 
 def _text(path: str) -> str:
@@ -147,7 +147,7 @@ def _append(edges: list[int], start_ns: int, end_ns: int, where: str) -> None:
 
 
 def _intervals(value: object) -> dict[str, Edges]:
-    if isinstance(value, Trace):
+    if isinstance(value, AvailabilityTrace):
         return value.intervals
     if not isinstance(value, dict):
         raise ValueError(f"is {show(value)} (a table: each owner's intervals, or a file)")
@@ -193,7 +193,7 @@ def _or_file(schema: dict[str, Any]) -> None:
     schema["required"].remove("intervals")
 
 
-class Availability(Table):
+class AvailabilityFault(Table):
     """Owners that are there at times; `file` is read when the scenario is, and the scenario then holds what it said."""
 
     model_config = ConfigDict(json_schema_extra=_or_file)
@@ -207,7 +207,7 @@ class Availability(Table):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _read_file(cls, given: Any, build: ModelWrapValidatorHandler["Availability"]) -> "Availability":
+    def _read_file(cls, given: Any, build: ModelWrapValidatorHandler["AvailabilityFault"]) -> "AvailabilityFault":
         if not isinstance(given, dict) or _FILE not in given:
             return build(given)
         if "intervals" in given:

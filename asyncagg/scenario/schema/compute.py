@@ -29,7 +29,7 @@ _SERVER_RATES = {"keystream": 7_000_000_000, "add": 9_000_000_000, "encode": 5_6
 _TIMES_AS_SLOW = {"server": 1, "laptop": 2, "phone": 4}
 
 
-class Compute(Table):
+class ComputeSection(Table):
     """Prices of work; what has none takes no time."""
 
     device: DeviceName | None = Field(None, description="a device with a name, whose prices the others here replace")
@@ -57,6 +57,6 @@ def prices(device: str) -> dict[str, str]:
     return durations | {key: RATE.format(rate // times) for key, rate in _SERVER_RATES.items()}
 
 
-def device(name: DeviceName) -> Compute:
+def device(name: DeviceName) -> ComputeSection:
     """A device with a name."""
-    return Compute.model_validate({"device": name})
+    return ComputeSection.model_validate({"device": name})

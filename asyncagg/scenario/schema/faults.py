@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, PlainSerializer, PlainValidator, Strict, Tag, WithJsonSchema
 
 from asyncagg.protocols.names import Phase
-from asyncagg.scenario.reading.errors import WrongWithin, show
-from asyncagg.scenario.schema.availability import Availability
+from asyncagg.scenario.errors import WrongWithin, show
+from asyncagg.scenario.schema.availability import AvailabilityFault
 from asyncagg.scenario.schema.fields import Duration, PositiveDuration, Table, in_units
 from asyncagg.scenario.values.units import DURATION
 
@@ -141,7 +141,7 @@ def _players() -> Any:
     return Field(description="a list of names, or { count = 2 }, { fraction = 0.3 } or { probability = 0.1 }")
 
 
-class Drop(Table):
+class DropFault(Table):
     """Owners that fall silent for the rest of the round."""
 
     kind: Literal["drop"] = Field(description="what happens: the players fall silent for the rest of the round")
@@ -166,7 +166,7 @@ class Lasting(Event):
     )
 
 
-class Slow(Lasting):
+class SlowFault(Lasting):
     """Players that take longer, to send and to compute."""
 
     kind: Literal["slow"] = Field(description="what the players send and compute takes longer")
@@ -175,14 +175,14 @@ class Slow(Lasting):
     delay_ns: Duration = in_units(DURATION, "delay", 0, "and how much more for each message")
 
 
-class Crash(Lasting):
+class CrashFault(Lasting):
     """Players that stop; they come back by `lasts` or by `restart`."""
 
     kind: Literal["crash"] = Field(description="the players stop: connections and the attempt under way are lost")
     players: Players = _players()
 
 
-class Restart(Event):
+class RestartFault(Event):
     """Players that come back."""
 
     kind: Literal["restart"] = Field(description="players that have stopped come back, for the next attempt or round")
@@ -190,7 +190,7 @@ class Restart(Event):
     state: bool = Field(True, description="whether they still have what they kept in memory")
 
 
-class Partition(Lasting):
+class PartitionFault(Lasting):
     """Two groups that cannot reach each other."""
 
     kind: Literal["partition"] = Field(description="two groups cannot reach each other; what they send waits")
@@ -198,13 +198,13 @@ class Partition(Lasting):
     peers: Names | None = Field(None, description="names of the other group; absent: everyone else")
 
 
-class Heal(Event):
+class HealFault(Event):
     """The end of partitions."""
 
     kind: Literal["heal"] = Field(description="every partition in force ends")
 
 
-class Hold(Lasting):
+class HoldFault(Lasting):
     """What players send waits, in one direction."""
 
     kind: Literal["hold"] = Field(description="what the players send waits on its way; they are still reached")
@@ -212,13 +212,13 @@ class Hold(Lasting):
     peers: Names | None = Field(None, description="names of the receivers; absent: everyone else")
 
 
-class Release(Event):
+class ReleaseFault(Event):
     """The end of holds."""
 
     kind: Literal["release"] = Field(description="every hold in force ends")
 
 
-class Reset(Event):
+class ResetFault(Event):
     """Connections that break; owners and compute nodes dial compute nodes again."""
 
     kind: Literal["reset"] = Field(
@@ -228,7 +228,7 @@ class Reset(Event):
     peers: Names | None = Field(None, description="names of the other group; absent: everyone else")
 
 
-class Corrupt(Event):
+class CorruptFault(Event):
     """Damaged vectors."""
 
     kind: Literal["corrupt"] = Field(description="one byte of a message changes on its way")
@@ -238,10 +238,20 @@ class Corrupt(Event):
 
 
 Fault = Annotated[
-    Drop | Slow | Crash | Restart | Partition | Heal | Hold | Release | Reset | Corrupt | Availability,
+    DropFault
+    | SlowFault
+    | CrashFault
+    | RestartFault
+    | PartitionFault
+    | HealFault
+    | HoldFault
+    | ReleaseFault
+    | ResetFault
+    | CorruptFault
+    | AvailabilityFault,
     Field(discriminator="kind"),
 ]
 """Anything that `[[faults]]` may hold."""
 
-ON_CHANNELS = (Slow, Partition, Heal, Hold, Release, Reset, Corrupt)
+ON_CHANNELS = (SlowFault, PartitionFault, HealFault, HoldFault, ReleaseFault, ResetFault, CorruptFault)
 """Those that act on channels."""

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from asyncagg.protocols import registry
-from asyncagg.scenario.reading.errors import KeyPath, WrongWithin, one_of, show, suggestion
+from asyncagg.scenario.errors import KeyPath, WrongWithin, one_of, show, suggestion
 from asyncagg.scenario.values.units import BANDWIDTH, DURATION, RATE, SIZE, Quantity
 
 

@@ -1,6 +1,6 @@
 """The key `latency` of a link: a duration that is always the same, or a table that names a distribution.
 
-Each table has the parameters of the class of the same name in `asyncagg.net.links.latency`, which says what they mean.
+`UniformSection` has the parameters of `asyncagg.net.links.latency.Uniform`, which says what they mean, and so on.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
 from asyncagg.net.links import latency as net
-from asyncagg.scenario.reading.errors import WrongWithin, show
+from asyncagg.scenario.errors import WrongWithin, show
 from asyncagg.scenario.schema.fields import BuildingTable, Duration, PositiveDuration, in_units
 from asyncagg.scenario.values.units import DURATION
 
@@ -30,7 +30,7 @@ class Distribution(BuildingTable):
         return _CLASSES[values.pop("model")](**values)
 
 
-class Uniform(Distribution):
+class UniformSection(Distribution):
     """Equally likely everywhere between two bounds."""
 
     model: Literal["uniform"] = Field(description="equally likely everywhere from low to high")
@@ -38,7 +38,7 @@ class Uniform(Distribution):
     high_ns: Duration = Field(alias="high", description="the most")
 
 
-class Normal(Distribution):
+class NormalSection(Distribution):
     """Mean and standard deviation."""
 
     model: Literal["normal"] = Field(description="the bell curve; what would be negative is zero")
@@ -46,7 +46,7 @@ class Normal(Distribution):
     deviation_ns: Duration = Field(alias="deviation", description="the standard deviation")
 
 
-class Lognormal(Distribution):
+class LognormalSection(Distribution):
     """Median, and standard deviation of the logarithm."""
 
     model: Literal["lognormal"] = Field(description="its logarithm is normal")
@@ -54,14 +54,14 @@ class Lognormal(Distribution):
     sigma: float = Field(ge=0, le=10, description="standard deviation of the logarithm")
 
 
-class Exponential(Distribution):
+class ExponentialSection(Distribution):
     """Memoryless."""
 
     model: Literal["exponential"] = Field(description="memoryless")
     mean_ns: PositiveDuration = Field(alias="mean", description="the mean")
 
 
-class Pareto(Distribution):
+class ParetoSection(Distribution):
     """A heavy tail."""
 
     model: Literal["pareto"] = Field(description="a heavy tail above the scale")
@@ -69,7 +69,7 @@ class Pareto(Distribution):
     alpha: float = Field(ge=0.1, le=1000, description="how fast the tail falls")
 
 
-class Cubic(Distribution):
+class CubicSection(Distribution):
     """The model of the ABIDES simulator."""
 
     model: Literal["cubic"] = Field(description="ABIDES: a least latency for each pair, and a cubic tail")
@@ -80,7 +80,7 @@ class Cubic(Distribution):
     unit: float = Field(10.0, ge=1e-6, le=1e6, description="jitter_unit")
 
 
-class Empirical(Distribution):
+class EmpiricalSection(Distribution):
     """Measured quantiles; `file` is read when the scenario is, and the scenario then holds what it said."""
 
     model: Literal["empirical"] = Field(description="measured quantiles, at equal steps of probability from 0 to 1")
@@ -116,19 +116,28 @@ def _quantiles(path: object) -> tuple[int, ...]:
 
 
 MODELS: Mapping[str, type[Distribution]] = {
-    "uniform": Uniform,
-    "normal": Normal,
-    "lognormal": Lognormal,
-    "exponential": Exponential,
-    "pareto": Pareto,
-    "cubic": Cubic,
-    "empirical": Empirical,
+    "uniform": UniformSection,
+    "normal": NormalSection,
+    "lognormal": LognormalSection,
+    "exponential": ExponentialSection,
+    "pareto": ParetoSection,
+    "cubic": CubicSection,
+    "empirical": EmpiricalSection,
 }
 
-_CLASSES: Mapping[str, type[net.Latency]] = {name: getattr(net, kind.__name__) for name, kind in MODELS.items()}
+_CLASSES: Mapping[str, type[net.Latency]] = {
+    name: getattr(net, kind.__name__.removesuffix("Section")) for name, kind in MODELS.items()
+}
 
 _AnyDistribution = Annotated[
-    Uniform | Normal | Lognormal | Exponential | Pareto | Cubic | Empirical, Field(discriminator="model")
+    UniformSection
+    | NormalSection
+    | LognormalSection
+    | ExponentialSection
+    | ParetoSection
+    | CubicSection
+    | EmpiricalSection,
+    Field(discriminator="model"),
 ]
 
 

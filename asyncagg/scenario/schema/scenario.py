@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import Field, PrivateAttr, Strict
 
-from asyncagg.scenario.reading.errors import Mistake, ScenarioError
-from asyncagg.scenario.reading.layers import Sources
+from asyncagg.scenario.errors import KeyPath, Mistake, ScenarioError
 from asyncagg.scenario.schema.aggregation import Aggregation, AggregationTable, Encoding
-from asyncagg.scenario.schema.compute import Compute, DeviceName
+from asyncagg.scenario.schema.compute import ComputeSection, DeviceName
 from asyncagg.scenario.schema.faults import Fault
 from asyncagg.scenario.schema.fields import Table, inner
 from asyncagg.scenario.schema.links import Group, LinkName, LinkTable
 from asyncagg.scenario.schema.phases import Phases
 from asyncagg.scenario.schema.workload import Digits, Python, Vectors, Workload
+from asyncagg.scenario.sources import Sources
 from asyncagg.scenario.values.toml import to_toml
 
 ENGINES = ("sim", "tcp", "processes", "hosts")
@@ -62,7 +62,9 @@ class Expect(Table):
 
     completed: bool | None = Field(None, description="whether every round ended well")
     survivors_at_least: int | None = Field(None, ge=0, description="owners in the sum, in every round")
-    exact: bool | None = Field(None, description="whether every mean is the encoded mean of its survivors, bit for bit")
+    exact: bool | None = Field(
+        None, description="whether every mean is that of its survivors' inputs as encoded, bit for bit"
+    )
     accuracy_at_least: float | None = Field(None, ge=0, le=1, description="accuracy after the last round")
 
 
@@ -86,7 +88,7 @@ class Scenario(Table):
     network: LinkTable = inner(LinkTable, "the link of every player that has no other")
     links: dict[str, LinkTable] = Field(default_factory=dict, description="links by name")
     phases: Phases = inner(Phases, "how long each phase may last")
-    compute: Compute = inner(Compute, "what computing costs in virtual time; absent: nothing")
+    compute: ComputeSection = inner(ComputeSection, "what computing costs in virtual time; absent: nothing")
     faults: Annotated[tuple[Fault, ...], Strict(False)] = Field((), description="what goes wrong")
     expect: Expect = inner(Expect, "what the run must come to")
 
@@ -108,6 +110,8 @@ class Scenario(Table):
         values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         if not self.owners.groups:
             del values["owners"]["groups"]
+        if not self.encoding.clip_by:
+            del values["encoding"]["clip_by"]
         return {key: value for key, value in values.items() if value or key not in ("faults", "links", "compute")}
 
     def normalised_toml(self) -> str:
@@ -146,9 +150,9 @@ class Scenario(Table):
                 self.refuse("workload.file", f"{path} cannot be read: {error.strerror} (a file)")
         return self._contents
 
-    def refuse(self, key: str, text: str) -> NoReturn:
+    def refuse(self, key: str | KeyPath, text: str) -> NoReturn:
         """Raises ScenarioError for a mistake at `key` that only came out later, such as a bad data file."""
-        path = tuple(int(step) if step.isascii() and step.isdigit() else step for step in key.split("."))
+        path: KeyPath = key if isinstance(key, tuple) else tuple(map(_step, key.split(".")))
         raise ScenarioError([self._sources.line(Mistake(path, text))])
 
     def __eq__(self, other: object) -> bool:
@@ -156,6 +160,11 @@ class Scenario(Table):
 
     def __hash__(self) -> int:
         return hash(_canonical(self._said_to_players()))
+
+
+def _step(text: str) -> str | int:
+    """A step of a path: the index of a list, or a key."""
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _canonical(values: dict[str, Any]) -> bytes:

@@ -35,9 +35,9 @@ class Digits(WorkloadTable):
     shares: Positives | None = Field(None, description="relative amount of examples of each owner; absent: equal")
 
     def settings(self) -> dict[str, Any]:
-        """As for every kind; a batch of 0 is no batch."""
-        settings = super().settings()
-        return settings if self.batch_size else {k: v for k, v in settings.items() if k != "batch_size"}
+        """Without the one partition there is, and without a batch of 0, which is none."""
+        left_out = ("partition",) if self.batch_size else ("partition", "batch_size")
+        return {key: value for key, value in super().settings().items() if key not in left_out}
 
 
 class Synthetic(WorkloadTable):

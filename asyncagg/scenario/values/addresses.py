@@ -6,7 +6,7 @@ import ipaddress
 import re
 import socket
 
-from asyncagg.scenario.reading.errors import show
+from asyncagg.scenario.errors import show
 
 LAST_PORT = 65_535
 

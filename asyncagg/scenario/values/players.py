@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from asyncagg.scenario.reading.errors import suggestion
+from asyncagg.scenario.errors import suggestion
 
 MODEL_OWNER = "model-owner"
 COMPUTE_NODE = "compute-node"
@@ -25,7 +25,7 @@ _EXAMPLES = ("model-owner", "compute-node-0", "server0", "data-owner-0", "train-
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class PlayerRange:
     """Players of a role whose indices follow each other, both ends included; the model owner has the index 0."""
 
     role: str
@@ -33,7 +33,7 @@ class Span:
     last: int
 
     @classmethod
-    def parse(cls, text: str) -> Span:
+    def parse(cls, text: str) -> PlayerRange:
         """`model-owner`, `compute-node-0`, `data-owner-7`, `data-owner-0..49`, `server0`, `train-data-owner-7`.
 
         Raises ValueError, whose text says what the name is and what would be right.
@@ -67,21 +67,21 @@ class Span:
             return (MODEL_OWNER,)
         return tuple(f"{self.role}-{index}" for index in range(self.first, self.last + 1))
 
-    def overlap(self, other: Span) -> Span | None:
+    def overlap(self, other: PlayerRange) -> PlayerRange | None:
         """The players in both; None where there are none."""
         first, last = max(self.first, other.first), min(self.last, other.last)
-        return Span(self.role, first, last) if self.role == other.role and first <= last else None
+        return PlayerRange(self.role, first, last) if self.role == other.role and first <= last else None
 
 
-def without(span: Span, others: Iterable[Span]) -> Iterator[Span]:
+def without(span: PlayerRange, others: Iterable[PlayerRange]) -> Iterator[PlayerRange]:
     """What is left of the span when the players of the others are taken away, by index."""
     next_index = span.first
     for other in sorted((other for other in others if span.overlap(other)), key=lambda other: other.first):
         if other.first > next_index:
-            yield Span(span.role, next_index, other.first - 1)
+            yield PlayerRange(span.role, next_index, other.first - 1)
         next_index = max(next_index, other.last + 1)
     if next_index <= span.last:
-        yield Span(span.role, next_index, span.last)
+        yield PlayerRange(span.role, next_index, span.last)
 
 
 def _index(digits: str, role: str) -> int:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from asyncagg.scenario.reading.errors import json_string
+from asyncagg.scenario.errors import json_string
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from asyncagg.scenario.reading.errors import show
+from asyncagg.scenario.errors import show
 
 MICROSECOND_NS = 1_000
 MILLISECOND_NS = 1_000_000

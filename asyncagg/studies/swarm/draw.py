@@ -13,7 +13,7 @@ from asyncagg.engines.experiment import prepare
 from asyncagg.net.links.presets import PRESETS
 from asyncagg.protocols.names import PHASES
 from asyncagg.protocols.registry import BUILT_IN, find
-from asyncagg.scenario.reading.errors import ScenarioError
+from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import parse
 
 Values = dict[str, Any]

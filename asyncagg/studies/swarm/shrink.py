@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from asyncagg.scenario.reading.errors import KeyPath, ScenarioError
+from asyncagg.scenario.errors import KeyPath, ScenarioError
 from asyncagg.scenario.values.toml import to_toml
 from asyncagg.studies.swarm.draw import Values, scenario_of
 from asyncagg.studies.swarm.play import examine

@@ -1,0 +1,81 @@
+"""How long whoever was refused stays away, without a clock and in bounded memory.
+
+A refused player may not come back before it is pardoned, and then not before a wait that doubles with each refusal:
+1, 2, 4 … 60 s. One whose last refusal is long ago begins at 1 s again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from asyncagg.net.errors import NANOSECONDS, seconds
+
+FIRST_NS, LONGEST_NS = NANOSECONDS, 60 * NANOSECONDS
+FORGOTTEN_NS = 600 * NANOSECONDS
+"""A refusal that is longer ago than this counts no more."""
+_MOST = 4096  # remembered by one player
+
+
+@dataclass(slots=True)
+class Backoff:
+    """The waits after refusals, each twice as long as the last."""
+
+    _wait_ns: int = 0
+    _last_ns: int = 0
+
+    def refused(self, now_ns: int) -> int:
+        """How long to wait after a refusal at this time, in nanoseconds."""
+        if now_ns - self._last_ns > FORGOTTEN_NS:
+            self._wait_ns = 0
+        self._last_ns = now_ns
+        self._wait_ns = min(2 * self._wait_ns, LONGEST_NS) or FIRST_NS
+        return self._wait_ns
+
+    def is_over(self, now_ns: int) -> bool:
+        """Whether it need not be remembered any more."""
+        return now_ns - self._last_ns > FORGOTTEN_NS
+
+
+@dataclass(slots=True)
+class _Excluded:
+    """One player, at another."""
+
+    backoff: Backoff = field(default_factory=Backoff)
+    until_ns: int = 0
+    pardoned: bool = False
+
+
+class Exclusions:
+    """Who may not come back yet, by local and remote player."""
+
+    def __init__(self) -> None:
+        self._players: dict[str, dict[str, _Excluded]] = {}
+
+    def refuse(self, local: str, remote: str, now_ns: int) -> None:
+        """Keep `remote` away from `local` until it is pardoned, and for a while."""
+        mine = self._players.setdefault(local, {})
+        excluded = mine.setdefault(remote, _Excluded())
+        excluded.until_ns = now_ns + excluded.backoff.refused(now_ns)
+        excluded.pardoned = False
+        if len(mine) > _MOST:
+            self._players[local] = _rest(mine, now_ns)
+
+    def pardon(self, local: str) -> None:
+        """Whoever `local` has refused so far may come back when its time is over."""
+        for excluded in self._players.get(local, {}).values():
+            excluded.pardoned = True
+
+    def objection(self, local: str, remote: str, now_ns: int) -> str | None:
+        """Why `remote` may not come to `local` now; None when it may."""
+        excluded = self._players.get(local, {}).get(remote)
+        if excluded is None or (excluded.pardoned and now_ns >= excluded.until_ns):
+            return None
+        left_ns = excluded.until_ns - now_ns
+        when = f"in {seconds(left_ns)}" if left_ns > 0 and excluded.pardoned else "later"
+        return f"{remote} was refused before, and may come back {when}"
+
+
+def _rest(players: dict[str, _Excluded], now_ns: int) -> dict[str, _Excluded]:
+    """Without those whose refusal is long ago; if that is not enough, without those that have been known longest."""
+    kept = [(name, each) for name, each in players.items() if not each.backoff.is_over(now_ns)]
+    return dict(kept[-(_MOST // 2) :])
