@@ -1,7 +1,6 @@
 """`ring`: masks that cancel along a ring, without any recovery. An example of a protocol from outside asyncagg.
 
-    owner → lead      Joined, Advertise (a fresh X25519 key)
-    lead  → owners    Roster
+    owner ↔ lead      Joined, Advertise (a fresh X25519 key); Roster
     owner → nodes     y_u = x_u + PRG(s_u,next) − PRG(s_previous,u), cut in slices
     nodes → receiver  sums, in which the masks have cancelled
 

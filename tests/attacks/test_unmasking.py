@@ -33,14 +33,14 @@ def asking_twice(context: Context, effect: Send) -> Iterable[Effect]:
 def test_an_owner_answers_one_request_a_session(threat: str) -> None:
     played = play(scenario(8, "secagg", threat=threat), {"lead": sending(m.UnmaskRequest, asking_twice)})
     assert "sent unmask-request 2 times" in played.notes("refuse", LEAD)
-    assert len(played.of(m.UnmaskShares, sender=owner_name(0))) == 1
-    assert played.round.exact
+    assert len(played.of(m.UnmaskShares, sender=owner_name(0))) <= 1
+    assert played.round.status == "failed"  # of such a lead an owner hears no more
     Coalition(played, owners(0)).check_it_is_blind(7)
 
 
 @pytest.mark.parametrize("threat", THREATS)
 def test_another_node_cannot_ask_instead(threat: str) -> None:
-    """Compute node 1 asks for the other shares as soon as it knows the survivors."""
+    """Compute node 1 asks for the other shares as soon as it holds a slice: nobody hears any more of it."""
 
     def ask(context: Context, effect: Send) -> Iterable[Effect]:
         members = context.bitmap_of(each for each in context.cohort if each != VICTIM)
@@ -49,9 +49,9 @@ def test_another_node_cannot_ask_instead(threat: str) -> None:
         yield effect
 
     played = play(scenario(8, "secagg", threat=threat), {"compute-node-1": sending(m.Held, once(ask))})
-    wanted = "sent unmask-request, which only compute-node-0 may send here"
-    assert wanted in played.notes("refuse", Player("compute-node-1"))
-    assert played.round.exact
+    refused = played.notes("refuse", Player("compute-node-1"))
+    assert refused == [f"sent unmask-request, which is not for it to say to {player}" for player in owners(*range(8))]
+    assert played.round.exact  # they had sent it all that it needs
     Coalition(played, owners(0)).check_it_is_blind(7)
 
 

@@ -101,7 +101,7 @@ async def place(
     gradient_seconds: float = 0,
 ) -> AsyncIterator[Place]:
     experiment = prepare(parse(scenario(protocol, OWNERS, aggregation={"weighting": "examples", "max_weight": 9})))
-    network = MemoryNetwork(Limits(experiment.limits() | {"publish": (4096, 1 << 20)}))
+    network = MemoryNetwork(Limits(dict.fromkeys(m.KINDS, (4096, 1 << 20))))
     others = {}
     for name in (MODEL_OWNER, *(node_name(index) for index in range(3))):
         others[name] = Listener(Recorder(name))
@@ -113,7 +113,7 @@ async def place(
         deadlines=experiment.deadlines(),
         permit_limit_ns=10**9,
         start_ns=0,
-        population=OWNERS,
+        permissions=experiment.permissions,
     )
     part = OwnerPart(
         owner=owner or Vector(VALUES, 3),

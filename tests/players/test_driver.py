@@ -15,12 +15,14 @@ from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.names import LEAD, PHASES, Label, Phase, Player, node_name, owner_name
+from asyncagg.protocols.permissions import Permissions
 
 O1, O2, O3 = owner_name(1), owner_name(2), owner_name(3)
 N1 = node_name(1)
 NOW = Label(1, 2)
 DIGEST = bytes(32)
 S = 1_000_000_000
+PERMISSIONS = Permissions(list(m.KINDS.values()), m.Measures(4, 4, 64, 64, 0), [64] * 3)
 JOINED = m.Joined(DIGEST)
 
 
@@ -29,14 +31,19 @@ class Host:
 
     deadlines = dict.fromkeys(PHASES, 10 * S) | {"upload": 3 * S}
     permit_limit_ns = S
+    me = LEAD
 
     def __init__(self, departed: dict[str, str] | None = None) -> None:
         self.departed = departed or {}
         self.said: list[tuple[Any, ...]] = []
         self.fault_takes_ns = 0
+        self.disconnected: list[str] = []
 
     def send(self, label: Label, to: Player, message: m.Message, phase: Phase) -> None:
         self.said.append(("send", label, to, message, phase))
+
+    def disconnect(self, peer: str, reason: str) -> None:
+        self.disconnected.append(peer)
 
     async def compute(self, label: Label, cost: e.Cost, work: Callable[[], Any]) -> Any:
         self.said.append(("compute", label, cost))
@@ -55,7 +62,7 @@ class Host:
 
 def make_driver(role: m.RoleName = "lead", host: Host | None = None) -> tuple[RoleDriver, Host]:
     host = host or Host()
-    return RoleDriver(host, role, NOW, peers=4), host
+    return RoleDriver(host, role, NOW, PERMISSIONS), host
 
 
 def listening(times: int, *kinds: type[m.Message], peers: tuple[str, ...] = (), phase: Phase | None = None) -> Any:

@@ -23,10 +23,12 @@ from asyncagg.engines import one_process, sim
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin
 from asyncagg.engines.runtime.players import LocalPlayers
+from asyncagg.net.frames import Limits
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Effect, Rejected, Role, Send
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Player, index_of, owner_name
+from asyncagg.protocols.permissions import Permissions
 from asyncagg.protocols.secagg import owner
 from asyncagg.protocols.secagg.owner_secrets import ANSWER_LABEL, OwnerSecrets, commitment, survivors_digest
 from asyncagg.protocols.secagg.session import Session
@@ -175,6 +177,11 @@ def changed(kind: type[m.Message], to: Iterable[str] | None = None, **changes: A
     return sending(kind, change)
 
 
+def anything(permissions: Permissions) -> Limits:
+    """What a liar's own network lets it say: every kind to everybody. Who is told must notice."""
+    return Limits(dict.fromkeys(m.KINDS, (1 << 20, 1 << 20)))
+
+
 def play(
     values: dict[str, Any],
     twists: Mapping[str, Twist] | None = None,
@@ -215,6 +222,7 @@ def play(
         ),
     )
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(sim, "frame_limits", anything))
         stack.enter_context(mock.patch.object(owner, "OwnerSecrets", _watched(secrets, played)))
         remembered = _remembered(played)
         local_players = stack.enter_context(mock.patch.object(one_process, "LocalPlayers", side_effect=remembered))

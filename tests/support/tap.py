@@ -76,6 +76,9 @@ class TappedNetwork(Network):
     async def dial(self, local: str, remote: str, sink: Sink, deadline_ns: int | None = None) -> Channel:
         return TappedChannel(await self._network.dial(local, remote, sink, deadline_ns), self._tap)
 
+    def pardon(self, player: str) -> None:
+        self._network.pardon(player)
+
     async def close(self) -> None:
         await self._network.close()
 
@@ -97,3 +100,6 @@ class TappedChannel(Channel):
 
     def close(self, reason: str = "") -> None:
         self._channel.close(reason)
+
+    def refuse(self, reason: str) -> None:
+        self._channel.refuse(reason)

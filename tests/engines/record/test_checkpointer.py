@@ -223,8 +223,8 @@ def crashing(patch: pytest.MonkeyPatch, after: int, half: bool) -> None:
     patch.setattr(os, "replace", replaces)
 
 
-STEPS = 11
-"""Additions to files, and replacements of the checkpoint, in `play`: six of the first, five of the second."""
+STEPS = 12
+"""Additions to files, and replacements of the checkpoint, in `play`: seven of the first, five of the second."""
 
 
 @pytest.mark.parametrize("half", [False, True])

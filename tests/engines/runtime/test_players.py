@@ -18,15 +18,15 @@ from asyncagg.engines.runtime import players as module
 from asyncagg.engines.runtime.executors import InlineExecutor
 from asyncagg.engines.runtime.faults import channel_faults, slowness
 from asyncagg.engines.runtime.identities import everyone
+from asyncagg.engines.runtime.limits import frame_limits
 from asyncagg.engines.runtime.players import Environment, LocalPlayers
 from asyncagg.engines.runtime.prices import player_prices
 from asyncagg.learning import workload
 from asyncagg.net.clock import now_ns
-from asyncagg.net.frames import Limits
 from asyncagg.net.memory import MemoryNetwork
 from asyncagg.players.ledger_store import StoreError
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import RunHooks
+from asyncagg.players.start import RunHooks, RunState
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, node_name, owner_name
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario import parse
@@ -45,7 +45,7 @@ class Run:
         given = workload.given(owners, Nothing()) if owners else None
         self.experiment: Experiment = prepare(self.scenario, given)
         self.faults = channel_faults(self.scenario)
-        self.network = MemoryNetwork(Limits(self.experiment.limits()))
+        self.network = MemoryNetwork(frame_limits(self.experiment.permissions))
         self.trace = Trace()
         self.outcomes: list[RoundOutcome] = []
         self.when_observed: Callable[[], None] = lambda: None
@@ -67,7 +67,7 @@ class Run:
         hooks = RunHooks(self._observe) if MODEL_OWNER in players else None
         return LocalPlayers(self.experiment, self.environment(**changes), self.trace, players, hooks, others)
 
-    async def _observe(self, outcome: RoundOutcome) -> None:
+    async def _observe(self, outcome: RoundOutcome, run_state: RunState) -> None:
         self.outcomes.append(outcome)
         self.when_observed()
 
@@ -118,13 +118,13 @@ async def test_seeded_rounding_is_the_same_for_an_owner_wherever_it_lives_and_sy
 # -- ledgers ---------------------------------------------------------------------------------------------------------
 
 
-async def test_ledgers_are_files_where_there_is_a_folder_and_there_are_none_where_nothing_is_protected(
+async def test_accounts_are_files_where_there_is_a_folder_and_there_are_none_where_nothing_is_protected(
     tmp_path: Path,
 ) -> None:
     run = Run()
     (owner,) = run.process(OWNERS[2:3], ledgers=tmp_path).owners
     assert owner.store is not None
-    assert owner.store.path == tmp_path / "data-owner-2.json"
+    assert owner.store.path == tmp_path / "data-owner-2.jsonl"
     (owner,) = run.process(OWNERS[2:3]).owners
     assert owner.store is not None
     assert owner.store.path is None
@@ -132,9 +132,9 @@ async def test_ledgers_are_files_where_there_is_a_folder_and_there_are_none_wher
     assert owner.store is None
 
 
-async def test_a_ledger_that_is_none_is_told_before_anything_begins(tmp_path: Path) -> None:
-    tmp_path.joinpath("data-owner-2.json").write_text("{}")
-    with pytest.raises(StoreError, match=r"data-owner-2.json: is no privacy ledger of this run"):
+async def test_an_account_that_is_none_is_told_before_anything_begins(tmp_path: Path) -> None:
+    tmp_path.joinpath("data-owner-2.jsonl").write_text("{}")
+    with pytest.raises(StoreError, match=r"data-owner-2.jsonl: is no account of this run"):
         Run().process(OWNERS, ledgers=tmp_path)
 
 
