@@ -2,8 +2,9 @@
 
 __version__ = "0.1.0"
 
-FORMAT = 1
-"""Of what players say to each other and of what a run leaves: hello, round id, checkpoint, trace and result.
+FORMAT = 2
+"""Of what players say to each other and of what a run leaves: hello, round id, checkpoint, account, trace and
+result.
 
 Whoever changes the encoder, the masks, a message or one of these files raises it by one, in the change that does so:
 then peers of different formats refuse each other by name instead of making wrong means together, and no run goes on in,

@@ -16,7 +16,7 @@ from asyncagg.engines.runtime.identities import everyone
 from asyncagg.engines.runtime.players import Environment, LocalPlayers
 from asyncagg.net.clock import now_ns
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import Progress, RunHooks
+from asyncagg.players.start import RunHooks, RunState
 from asyncagg.protocols.names import Label, Player
 from asyncagg.runs.result import RoundResult
 
@@ -63,5 +63,5 @@ class OneProcess:
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
         return self.local_players.expected_sum(label, survivors)
 
-    async def _observe(self, outcome: RoundOutcome, progress: Progress) -> None:
+    async def _observe(self, outcome: RoundOutcome, run_state: RunState) -> None:
         await self._recorder.observe(outcome)

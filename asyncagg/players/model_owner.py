@@ -22,7 +22,7 @@ from asyncagg.players.driver import Ended, RoundFailed
 from asyncagg.players.model_steps import Learnt, copies, learn, ready
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.published import as_published, pack_parameters
-from asyncagg.players.start import Progress, Start
+from asyncagg.players.start import RunState, Start
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.batches import indices_in, set_of
 from asyncagg.protocols.context import Context, Terms, published_text
@@ -57,7 +57,7 @@ class ModelPart:
     retries: int
     start: Start | None = None
     """Where a resumed run goes on; None: at the beginning."""
-    begins: Callable[[Progress], None] = lambda progress: None
+    begins: Callable[[RunState], None] = lambda run_state: None
     """Called before an attempt is published, so that its label can be kept: a resumed run never uses one again."""
 
 
@@ -75,7 +75,7 @@ class ModelOwnerPlayer(BasePlayer):
         randomness: Randomness,
         identity: Identity | None,
         rules: Rules | None,
-        observe: Callable[[RoundOutcome, Progress], Awaitable[None]],
+        observe: Callable[[RoundOutcome, RunState], Awaitable[None]],
     ) -> None:
         """`observe` is waited for after each round, before the next one is published."""
         super().__init__(MODEL_OWNER, environment)
@@ -142,15 +142,15 @@ class ModelOwnerPlayer(BasePlayer):
         """What the sums of the run give away together, in sentences: for its result, once it is over."""
         return [] if self.account is None else self.account.sentences()
 
-    def _progress(self, round_index: int, attempt: int) -> Progress:
+    def _run_state(self, round_index: int, attempt: int) -> RunState:
         noted = () if self.account is None else self.account.take()
-        return Progress(round_index, attempt, self.parameters, self.state, noted, dict(self.culprits))
+        return RunState(round_index, attempt, self.parameters, self.state, noted, dict(self.culprits))
 
-    def _after(self, outcome: RoundOutcome) -> Progress:
+    def _after(self, outcome: RoundOutcome) -> RunState:
         """Where the run stands after a round: one that failed is played again when the run is resumed."""
         if outcome.status == "failed":
-            return self._progress(outcome.round, outcome.attempts)
-        return self._progress(outcome.round + 1, 0)
+            return self._run_state(outcome.round, outcome.attempts)
+        return self._run_state(outcome.round + 1, 0)
 
     def _indices(self) -> range:
         """The rounds to go."""
@@ -360,7 +360,7 @@ class ModelOwnerPlayer(BasePlayer):
         published = as_published(self.parameters)
         self._digest = parameter_digest(published)
         self._expose(label, cohort)
-        self.part.begins(self._progress(*label))
+        self.part.begins(self._run_state(*label))
         limit_ns = sum(self.deadlines[phase] for phase in self.protocol.phases)
         end_ns = now_ns() + limit_ns
         wait_ns = now_ns() + self.deadlines["publish"]

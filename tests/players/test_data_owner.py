@@ -276,11 +276,9 @@ async def test_parameters_that_are_none_are_told_to_the_lead(changes: dict[str, 
         assert owner.rounds == []
 
 
-async def test_an_attempt_that_its_ledger_may_hold_already_is_not_played_again(tmp_path: Path) -> None:
-    rules = prepare(parse(scenario("secagg", OWNERS))).ledger_rules()
-    assert rules is not None
-    store = LedgerStore(rules, tmp_path / "ledger.json")
-    store.ledger.settled(Label(3, 2), bytes(32), m.to_bitmap(range(OWNERS), OWNERS))
+async def test_an_attempt_that_its_account_may_hold_already_is_not_played_again(tmp_path: Path) -> None:
+    store = LedgerStore(OWNERS, tmp_path / "account.jsonl")
+    store.account.settled(Label(3, 2), bytes(32), m.to_bitmap(range(OWNERS), OWNERS))
     owner = Counting(VALUES)
     async with place(owner, store=store, protocol="secagg") as there:
         for label in (Label(3, 1), Label(3, 2)):
@@ -291,10 +289,24 @@ async def test_an_attempt_that_its_ledger_may_hold_already_is_not_played_again(t
             (Label(3, 1), m.Failed),
             (Label(3, 2), m.Failed),
         ]
-        assert there.player.trouble == "not newer than round 3, attempt 2, of this owner's privacy ledger"
+        assert there.player.trouble == "not newer than round 3, attempt 2, of this owner's account"
         there.publish(Label(3, 3))
         await asyncio.sleep(1)
         assert owner.rounds == [3]
+
+
+async def test_half_a_line_that_a_crash_left_in_its_account_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "account.jsonl"
+    store = LedgerStore(OWNERS, path)
+    store.account.settled(Label(3, 2), bytes(32), m.to_bitmap(range(OWNERS), OWNERS))
+    store.save()
+    path.write_bytes(path.read_bytes() + b'{"round":4,"att')
+    async with place(Counting(VALUES), store=LedgerStore(OWNERS, path), protocol="secagg") as there:
+        (record,) = [each for each in there.player.environment.trace.records if each.event == "fault"]
+        assert record.detail == "its account ended in half a line, 15 bytes, which were cut off"
+        there.publish(Label(3, 2))
+        await asyncio.sleep(1)
+        assert there.player.trouble == "not newer than round 3, attempt 2, of this owner's account"
 
 
 # -- a fault that silences it ----------

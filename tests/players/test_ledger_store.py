@@ -13,6 +13,7 @@ from asyncagg.players.ledger_store import LedgerStore, StoreError
 from asyncagg.protocols.ledger.entries import first_line, read_line
 from asyncagg.protocols.messages import to_bitmap
 from asyncagg.protocols.names import Label
+from asyncagg.version import FORMAT
 
 OWNERS = 6
 A = bytes(range(32))
@@ -218,12 +219,12 @@ def test_a_last_line_that_is_whole_and_wrong_is_never_trusted(path: Path, kept: 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b'{"schema": 99}', "not an account of schema 2"),
-        (b'{"schema": 99}\n{"schema": 99}', "not an account of schema 2"),
-        (b"my own notes", "not an account of schema 2"),
-        (bytes(10_000_000), "not an account of schema 2"),
-        (b'{"schema":2,"owners":5}\n', "an account of 5 owners, the population has 6"),
-        (b"\xff\xfe\xff\n", "not an account of schema 2"),
+        (b'{"schema": 99}', f"not an account of format {FORMAT}"),
+        (b'{"schema": 99}\n{"schema": 99}', f"not an account of format {FORMAT}"),
+        (b"my own notes", f"not an account of format {FORMAT}"),
+        (bytes(10_000_000), f"not an account of format {FORMAT}"),
+        (f'{{"format":{FORMAT},"owners":5}}\n'.encode(), "an account of 5 owners, the population has 6"),
+        (b"\xff\xfe\xff\n", f"not an account of format {FORMAT}"),
     ],
 )
 def test_a_file_that_is_no_account_stays_as_it_is(path: Path, content: bytes, says: str) -> None:

@@ -26,7 +26,11 @@ from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.players.model_steps import kept_state
 from asyncagg.players.outcome import RoundOutcome
+<<<<<<< HEAD
 from asyncagg.players.start import Progress, RunHooks, Start
+=======
+from asyncagg.players.start import RunHooks, RunState, Start
+>>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
 from asyncagg.protocols import registry
 from asyncagg.protocols.batches import Batches
 from asyncagg.protocols.ledger.comparison import Rules
@@ -90,13 +94,13 @@ class Run:
                 assert self.model_owner is not None
                 run.player = self.model_owner
 
-        def course(observe: Callable[[RoundOutcome, Progress], Awaitable[None]], *_: Any, **__: Any) -> RunHooks:
-            async def observed(outcome: RoundOutcome, progress: Progress) -> None:
-                await observe(outcome, progress)
+        def course(observe: Callable[[RoundOutcome, RunState], Awaitable[None]], *_: Any, **__: Any) -> RunHooks:
+            async def observed(outcome: RoundOutcome, run_state: RunState) -> None:
+                await observe(outcome, run_state)
                 run.outcomes.append(outcome)
-                run.noted += progress.noted
+                run.noted += run_state.noted
                 if run.checkpointer is not None:
-                    run.checkpointer.ended(run.results[-1], progress)
+                    run.checkpointer.ended(run.results[-1], run_state)
                 if run.when_observed is not None:
                     await run.when_observed(outcome)
 
@@ -109,12 +113,12 @@ class Run:
         play(self.experiment, finished, lambda each: None)
         return finished
 
-    def _begins(self, progress: Progress) -> None:
-        label = Label(progress.round, progress.attempt)
+    def _begins(self, run_state: RunState) -> None:
+        label = Label(run_state.round, run_state.attempt)
         self.begun.append(label)
-        self.noted += progress.noted
+        self.noted += run_state.noted
         if self.checkpointer is not None:
-            self.checkpointer.begins(progress)
+            self.checkpointer.begins(run_state)
         self.when_begun(label)
 
     def keep_in(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from asyncagg.engines.experiment import Experiment
 from asyncagg.net.clock import now_ns
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import Progress, RunHooks, Start
+from asyncagg.players.start import RunHooks, RunState, Start
 from asyncagg.protocols.ledger.entries import Entry, check_first_line, first_line, read_line
 from asyncagg.runs.checkpoint import ACCOUNT, ROUNDS, Checkpoint, CheckpointError, round_line
 from asyncagg.runs.lines import LineFile, OtherWriter
@@ -38,32 +38,32 @@ class Checkpointer:
     def hooks(self, tell: Callable[[RoundOutcome], Awaitable[RoundResult]]) -> RunHooks:
         """The model owner's; `tell` makes a result of a round that has ended."""
 
-        async def observe(outcome: RoundOutcome, progress: Progress) -> None:
-            self.ended(await tell(outcome), progress)
+        async def observe(outcome: RoundOutcome, run_state: RunState) -> None:
+            self.ended(await tell(outcome), run_state)
 
         return RunHooks(observe, self.begins, self._start)
 
-    def begins(self, progress: Progress) -> None:
+    def begins(self, run_state: RunState) -> None:
         """An attempt is about to be published: its label is never used again."""
-        self._write(progress)
+        self._write(run_state)
 
-    def ended(self, each: RoundResult, progress: Progress) -> None:
+    def ended(self, each: RoundResult, run_state: RunState) -> None:
         """A round has ended; one that failed is played again by a resumed run."""
         if each.status != "failed":
             self._add(self._rounds, round_line(each))
-        self._write(progress)
+        self._write(run_state)
 
-    def _write(self, progress: Progress) -> None:
-        texts = [entry.line() for entry in progress.noted]
+    def _write(self, run_state: RunState) -> None:
+        texts = [entry.line() for entry in run_state.noted]
         if texts and not self._account.size:
             texts.insert(0, first_line(self._owners))
         self._add(self._account, "".join(f"{text}\n" for text in texts))
         Checkpoint(
             scenario=self._scenario,
-            round=progress.round,
-            attempt=progress.attempt,
-            parameters=progress.parameters,
-            state=progress.state,
+            round=run_state.round,
+            attempt=run_state.attempt,
+            parameters=run_state.parameters,
+            state=run_state.state,
             rounds_bytes=self._rounds.size,
             account_bytes=self._account.size,
             t=now_ns() - self._start_ns,

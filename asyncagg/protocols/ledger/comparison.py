@@ -44,7 +44,7 @@ class Rules:
         return self.minimum_cohort if self.cut is None else 2
 
 
-class Comparison:
+class SumComparison:
     """The sums of one run."""
 
     def __init__(self, rules: Rules, compared: int = COMPARED) -> None:

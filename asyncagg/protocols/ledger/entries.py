@@ -1,6 +1,6 @@
 """Entries of an account: an attempt whose sum became known, or may have. Each is one line of JSON.
 
-An account is a file that only grows: a first line with its schema and the size of the population, then an entry a
+An account is a file that only grows: a first line with its format and the size of the population, then an entry a
 line, in the order in which things happened. A later entry of the same attempt takes the place of an earlier one:
 
     possible    an upload is about to start: the sum may become known, over any large enough part of the set
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from asyncagg.protocols.names import Label
+from asyncagg.version import FORMAT
 
-SCHEMA: Final = 2
 State = Literal["known", "possible", "withdrawn"]
 
 
@@ -69,14 +69,14 @@ class Entry:
 
 def first_line(owners: int) -> str:
     """What the account of a player in a population of so many begins with, without the end of the line."""
-    return _json({"schema": SCHEMA, "owners": owners})
+    return _json({"format": FORMAT, "owners": owners})
 
 
 def check_first_line(line: str, owners: int) -> None:
     """ValueError, saying what is wrong, unless an account in this population begins so."""
     head = _object(line)
-    if head is None or head.get("schema") != SCHEMA:
-        raise ValueError(f"not an account of schema {SCHEMA}")
+    if head is None or head.get("format") != FORMAT:
+        raise ValueError(f"not an account of format {FORMAT}")
     if head.get("owners") != owners:
         raise ValueError(f"an account of {head.get('owners')} owners, the population has {owners}")
 

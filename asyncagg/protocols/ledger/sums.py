@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from asyncagg.protocols.batches import Batches
-from asyncagg.protocols.ledger.comparison import COMPARED, Comparison, Rules
+from asyncagg.protocols.ledger.comparison import COMPARED, Rules, SumComparison
 from asyncagg.protocols.ledger.disclosure import Finding, Scope, attempt, sentence
 from asyncagg.protocols.ledger.entries import Entry
 from asyncagg.protocols.names import Label
@@ -28,7 +28,7 @@ class SumAccount:
 
     def __init__(self, rules: Rules, compared: int = COMPARED) -> None:
         self.rules = rules
-        self._comparison = Comparison(rules, compared)
+        self._comparison = SumComparison(rules, compared)
         self._summary = _Summary(rules.cut)
         self._last: Entry | None = None
         self._open = False

@@ -26,7 +26,7 @@ from asyncagg.net.clock import now_ns
 from asyncagg.net.memory import MemoryNetwork
 from asyncagg.players.ledger_store import StoreError
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.start import RunHooks
+from asyncagg.players.start import RunHooks, RunState
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, node_name, owner_name
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario import parse
@@ -67,7 +67,7 @@ class Run:
         hooks = RunHooks(self._observe) if MODEL_OWNER in players else None
         return LocalPlayers(self.experiment, self.environment(**changes), self.trace, players, hooks, others)
 
-    async def _observe(self, outcome: RoundOutcome) -> None:
+    async def _observe(self, outcome: RoundOutcome, run_state: RunState) -> None:
         self.outcomes.append(outcome)
         self.when_observed()
 
@@ -118,13 +118,13 @@ async def test_seeded_rounding_is_the_same_for_an_owner_wherever_it_lives_and_sy
 # -- ledgers ---------------------------------------------------------------------------------------------------------
 
 
-async def test_ledgers_are_files_where_there_is_a_folder_and_there_are_none_where_nothing_is_protected(
+async def test_accounts_are_files_where_there_is_a_folder_and_there_are_none_where_nothing_is_protected(
     tmp_path: Path,
 ) -> None:
     run = Run()
     (owner,) = run.process(OWNERS[2:3], ledgers=tmp_path).owners
     assert owner.store is not None
-    assert owner.store.path == tmp_path / "data-owner-2.json"
+    assert owner.store.path == tmp_path / "data-owner-2.jsonl"
     (owner,) = run.process(OWNERS[2:3]).owners
     assert owner.store is not None
     assert owner.store.path is None
@@ -132,9 +132,9 @@ async def test_ledgers_are_files_where_there_is_a_folder_and_there_are_none_wher
     assert owner.store is None
 
 
-async def test_a_ledger_that_is_none_is_told_before_anything_begins(tmp_path: Path) -> None:
-    tmp_path.joinpath("data-owner-2.json").write_text("{}")
-    with pytest.raises(StoreError, match=r"data-owner-2.json: is no privacy ledger of this run"):
+async def test_an_account_that_is_none_is_told_before_anything_begins(tmp_path: Path) -> None:
+    tmp_path.joinpath("data-owner-2.jsonl").write_text("{}")
+    with pytest.raises(StoreError, match=r"data-owner-2.jsonl: is no account of this run"):
         Run().process(OWNERS, ledgers=tmp_path)
 
 
@@ -237,7 +237,7 @@ async def test_a_crash_is_of_a_player_that_runs_here_and_a_restart_of_one_that_d
 
 @pytest.mark.parametrize("state", [True, False])
 @pytest.mark.parametrize("on_disk", [True, False])
-async def test_who_comes_back_without_memory_is_built_anew_and_keeps_its_ledger(
+async def test_who_comes_back_without_memory_is_built_anew_and_keeps_its_account(
     tmp_path: Path, state: bool, on_disk: bool
 ) -> None:
     run = Run()
@@ -245,7 +245,7 @@ async def test_who_comes_back_without_memory_is_built_anew_and_keeps_its_ledger(
     (owner,) = here.owners
     part, store = owner.part, owner.store
     assert store is not None
-    store.ledger.settled(Label(0, 1), bytes(32), b"\x0f")
+    store.account.settled(Label(0, 1), bytes(32), b"\x0f")
     store.save()
     owner.label = Label(4, 2)
     here.crash(OWNERS[0])
@@ -253,7 +253,7 @@ async def test_who_comes_back_without_memory_is_built_anew_and_keeps_its_ledger(
     assert here.restart(OWNERS[0], state)
     await asyncio.sleep(1)
     assert owner.store is not None
-    assert owner.store.ledger.newest == Label(0, 1)
+    assert owner.store.account.newest == Label(0, 1)
     assert (owner.label == Label(4, 2), owner.part.owner is part.owner) == (state, state)
     assert (owner.store is store) == (state or not on_disk), "a file is read again"
     await ended(run, here, rest)

@@ -12,6 +12,7 @@ from asyncagg.protocols.ledger.account import OwnerAccount
 from asyncagg.protocols.ledger.entries import Entry, check_first_line, first_line, read_line
 from asyncagg.protocols.messages import to_bitmap
 from asyncagg.protocols.names import Label
+from asyncagg.version import FORMAT
 
 A = bytes(range(32))
 N = 12
@@ -94,10 +95,10 @@ def test_what_is_no_entry_is_refused(line):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("", "not an account of schema 2"),
-        ("[]", "not an account of schema 2"),
-        ('{"schema": 1, "owners": 12, "entries": []}', "not an account of schema 2"),
-        ('{"schema": 2, "owners": 5}', "an account of 5 owners, the population has 12"),
+        ("", f"not an account of format {FORMAT}"),
+        ("[]", f"not an account of format {FORMAT}"),
+        ('{"schema": 1, "owners": 12, "entries": []}', f"not an account of format {FORMAT}"),
+        (f'{{"format": {FORMAT}, "owners": 5}}', "an account of 5 owners, the population has 12"),
     ],
 )
 def test_another_first_line_is_refused(line, says):

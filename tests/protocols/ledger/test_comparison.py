@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.accounts import sets_of
 
 from asyncagg.protocols.batches import Batches, set_of
-from asyncagg.protocols.ledger.comparison import Comparison, Rules
+from asyncagg.protocols.ledger.comparison import Rules, SumComparison
 from asyncagg.protocols.ledger.disclosure import bits, set_range
 from asyncagg.protocols.ledger.entries import Entry
 from asyncagg.protocols.names import Label
@@ -67,7 +67,7 @@ def all_pairs(attempts, rules):
 
 
 def compared(attempts, rules, **more):
-    comparison = Comparison(rules, **more)
+    comparison = SumComparison(rules, **more)
     found = [finding for each in attempts for finding in comparison.findings(each)]
     return comparison, found
 
@@ -128,7 +128,7 @@ def survivors(draw, owners, lost):
 
 @pytest.mark.parametrize("parameters", ["new ones each round", "the same ones"])
 def test_ten_thousand_rounds_take_no_more_memory_than_a_thousand(parameters):
-    comparison = Comparison(Rules(60, 2, True), compared=50)
+    comparison = SumComparison(Rules(60, 2, True), compared=50)
     draw = np.random.default_rng(1)
     sizes = []
     for index in range(10_000):
