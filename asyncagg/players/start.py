@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-=======
-from collections.abc import Awaitable, Callable, Iterable
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
 from dataclasses import dataclass, field
 
 from asyncagg.learning.owners import Arrays
@@ -14,10 +10,7 @@ from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.ledger.comparison import Rules
 from asyncagg.protocols.ledger.entries import Entry
 from asyncagg.protocols.ledger.sums import SumAccount
-<<<<<<< HEAD
 from asyncagg.protocols.names import GUILT, Guilt, Player
-=======
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 
 
@@ -34,13 +27,9 @@ class RunState:
     state: Arrays
     """What the model keeps beside them, see `ModelOwner.state`."""
     noted: tuple[Entry, ...]
-<<<<<<< HEAD
-    """What the model owner noted in its account since it handed out its progress before."""
+    """What the model owner noted in its account since it handed out a state before."""
     culprits: Mapping[Player, Guilt] = field(default_factory=dict)
     """Owners that are not invited again, and why."""
-=======
-    """What the model owner noted in its account since it handed out a state before."""
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +55,6 @@ class Start:
             except ValueError as error:
                 raise CheckpointError(f"account: {error} (the account of this run)") from None
         parameters, state = dict(checkpoint.parameters), dict(checkpoint.state)
-<<<<<<< HEAD
         culprits = {Player(owner): _guilt(why) for owner, why in checkpoint.culprits.items()}
         return cls(checkpoint.round, checkpoint.attempt, parameters, state, account, culprits)
 
@@ -76,20 +64,13 @@ def _guilt(why: str) -> Guilt:
         if guilt == why:
             return guilt
     raise CheckpointError(f"checkpoint: culprits: {why!r} is no guilt ({', '.join(GUILT)})")
-=======
-        return cls(checkpoint.round, checkpoint.attempt, parameters, state, account)
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
 
 
 @dataclass(frozen=True, slots=True)
 class RunHooks:
     """How the run of a model owner goes: where it starts, and who is told of each attempt and each round."""
 
-<<<<<<< HEAD
     observe: Callable[[RoundOutcome, Progress], Awaitable[None]]
-=======
-    observe: Callable[[RoundOutcome, RunState], Awaitable[None]]
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
     """A round has ended; waited for before the next one is published."""
     begins: Callable[[RunState], None] = lambda run_state: None
     """An attempt is about to be published."""

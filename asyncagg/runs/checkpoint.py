@@ -32,7 +32,6 @@ LARGEST = 2**63 - 1
 Arrays = Mapping[str, NDArray[Any]]
 
 _DIGEST = re.compile("[0-9a-f]{64}")
-<<<<<<< HEAD
 _ABOUT = {
     "version",
     "format",
@@ -46,9 +45,6 @@ _ABOUT = {
     "rounds",
     "account",
 }
-=======
-_ABOUT = {"version", "format", "scenario", "round", "attempt", "t", "parameters", "state", "rounds", "account"}
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
 
 
 class _OtherFormat(ValueError):

@@ -68,8 +68,6 @@ class RunDirectory:
             stored.check_scenario(scenario)
         return directory, stored
 
-<<<<<<< HEAD
-=======
     def cut_back(self, stored: Checkpoint) -> None:
         """Remove what came after this checkpoint, and is played again: rounds, their means, half-written files."""
         with _said(self.path):
@@ -78,7 +76,6 @@ class RunDirectory:
             for temporary in self.path.rglob("*.tmp"):
                 temporary.unlink()
 
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
     @staticmethod
     def check_format(path: Path) -> None:
         """DirectoryError for the directory of a run that another asyncagg made, before anything of it is believed.
@@ -91,17 +88,6 @@ class RunDirectory:
             return
         if isinstance(result, dict) and (other := other_format(result)) is not None:
             raise DirectoryError(f"{path / RESULT}: {other}")
-<<<<<<< HEAD
-
-    def cut_back(self, stored: Checkpoint) -> None:
-        """Remove what came after this checkpoint, and is played again: rounds, their means, half-written files."""
-        with _said(self.path):
-            stored.cut(self.path)
-            kept_means.forget(self.path, stored.round)
-            for temporary in self.path.rglob("*.tmp"):
-                temporary.unlink()
-=======
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
 
     def _hold(self) -> RunDirectory:
         """Until this object or its process ends, no other process can resume this run: two would share labels."""

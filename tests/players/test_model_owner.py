@@ -26,11 +26,7 @@ from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.players.model_owner import ModelOwnerPlayer
 from asyncagg.players.model_steps import kept_state
 from asyncagg.players.outcome import RoundOutcome
-<<<<<<< HEAD
-from asyncagg.players.start import Progress, RunHooks, Start
-=======
 from asyncagg.players.start import RunHooks, RunState, Start
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
 from asyncagg.protocols import registry
 from asyncagg.protocols.batches import Batches
 from asyncagg.protocols.ledger.comparison import Rules

@@ -220,17 +220,10 @@ def npy(header: str, values: bytes = b"") -> bytes:
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-<<<<<<< HEAD
-        ({"format": 2, "version": "9.1"}, "was made by asyncagg 9.1 and has format 2; this is asyncagg"),
-        ({"format": True}, "and has no format that it says; this is asyncagg"),
-        ({"account": None}, "says attempt"),
-        ({"more": 1}, "says account, attempt"),
-=======
         ({"format": FORMAT + 1, "version": "9.1"}, f"was made by asyncagg 9.1 and has format {FORMAT + 1}; this is"),
         ({"format": True}, "and has no format that it says; this is asyncagg"),
         ({"account": None}, "says attempt"),
-        ({"more": 1}, "says account, attempt, format, more"),
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
+        ({"more": 1}, "says account, attempt, culprits, format, more"),
         ({"scenario": "00"}, "scenario is not a digest"),
         ({"scenario": 5}, "scenario is not a digest"),
         ({"round": -1}, "round is not a number"),

@@ -195,8 +195,6 @@ def test_a_damaged_checkpoint(copy: Path, damage: str) -> None:
     assert line.endswith("(a checkpoint that asyncagg wrote)")
 
 
-<<<<<<< HEAD
-=======
 @pytest.mark.parametrize(
     ("name", "right"),
     [
@@ -217,7 +215,6 @@ def test_damage_beside_the_checkpoint(copy: Path, name: str, right: str) -> None
     assert refused(copy).startswith(f"{path}: No such file or directory")
 
 
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
 @pytest.mark.parametrize("said", [{"format": FORMAT + 1, "version": "9.1"}, {}])
 def test_a_run_of_another_format(copy: Path, said: dict[str, object]) -> None:
     """The version that made it is named, before a scenario that this one may not understand is looked at."""
@@ -239,29 +236,6 @@ def test_a_checkpoint_of_another_format(copy: Path) -> None:
     with path.open("wb") as file:
         npz.write(file, entries)
     assert refused(copy).startswith(f"{path}: was made by asyncagg {__version__} and has format {FORMAT + 1}; this is")
-<<<<<<< HEAD
-
-
-@pytest.mark.parametrize(
-    ("name", "right"),
-    [
-        ("rounds.jsonl", "(the file that asyncagg wrote beside this checkpoint)"),
-        ("account.jsonl", "(the account that asyncagg wrote)"),
-    ],
-)
-def test_damage_beside_the_checkpoint(copy: Path, name: str, right: str) -> None:
-    path = copy / name
-    first, _, rest = path.read_bytes().partition(b"\n")
-    path.write_bytes(bytes(len(first)) + b"\n" + rest)
-    line = refused(copy)
-    assert line.startswith(f"{path}:1: ")
-    assert line.endswith(right)
-    path.write_bytes(first)
-    assert refused(copy).startswith(f"{path}: has no whole lines in its first ")
-    path.unlink()
-    assert refused(copy).startswith(f"{path}: No such file or directory")
-=======
->>>>>>> df0f4fe0eceb0d3750d040f5fc24fb682dac2a3a
 
 
 def test_another_scenario(copy: Path) -> None:
