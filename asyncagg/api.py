@@ -137,7 +137,8 @@ def secure_mean(
     try:
         result = run(scenario, owners=owners, model_owner=_NoModel(given.layout))
     except ScenarioError as error:  # the caller has keywords, and no scenario
-        lines = [line.removeprefix("scenario: ").replace("aggregation.", "") for line in error.lines]
+        said = [line.removeprefix("scenario: ") for line in error.lines]
+        lines = [line.replace("aggregation.", "").replace("encoding.", "") for line in said]
         raise ScenarioError(lines) from None
     if 0 not in result.means:
         raise AggregationFailed(result)

@@ -244,7 +244,11 @@ def test_dicts_of_arrays_come_back_as_one_with_a_clip_for_each() -> None:
         ({"bitz": 8}, TypeError, "secure_mean takes no keyword 'bitz' (did you mean 'bits'?)"),
         ({"rounding": "nearest"}, TypeError, "secure_mean takes no keyword 'rounding' ("),
         ({"dropped": {"uplaod": [1]}}, ValueError, "dropped has the phase 'uplaod' (did you mean 'upload'?)"),
-        ({"protocol": "secag"}, ScenarioError, 'protocol: is "secag" (did you mean "secagg"?)'),
+        (
+            {"protocol": "secag"},
+            ValueError,
+            "there is no protocol 'secag' (plain, pairwise, additive, secagg, secagg+)",
+        ),
         ({"threshold": 99}, ScenarioError, "threshold: is 99, but a round has 3 owners (at most 3)"),
         ({"weights": [1, 5, 1], "max_weight": 3}, ScenarioError, "max_weight: is 3"),
     ],

@@ -41,6 +41,7 @@ FULL = RoundResult(
     silent_after={"data-owner-2": "unmask"},
     total_weight=2**63 + 1,
     clipped=4,
+    below_quantum=9,
     error_max=1e-7,
     error_bound=0.1 + 0.2,
     exact=True,

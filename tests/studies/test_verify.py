@@ -105,6 +105,7 @@ CHANGES = {
     "dropped": lambda each: each["dropped"].update({"data-owner-1": "share"}),
     "total_weight": lambda each: each.update(total_weight=9),
     "clipped": lambda each: each.update(clipped=1),
+    "below_quantum": lambda each: each.update(below_quantum=10**6),
     "error_max": lambda each: each.update(error_max=0.5),
     "error_bound": lambda each: each.update(error_bound=0.5),
     "exact": lambda each: each.update(exact=False),

@@ -73,7 +73,8 @@ class Recorded:
         for _ in range(survivors):
             words += encoder.encode(VECTOR, 1).words
         encoder.ring.cut(words)
-        self.put_in = ExpectedSum(survivors, words.copy(), survivors * VECTOR, survivors, clipped=3)
+        small = np.array([[survivors, survivors * DIMENSION]])
+        self.put_in = ExpectedSum(survivors, words.copy(), survivors * VECTOR, survivors, clipped=3, small=small)
         self.revealed = Revealed(words, survivors, OWNERS[:survivors], {}, {OWNERS[10]: "unmask", OWNERS[2]: "unmask"})
         self.good = RoundOutcome(
             0,
@@ -140,7 +141,7 @@ async def test_bytes_and_work_are_by_role_and_counted_again_at_the_end() -> None
 async def test_a_sum_of_what_was_put_in_is_exact_and_another_is_not() -> None:
     run = Recorded()
     each = await run.observe()
-    assert (each.exact, each.clipped) == (True, 3)
+    assert (each.exact, each.clipped, each.below_quantum) == (True, 3, 2)
     assert each.error_max is not None
     assert each.error_bound is not None
     assert 0 < each.error_max <= each.error_bound
@@ -153,7 +154,7 @@ async def test_where_nobody_looked_nothing_is_said_of_it(missing: str) -> None:
     run = Recorded(check=missing != "not checked")
     run.probe.put_in = None
     each = await run.observe()
-    assert (each.exact, each.error_max, each.clipped) == (None, None, None)
+    assert (each.exact, each.error_max, each.clipped, each.below_quantum) == (None, None, None, None)
     assert each.error_bound is not None
     assert run.probe.asked == ([0] if missing == "not checked" else [(LABEL, OWNERS[:2]), 0])
 
