@@ -70,7 +70,7 @@ def _guilt(why: str) -> Guilt:
 class RunHooks:
     """How the run of a model owner goes: where it starts, and who is told of each attempt and each round."""
 
-    observe: Callable[[RoundOutcome, Progress], Awaitable[None]]
+    observe: Callable[[RoundOutcome, RunState], Awaitable[None]]
     """A round has ended; waited for before the next one is published."""
     begins: Callable[[RunState], None] = lambda run_state: None
     """An attempt is about to be published."""

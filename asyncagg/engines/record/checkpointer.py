@@ -67,7 +67,7 @@ class Checkpointer:
             rounds_bytes=self._rounds.size,
             account_bytes=self._account.size,
             t=now_ns() - self._start_ns,
-            culprits={str(culprit): str(guilt) for culprit, guilt in progress.culprits.items()},
+            culprits={str(culprit): str(guilt) for culprit, guilt in run_state.culprits.items()},
         ).write(self._folder, self._durable)
 
     def _add(self, file: LineFile, text: str) -> None:
