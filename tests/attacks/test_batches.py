@@ -130,7 +130,7 @@ def test_the_model_owner_takes_no_report_of_a_torn_batch() -> None:
     words = np.zeros(terms.plan.length, dtype=terms.ring.dtype)
     for _ in torn:
         words += terms.plan.extend(np.zeros(terms.dimension, dtype=terms.ring.dtype), 1, terms.ring)
-    role = check_sum(context, m.Report(set_of(torn).to_bytes(2, "little"), (), ()), [words])
+    role = check_sum(context, m.Report(set_of(torn).to_bytes(2, "little"), (), (), ()), [words])
     effect = next(role)
     assert isinstance(effect, Abort)
     assert "only whole batches are added up" in effect.reason

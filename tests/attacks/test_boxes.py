@@ -14,13 +14,11 @@ import asyncagg
 from asyncagg.crypto import shamir
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
-from asyncagg.protocols.effects import Effect, Persist, Role, Send
-from asyncagg.protocols.ledger.account import Verdict
+from asyncagg.protocols.effects import Effect, Send
 from asyncagg.protocols.names import LEAD, Player, index_of, owner_name
 from asyncagg.protocols.secagg import owner
 from asyncagg.protocols.secagg.owner_secrets import BOX_BYTES, ENTRY_BYTES, ERASURE, OwnerSecrets
 from asyncagg.protocols.secagg.session import Session
-from asyncagg.protocols.steps import ledger
 
 BAD = owner_name(2)
 THREATS = ("curious", "lying")
@@ -58,16 +56,6 @@ def kinds(played: Played) -> dict[str, int]:
     for each in played.said:
         counted[each.message.kind] = counted.get(each.message.kind, 0) + 1
     return counted
-
-
-@pytest.fixture(autouse=True)
-def an_account_that_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What sums give away together is another matter: a strict ledger would stop every retry after an upload."""
-
-    def written(verdict: Verdict) -> Role[None]:
-        yield Persist()
-
-    monkeypatch.setattr(ledger, "_kept", written)
 
 
 # -- one bad box, all boxes bad --------------------------------------------------------------------------------------

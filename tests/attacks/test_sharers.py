@@ -96,7 +96,7 @@ def test_with_exactly_t_told_the_part_is_not_closed(count: int, part: list[Playe
 
 # -- k-regular graphs ------------------------------------------------------------------------------------------------
 
-RING: dict[str, Any] = {"threat": "lying", "corrupt": 0.05, "dropout": 0.05, "minimum_cohort": 4}
+RING: dict[str, Any] = {"threat": "lying", "corrupt": 0.05, "dropout": 0.05, "minimum_cohort": 3}
 WRONG = "the signature on U2 is not the model owner's in this session (in share)"
 
 

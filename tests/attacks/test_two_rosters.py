@@ -20,14 +20,12 @@ from asyncagg.crypto.agreement import KeyPair
 from asyncagg.crypto.keystream import SignedKey, add_masks
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, GraphPolicy
-from asyncagg.protocols.effects import Abort, Enter, Got, Persist, Receive, Role, Send
-from asyncagg.protocols.ledger.account import Verdict
+from asyncagg.protocols.effects import Abort, Enter, Got, Receive, Role, Send
 from asyncagg.protocols.names import Label, Player, index_of
 from asyncagg.protocols.secagg import roles
 from asyncagg.protocols.secagg.owner_secrets import ENTRY_BYTES, ERASURE
 from asyncagg.protocols.secagg.session import Session
 from asyncagg.protocols.secagg.unmasking import Unmasking
-from asyncagg.protocols.steps import ledger
 from asyncagg.protocols.steps.lead import Lead
 from asyncagg.protocols.steps.roster import Gate, Member, member_of, root_of
 from asyncagg.vectors.packing import unpack
@@ -165,10 +163,6 @@ def collect_from(kind: type, peers: Iterable[Player]) -> Role[dict]:
 
 
 def run(monkeypatch: pytest.MonkeyPatch) -> tuple[TwoRosters, Played]:
-    def written(verdict: Verdict) -> Role[None]:  # what sums give away together is not what is tried here
-        yield Persist()
-
-    monkeypatch.setattr(ledger, "_kept", written)
     attack = TwoRosters()
     values = scenario(
         50, "secagg", threat="lying", corrupt=0.1, dropout=0.3, on_failure="retry", retries=1, compute_nodes=1

@@ -207,7 +207,7 @@ async def test_a_trace_that_cannot_be_kept_ends_the_run_with_its_path(tmp_path: 
 async def test_a_resumed_run_counts_its_own_rounds_again_and_no_earlier_ones() -> None:
     run = Recorded("tcp")
     earlier = RoundResult(0, "ok")
-    run.finished.resumed = Checkpoint(bytes(32), 1, 0, {}, {}, None, (earlier,), 5)
+    run.finished.resumed = Checkpoint(bytes(32), 1, 0, {}, {}, 0, 0, 5, {})
     run.finished.result.rounds = [earlier]
     await run.observe(round=1)
     run.probe.asked.clear()
