@@ -18,7 +18,7 @@ from asyncagg.engines.experiment import prepare
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.names import LEAD, Label, Player, owner_name
 from asyncagg.protocols.parameters.choose import choose
-from asyncagg.protocols.secagg.graph import CompleteGraph
+from asyncagg.protocols.parameters.graph import CompleteGraph
 from asyncagg.protocols.secagg.owner_secrets import commitment
 from asyncagg.protocols.secagg.session import Session
 from asyncagg.protocols.secagg.share_tags import SELF_MASK, share_tag

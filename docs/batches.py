@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncagg
-from asyncagg.protocols.batch_size import expected_share
+from asyncagg.protocols.parameters.batch_size import expected_share
 
 DOCS = Path(__file__).parent
 SIZES = (3, 8, 13, 17)

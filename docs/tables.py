@@ -15,7 +15,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from asyncagg.cli.app import app
-from asyncagg.protocols.batch_size import auto_batch, covering_dropout, expected_share
+from asyncagg.protocols.parameters.batch_size import auto_batch, covering_dropout, expected_share
 from asyncagg.scenario.schema.scenario import json_schema
 
 DOCS = Path(__file__).parent

@@ -9,11 +9,11 @@ from typing import Any
 
 from asyncagg.engines.experiment import Experiment
 from asyncagg.players.published import as_published
-from asyncagg.protocols.batch_size import BatchFigures, batch_figures
 from asyncagg.protocols.context import Terms
 from asyncagg.protocols.forecast import batching, coalitions, planning
 from asyncagg.protocols.forecast.work import AttemptCost, cost
 from asyncagg.protocols.forecaster import Setting, Situation
+from asyncagg.protocols.parameters.batch_size import BatchFigures, batch_figures
 from asyncagg.protocols.parameters.choose import GraphParameters
 from asyncagg.scenario.notes import notes
 

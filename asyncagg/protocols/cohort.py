@@ -21,8 +21,8 @@ import numpy as np
 from asyncagg.crypto.keystream import keystream
 from asyncagg.protocols.batches import Batches, indices_in
 from asyncagg.protocols.names import owner_name
+from asyncagg.protocols.parameters.graph import Words, shuffled
 from asyncagg.protocols.parameters.population import Infeasible
-from asyncagg.protocols.secagg.graph import Words, shuffled
 
 _LABEL: Final = b"asyncagg cohort 1"
 

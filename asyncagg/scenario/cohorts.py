@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import replace
 
 from asyncagg.crypto.kdf import encode_fields
-from asyncagg.protocols.batch_size import batch_size
 from asyncagg.protocols.batches import Batches
 from asyncagg.protocols.cohort import Cohorts
+from asyncagg.protocols.parameters.batch_size import batch_size
 from asyncagg.protocols.parameters.population import Population, exact
 from asyncagg.scenario.schema.scenario import Scenario
 

@@ -13,8 +13,8 @@ from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, GraphPolicy
 from asyncagg.protocols.effects import Effect, Enter, Rejected, Send
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, owner_name
+from asyncagg.protocols.parameters.graph import masking_graph
 from asyncagg.protocols.parameters.population import Population, exact
-from asyncagg.protocols.secagg.graph import masking_graph
 from asyncagg.protocols.secagg.owner import check_sharers
 from asyncagg.protocols.secagg.session import Session
 from asyncagg.protocols.steps.roster import Member, advert_text

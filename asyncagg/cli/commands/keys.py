@@ -11,7 +11,7 @@ from pathlib import Path
 from asyncagg.cli.output.plain import answer, refusing
 from asyncagg.cli.output.words import number
 from asyncagg.crypto.certificates import MOST_NAMES
-from asyncagg.protocols.batch_size import HONEST, batch_size
+from asyncagg.protocols.parameters.batch_size import HONEST, batch_size
 from asyncagg.protocols.parameters.choose import Auto
 from asyncagg.protocols.parameters.population import Population, exact
 from asyncagg.runs import roster_file

@@ -13,7 +13,6 @@ import typer
 from asyncagg.cli.output.parameters import batches_json, bytes_json, bytes_table, parameter_lines, work_json, work_lines
 from asyncagg.cli.output.plain import answer, complain, interruptible
 from asyncagg.cli.output.words import number, size
-from asyncagg.protocols.batch_size import BatchFigures, batch_figures, batch_size
 from asyncagg.protocols.context import GraphPolicy
 from asyncagg.protocols.forecast.batching import batch_notes, batch_sentences
 from asyncagg.protocols.forecast.planning import plan
@@ -21,6 +20,7 @@ from asyncagg.protocols.forecast.work import AttemptCost, cost
 from asyncagg.protocols.forecaster import Setting
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.names import Reveal, Threat
+from asyncagg.protocols.parameters.batch_size import BatchFigures, batch_figures, batch_size
 from asyncagg.protocols.parameters.choose import Auto, GraphParameters
 from asyncagg.protocols.parameters.population import Infeasible, Population, exact
 from asyncagg.protocols.registry import ProtocolError, find

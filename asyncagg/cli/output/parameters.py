@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from asyncagg.cli.output.words import size
-from asyncagg.protocols.batch_size import BatchFigures
 from asyncagg.protocols.forecast.batching import LOSSES
 from asyncagg.protocols.forecast.work import AttemptCost
 from asyncagg.protocols.forecaster import Work
+from asyncagg.protocols.parameters.batch_size import BatchFigures
 from asyncagg.protocols.parameters.choose import GraphParameters
 from asyncagg.vectors.vector_encoder import VectorEncoder
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from asyncagg.protocols.batch_size import BATCH_BITS, BatchFigures, auto_batch, most_corrupt
 from asyncagg.protocols.forecast.sentences import owners as counted
+from asyncagg.protocols.parameters.batch_size import BATCH_BITS, BatchFigures, auto_batch, most_corrupt
 
 LOSSES = (0.01, 0.05, 0.1)
 """Loss rates of an owner for which it is said how rounds fare."""

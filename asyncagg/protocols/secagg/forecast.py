@@ -19,7 +19,7 @@ from asyncagg.protocols.parameters.choose import (
     GraphParameters,
     complete_thresholds,
 )
-from asyncagg.protocols.secagg.graph import Graph
+from asyncagg.protocols.parameters.graph import Graph
 
 
 class SecaggForecaster(Forecaster):

@@ -17,9 +17,9 @@ from asyncagg.protocols.context import Context
 from asyncagg.protocols.effects import Rejected
 from asyncagg.protocols.names import Player, index_of
 from asyncagg.protocols.parameters.choose import GraphParameters, check_minimum_cohort
+from asyncagg.protocols.parameters.graph import Graph, masking_graph
 from asyncagg.protocols.parameters.population import Infeasible
 from asyncagg.protocols.secagg.complaints import Dealing
-from asyncagg.protocols.secagg.graph import Graph, masking_graph
 from asyncagg.protocols.steps.key_exchange import shared
 from asyncagg.protocols.steps.roster import Member
 

@@ -13,8 +13,8 @@ from asyncagg.protocols.forecast.traffic import SIZES
 from asyncagg.protocols.forecast.work import cost, expansion
 from asyncagg.protocols.forecaster import Flow, Setting, Work
 from asyncagg.protocols.names import Label
+from asyncagg.protocols.parameters.graph import masking_graph
 from asyncagg.protocols.secagg.forecast import unmask_expansions
-from asyncagg.protocols.secagg.graph import masking_graph
 from asyncagg.vectors.packing import packed_size
 
 BITS, DIMENSION = 16, 100_000

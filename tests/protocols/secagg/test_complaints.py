@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncagg.protocols.names import Guilt, Player, index_of, owner_name
+from asyncagg.protocols.parameters.graph import masking_graph
 from asyncagg.protocols.secagg.complaints import Dealing, Standing
-from asyncagg.protocols.secagg.graph import masking_graph
 
 
 def owners(*indices: int) -> list[Player]:

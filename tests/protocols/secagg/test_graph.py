@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.known_answers import vectors
 
-from asyncagg.protocols.secagg.graph import CompleteGraph, RingGraph, masking_graph, shuffled
+from asyncagg.protocols.parameters.graph import CompleteGraph, RingGraph, masking_graph, shuffled
 
 
 def slow_order(members, session):

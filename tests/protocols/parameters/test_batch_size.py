@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncagg.protocols import batch_size as sizes
-from asyncagg.protocols.batch_size import (
+from asyncagg.protocols.batches import Batches, indices_in
+from asyncagg.protocols.parameters.batch_size import (
     auto_batch,
     batch_bits,
     batch_figures,
@@ -26,7 +27,6 @@ from asyncagg.protocols.batch_size import (
     rounds_that_end,
     usually_lost,
 )
-from asyncagg.protocols.batches import Batches, indices_in
 from asyncagg.protocols.parameters.hypergeometric import Hypergeometric
 from asyncagg.protocols.parameters.population import Infeasible, Population, exact
 
