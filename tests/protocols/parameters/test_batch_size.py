@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncagg.protocols import batch_size as sizes
 from asyncagg.protocols.batches import Batches, indices_in
+from asyncagg.protocols.parameters import batch_size as sizes
 from asyncagg.protocols.parameters.batch_size import (
     auto_batch,
     batch_bits,
