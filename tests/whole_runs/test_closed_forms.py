@@ -94,7 +94,7 @@ def ways(case: Case) -> Times:
 
     publish    1: the parameters reach the owners when `begin` reaches the lead; `joined`
     advertise  0: the keys come with `joined`; 2 for the root of the roster and the model owner's coin
-    share      2: roster, sealed shares
+    share      2: roster, sealed shares; 2 more where the model owner signs once who shares (k-regular, lying)
     upload     3: share boxes or roster, slices, `held`; 1 in plain, where slices come with `joined`; 2 in additive,
                where the nodes' keys are under way at the same time as `joined`
     certify, unmask  2: the question, the answers
@@ -105,7 +105,7 @@ def ways(case: Case) -> Times:
     if case.protocol not in ("plain", "additive"):
         phases["advertise"] = 2 if case.beacon else 0
     if case.shares:
-        phases["share"] = 2
+        phases["share"] = 4 if case.beacon else 2
     phases["upload"] = upload
     if case.threat == "lying":
         phases["certify"] = 2
