@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.net.tcp.buffers import release
-from asyncagg.players.mailbox import Mailbox
+from asyncagg.players.arrivals.mailbox import Mailbox
 from asyncagg.protocols import effects as e
 from asyncagg.protocols.messages import Faulty, Message, MessageError, RoleName
 from asyncagg.protocols.names import LEAD, Guilt, Label, Phase, Player, index_of, role_of
