@@ -1,8 +1,8 @@
-"""All that one role can come to do, found out as it is needed: a table of (what it went through, what happens, what follows).
+"""All that one role can come to do, found out as it is needed, as a table: what follows when something happens to it.
 
-A role is a function of what it is told, so a table of its steps is the role; most steps of an exploration only look them
-up. An unknown step is found by driving a role by hand through its whole history, or by going on with one that happens to
-stand there.
+A role is a function of what it is told, so a table of its steps is the role; most steps of an exploration only look
+them up. An unknown step is found by driving a role by hand through its whole history, or by going on with one that
+happens to stand there.
 
 Histories that differ only in the order inside one gathering are one node. A history is cut where the role comes to wait
 for other kinds, or to another phase; between two cuts, what it was told and what it did are sums, in which order is

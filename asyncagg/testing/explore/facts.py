@@ -42,9 +42,11 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """This owner's vector went out under these masks."""
+    """This owner's vector went out under these masks, since it had been told of these sets (bit i: owner i)."""
 
     masks: tuple[Mask, ...]
+    roster: int
+    sharers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ class _OwnerReader:
             return
         match message:
             case m.MaskedSlice():
-                yield Uploaded(tuple(self._masks(session)))
+                sets = _set(self.context.bitmap_of(session.names)), _set(self.context.bitmap_of(self.sharers))
+                yield Uploaded(tuple(self._masks(session)), *sets)
                 yield from self._shares(session, (MASK_KEY, SELF_MASK), self.sharers, given=False)
             case m.Certify():
                 yield Signed(_set(self.to_sign))

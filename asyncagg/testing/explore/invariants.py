@@ -1,9 +1,9 @@
-"""What must hold in every state, and at every end of a run. Each is a small function that says what is wrong, or nothing.
+"""What must hold in every state, and at every end of a run: small functions that say what is wrong, or nothing.
 
     no mistake         no role raises anything but what roles may
     one secret         nobody but an owner ever knows both of its secrets
-    one set            in one attempt one set of owners is opened: released by all alike, signed by enough, by its members
-    whole batches      what is opened is a union of whole batches, and not smaller than promised
+    one set            in one attempt one set of owners is opened: by all alike, signed by enough, by its members
+    whole batches      what is accepted is a union of whole batches, and not smaller than promised
     right sum          what the model owner has is the survivors' sum; where it has none, it is told why
     bounded mailbox    nobody can make a role keep more than each peer may say
     deadlines          the lead never waits for owners or compute nodes without a deadline
@@ -26,7 +26,7 @@ from asyncagg.protocols.batches import indices_in, set_of
 from asyncagg.protocols.names import MODEL_OWNER, Player, index_of
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.testing.explore.behaviour import Node
-from asyncagg.testing.explore.facts import Fact, Released, Signed
+from asyncagg.testing.explore.facts import Fact, Released, Signed, Uploaded
 from asyncagg.testing.explore.knowledge import Knowledge
 from asyncagg.testing.explore.setting import Setting
 
@@ -107,6 +107,7 @@ def one_set(look: Look) -> Iterator[str]:
         one, other = sets[:2]
         yield (f"two sets are opened: {_named(one)} by {look.released[one]}, {_named(other)} by {look.released[other]}")
     signed: dict[Player, int] = {}
+    owners = look.setting.owners
     for player, fact in look.honest:
         match fact:
             case Released(members, signers) if signers.bit_count() < look.setting.quorum:
@@ -114,24 +115,38 @@ def one_set(look: Look) -> Iterator[str]:
                 yield f"{player} released {_named(members)} on {count} signatures, {needed} are needed"
             case Signed(members) if signed.setdefault(player, members) != members:
                 yield f"{player} signed {_named(signed[player])} and {_named(members)}"
-        if isinstance(fact, Signed | Released) and player in look.setting.owners:
-            if not fact.members >> index_of(player) & 1:
-                yield f"{player} helps to open {_named(fact.members)}, which it is not in"
+            case Released(members) if signed.get(player, members) != members:
+                yield f"{player} signed {_named(signed[player])} and released {_named(members)}"
+            case Signed(members) | Released(members) if player in owners and not members >> index_of(player) & 1:
+                yield f"{player} helps to open {_named(members)}, which it is not in"
 
 
 def whole_batches(look: Look) -> Iterator[str]:
     setting = look.setting
     honest = set_of(index_of(owner) for owner in setting.owners if owner not in look.corrupt)
-    for members, player in look.released.items():
+    for player, what, members in _accepted(look):
         if not setting.terms.batches.whole(members):
-            yield f"{player} released {_named(members)}, which tears a batch"
+            yield f"{player} {what} {_named(members)}, which tears a batch"
         if members.bit_count() < setting.least:
-            yield f"{player} released {_named(members)}, at least {setting.least} owners were promised"
+            yield f"{player} {what} {_named(members)}, at least {setting.least} owners were promised"
     allowed = {members & honest for members in look.released}
     for part in look.knowledge.sums():
         members = set_of(index_of(owner) for owner in part)
         if members not in allowed:
             yield f"the coalition can compute the sum of {_named(members)} alone"
+
+
+def _accepted(look: Look) -> Iterator[tuple[Player, str, int]]:
+    """The sets that honest players went along with: (who, what it did, the set)."""
+    for player, fact in look.honest:
+        match fact:
+            case Uploaded(_, roster, sharers):
+                yield player, "uploaded with a roster of", roster
+                yield player, "uploaded under masks with", sharers
+            case Signed(members):
+                yield player, "signed", members
+            case Released(members):
+                yield player, "released", members
 
 
 def right_sum(look: Look) -> Iterator[str]:
@@ -185,7 +200,9 @@ def _may_lose(look: Look) -> bool:
             lost |= terms.batches.batch(terms.batches.batch_of(index_of(place.player)))
     if lost and look.setting.protocol.completed_by_late_uploads:
         return False
-    return len(owners) - lost.bit_count() >= max(terms.floor_of(len(owners)), look.setting.quorum)
+    left = len(owners) - lost.bit_count()
+    least = look.setting.survivors_floor(left)
+    return least is not None and left >= least
 
 
 def _named(members: int) -> str:

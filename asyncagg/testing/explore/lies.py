@@ -1,10 +1,12 @@
 """The menu of lies: what a role may say instead of what it would say, once.
 
-silence        no such message, to one receiver or to all of them
-replay         the message twice
-garbage        one bit of its vector, or of one of its fields, is another; or the last entry of a list is missing
-equivocation   one owner more or less in a set, or another owner's number; also a roster, or the owners that shared
-               and their boxes, without some: instead of the message
+    silence        no such message, to one receiver or to all of them
+    replay         the message twice
+    garbage        one bit of its vector, or of one of its fields, is another; or a list lacks its last entry, or all
+    equivocation   any other set of owners, or another owner's number; also a roster without some of its owners and
+                   their entries, or fewer owners that shared, with their boxes: instead of the message
+
+A lie in messages of one kind to all of their receivers is the same lie to each.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from itertools import combinations
 from typing import Any, NamedTuple, get_type_hints
 
 from asyncagg.protocols import messages as m
+from asyncagg.protocols.batches import indices_in
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.names import Player, owner_name
 from asyncagg.testing.explore.hand import Item, Says
@@ -51,7 +54,9 @@ def _lies_in(context: Context, said: tuple[Says, ...], group: list[int], name: s
     variants = [dict(_variants(context, said[place])) for place in group]
     for text in variants[0]:
         if all(text in each for each in variants):
-            changed = {place: (Says(said[place].to, each[text]),) for place, each in zip(group, variants, strict=True)}
+            changed: dict[int, tuple[Says, ...]] = {
+                place: (Says(said[place].to, each[text]),) for place, each in zip(group, variants, strict=True)
+            }
             yield Lie(f"says {name} with {text}", with_(changed))
 
 
@@ -82,8 +87,8 @@ def _others(context: Context, to: Player, message: m.Message) -> Iterable[tuple[
 def _values(context: Context, hint: Any, value: Any) -> Iterator[tuple[str, Any]]:
     """Other values of a field, by its type."""
     if hint == m.Bitmap:
-        for index in range(context.terms.population):
-            yield f"{owner_name(index)} the other way in", _flipped(value, index)
+        for members in range(1 << context.terms.population):
+            yield f"{_named_in(members)} as", members.to_bytes(len(value), "little")
     elif hint == m.OwnerIndex:
         for index in range(context.terms.population):
             yield f"{owner_name(index)} as", index
@@ -91,6 +96,7 @@ def _values(context: Context, hint: Any, value: Any) -> Iterator[tuple[str, Any]
         yield "a bit flipped in", _flipped(value)
     elif isinstance(value, tuple) and value:
         yield "the last entry missing from", value[:-1]
+        yield "nothing in", ()
         spoilt = _spoilt(value[0])
         if spoilt is not None:
             yield "a bit flipped in the first entry of", (spoilt, *value[1:])
@@ -135,6 +141,10 @@ def _parts(players: tuple[Player, ...], to: Player) -> Iterator[tuple[Player, ..
     """Proper subsets of two or more with one owner in them, the largest first."""
     for count in range(len(players) - 1, 1, -1):
         yield from (part for part in combinations(players, count) if to in part)
+
+
+def _named_in(members: int) -> str:
+    return "{" + ", ".join(map(str, indices_in(members))) + "}"
 
 
 def _named(players: Iterable[Player]) -> str:

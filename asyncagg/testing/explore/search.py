@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from asyncagg.protocols.names import Player
 from asyncagg.testing.explore.facts import Fact, facts_of
 from asyncagg.testing.explore.invariants import Look, broken
 from asyncagg.testing.explore.setting import Setting
@@ -60,6 +61,8 @@ class Search:
         """Last states, less what is on its way."""
         self._known: set[bytes] = set()
         self._judged: dict[tuple[object, ...], str] = {}
+        self._aspects: dict[tuple[int, int], int] = {}
+        self._numbers: dict[object, int] = {}
         self._facts: dict[tuple[int, int], tuple[Fact, ...]] = {}
 
     def run(self) -> Exploration:
@@ -104,41 +107,36 @@ class Search:
 
     def wrong(self, state: State, is_final: bool) -> str:
         """The first invariant that a state breaks; empty if it breaks none."""
-        world = self.world
-        places = len(world.places)
-        facts = tuple(self._facts_at(place, state[place]) for place in range(places))
+        places = range(len(self.world.places))
         if is_final:
             self._note_end(state)
-        lead, receiver = world.node(state, world.lead), world.node(state, places - 1)
-        hard = (state[world.lead], lead.timers) if lead.end is None and None not in lead.timers else None
-        rest = receiver.end is not None and state[places - 1]
-        odd = tuple(
-            state[place] if (node := world.node(state, place)).crowded or (node.end and node.end.how != "done") else 0
-            for place in range(places)
-        )
-        key = facts, hard, rest, odd, state[EARLY], state[LIAR], is_final
+        key = (*(self._aspect(place, state[place]) for place in places), state[EARLY], state[LIAR], is_final)
         what = self._judged.get(key)
         if what is None:
-            what = self._judged[key] = next(broken(self._look(state, facts, is_final)), "")
+            what = self._judged[key] = next(broken(self._look(state, is_final)), "")
         return what
 
-    def _look(self, state: State, facts: tuple[tuple[Fact, ...], ...], is_final: bool) -> Look:
+    def _look(self, state: State, is_final: bool) -> Look:
         world = self.world
-        by_player = dict.fromkeys(world.roles_of, ())
-        for place, each in zip(world.places, facts, strict=True):
-            by_player[place.player] += each
+        by_player: dict[Player, tuple[Fact, ...]] = dict.fromkeys(world.roles_of, ())
+        for place, where in enumerate(world.places):
+            by_player[where.player] += self._facts[place, state[place]]
         liar = world.places[state[LIAR] - 1].player if state[LIAR] else None
         early = state[EARLY] < world.faults.early
         return Look(world.setting, world.nodes(state), by_player, liar, early, is_final)
 
-    def _facts_at(self, place: int, number: int) -> tuple[Fact, ...]:
-        """Of one role that has been through a node."""
-        facts = self._facts.get((place, number))
-        if facts is None:
+    def _aspect(self, place: int, number: int) -> int:
+        """Nodes of a role with the same aspect are alike for every invariant."""
+        aspect = self._aspects.get((place, number))
+        if aspect is None:
             where, setting = self.world.places[place], self.world.setting
-            deeds = self.world.behaviours[place].nodes[number].deeds
-            facts = self._facts[place, number] = facts_of(setting.context(where), where.role, deeds)
-        return facts
+            node = self.world.behaviours[place].nodes[number]
+            facts = self._facts[place, number] = facts_of(setting.context(where), where.role, node.deeds)
+            ended = None if node.end is None else (node.end.how, number if node.end.result is not None else -1)
+            waits = (node.phase, node.timers, node.peers) if where.role == "lead" and ended is None else None
+            seen = place, facts, node.crowded, ended, waits
+            aspect = self._aspects[place, number] = self._numbers.setdefault(seen, len(self._numbers))
+        return aspect
 
     def _note_end(self, state: State) -> None:
         end = self.world.node(state, len(self.world.places) - 1).end

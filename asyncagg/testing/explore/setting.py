@@ -73,17 +73,22 @@ class Setting:
         nodes = [Place(node, "node") for node in self.terms.nodes]
         return (*owners, Place(LEAD, "lead"), *nodes, Place(MODEL_OWNER, "receiver"))
 
+    def survivors_floor(self, members: int) -> int | None:
+        """Fewest owners in a set that is opened, of a roster of so many; None if no such roster is accepted."""
+        terms = self.terms
+        if members < terms.floor_of(len(self.owners)):
+            return None
+        try:
+            floor = 0 if terms.graph is None else terms.graph.parameters(members).survivors_floor
+        except Infeasible:
+            return None
+        return max(terms.minimum_cohort, self.quorum, floor)
+
     @cached_property
     def least(self) -> int:
-        """Fewest owners in a set that is opened: what is promised for the smallest roster that may be accepted."""
-        graph, cohort = self.terms.graph, len(self.owners)
-        floors = []
-        for members in range(self.terms.floor_of(cohort), cohort + 1) if graph is not None else ():
-            try:
-                floors.append(graph.parameters(members).survivors_floor)
-            except Infeasible:
-                continue  # no such roster is accepted
-        return max(self.terms.minimum_cohort, min(floors, default=0))
+        """Fewest owners in a set that is opened, of any roster."""
+        floors = (self.survivors_floor(members) for members in range(1, len(self.owners) + 1))
+        return min(floor for floor in floors if floor is not None)
 
     @cached_property
     def quorum(self) -> int:

@@ -1,7 +1,7 @@
 """All players of one attempt at once: what each role went through, what is on its way, and what can happen next.
 
-Every two players have a channel that keeps its order; between channels everything is chance. A state is a row of numbers:
-for each role a node of its `Behaviour`, for each channel a list of messages, and what may still go wrong.
+Every two players have a channel that keeps its order; between channels everything is chance. A state is a row of
+numbers: for each role a node of its `Behaviour`, for each channel a list of messages, and what may still go wrong.
 
 Three things are left out because they change nothing (the reductions):
 
@@ -66,8 +66,8 @@ class Move(NamedTuple):
 
     channel: int
     """Its place in a state; -1: a deadline."""
-    count: int
-    """Items."""
+    items: int
+    """How many."""
     key: Player | None = None
     """Of a deadline."""
 
@@ -194,7 +194,7 @@ class World:
             move
             for move in moves
             if self.channels[move.channel - len(self.places)][1] == LEAD
-            and self._contents[state[move.channel]][move.count - 1].kind == kind
+            and self._contents[state[move.channel]][move.items - 1].kind == kind
         ]
         return [move for move in moves if move not in answers[1:]]
 
@@ -222,15 +222,15 @@ class World:
         sender, receiver = self.channels[move.channel - len(self.places)]
         items = self._contents[state[move.channel]]
         states: list[tuple[str, list[int]]] = [("", list(state))]
-        states[0][1][move.channel] = self._numbered(items[move.count :])
-        for item in items[: move.count]:
+        states[0][1][move.channel] = self._numbered(items[move.items :])
+        for item in items[: move.items]:
             for place, what in self._inputs(sender, receiver, item):
                 states = [
                     (text or more, after)
                     for text, before in states
                     for more, after in self._happens(before, place, what)
                 ]
-        kind = items[move.count - 1].kind or "connection lost"
+        kind = items[move.items - 1].kind or "connection lost"
         for text, after in states:
             yield Choice("deliver", sender, receiver, kind, text), tuple(after)
 
