@@ -196,11 +196,18 @@ def _load(source: Source, engine: str | None, seed: int | None, owners: int | No
     return parse(values)
 
 
-def _on_a_free_thread(work: Callable[[], RunRecord]) -> RunRecord:
-    """Here when no loop runs in this thread; else in a thread of its own, waited for."""
+def _in_a_loop() -> bool:
+    """Whether a loop runs in this thread; asked apart, since what `work` raises is to have no error before it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        return False
+    return True
+
+
+def _on_a_free_thread(work: Callable[[], RunRecord]) -> RunRecord:
+    """Here when no loop runs in this thread; else in a thread of its own, waited for."""
+    if not _in_a_loop():
         return work()
     done: list[RunRecord] = []
     errors: list[BaseException] = []

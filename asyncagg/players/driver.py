@@ -17,7 +17,7 @@ from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.net.tcp.buffers import release
 from asyncagg.protocols import effects as e
 from asyncagg.protocols.messages import Faulty, Message, MessageError, RoleName
-from asyncagg.protocols.names import LEAD, Guilt, Label, Phase, Player, index_of, role_of
+from asyncagg.protocols.names import LEAD, Cause, Guilt, Label, Phase, Player, index_of, role_of
 from asyncagg.protocols.permissions import Permissions
 from asyncagg.runs.trace import Event as Traced
 
@@ -49,9 +49,12 @@ class RoundFailed(Exception):
         dropped: dict[Player, Phase] | None = None,
         exposed: bool = False,
         culprits: dict[Player, Guilt] | None = None,
+        cause: Cause = "lost",
     ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.cause = cause
+        """Whether it was this player's own computation."""
         self.dropped = dropped or {}
         self.exposed = exposed
         self.culprits = culprits or {}
@@ -70,7 +73,7 @@ class RoleDriver:
         self.role = role
         self.label = label
         self.phase: Phase = "publish"
-        self._gone: dict[str, str] = dict(host.departed)
+        self._gone = {peer: e.Gone(Player(peer), reason) for peer, reason in host.departed.items()}
         """Peers that left and of whom the role has not been told."""
         self._refused: dict[str, None] = {}
         self._seen: dict[tuple[str, type[Message]], int] = {}
@@ -100,9 +103,9 @@ class RoleDriver:
         if kind in self._wanted:
             self._wake()
 
-    def depart(self, peer: str, reason: str) -> None:
+    def depart(self, peer: str, reason: str, cause: Cause = "lost") -> None:
         """A peer's connection is gone, or it has ended its part in this attempt."""
-        self._gone.setdefault(peer, reason)
+        self._gone.setdefault(peer, e.Gone(Player(peer), reason, cause))
         self._wake()
 
     def fail(self, failure: RoundFailed) -> None:
@@ -199,7 +202,7 @@ class RoleDriver:
             return e.Got(peer, message)
         for name in peers if len(peers) < len(self._gone) else self._gone:
             if name in self._gone and name in peers:
-                return e.Gone(Player(name), self._gone.pop(name))
+                return self._gone.pop(name)
         if self._expired:
             return e.Expired(self._expired.popleft())
         return None

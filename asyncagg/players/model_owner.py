@@ -30,7 +30,8 @@ from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.ledger.comparison import Rules
 from asyncagg.protocols.ledger.sums import SumAccount
-from asyncagg.protocols.names import GUILT, LEAD, MODEL_OWNER, Guilt, Label, Phase, Player, index_of, owner_name
+from asyncagg.protocols.names import GUILT, LEAD, MODEL_OWNER, Guilt, Label, Loss, Phase, Player, index_of, owner_name
+from asyncagg.protocols.steps.lead import from_loss_triples
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.vectors.arrays import as_arrays
@@ -94,6 +95,8 @@ class ModelOwnerPlayer(BasePlayer):
         if part.start is not None:
             self.parameters, self.account = part.start.parameters, part.start.account
             self.culprits = dict(part.start.culprits)
+        self._losses: dict[Player, Loss] = {}
+        """Of this attempt, as the lead tells them."""
         self._arrival = asyncio.Event()
         self._crashed = False
 
@@ -167,7 +170,11 @@ class ModelOwnerPlayer(BasePlayer):
     # -- who is there -----------------------------------------------------------------------------------------------
 
     def control(self, peer: Player, label: Label, message: m.Message) -> bool:
-        return False
+        if not isinstance(message, m.Losses):
+            return False
+        if peer == LEAD and label == self.label:
+            self._losses |= from_loss_triples(message.losses)
+        return True
 
     def ends_attempt(self, peer: Player) -> bool:
         return peer == LEAD
@@ -212,6 +219,7 @@ class ModelOwnerPlayer(BasePlayer):
         outcome = RoundOutcome(index, began_ns=self.now())
         cohort = self._without_culprits(self.part.cohort(index))
         outcome.dropped = {owner: "publish" for owner in self.part.cohort(index) if owner not in cohort}
+        outcome.losses = {owner: Loss(GUILT[guilt]) for owner, guilt in self.culprits.items()}
         begun = outcome.attempts = self._begun_before(index)
         cut = self._cut_off(Label(index, begun))
         if cut is not None and not self._may_follow(cut, outcome):
@@ -225,6 +233,7 @@ class ModelOwnerPlayer(BasePlayer):
             except RoundFailed as failure:
                 outcome.reason = _and_then(outcome.reason, failure.reason)
                 outcome.dropped = {**failure.dropped, **outcome.dropped}
+                outcome.losses = {**self._losses, **outcome.losses}
                 self._convict(failure.culprits, outcome)
                 self._note_failure(failure)
                 if not self._may_retry(failure, outcome):
@@ -335,6 +344,7 @@ class ModelOwnerPlayer(BasePlayer):
         outcome.label = self.label
         outcome.revealed = revealed
         dropped = {**revealed.dropped, **outcome.dropped}
+        outcome.losses = {**self._losses, **outcome.losses}
         outcome.dropped = {owner: phase for owner, phase in dropped.items() if owner not in revealed.survivors}
         if self.terms.batches.size > 1:
             gone = {**dict.fromkeys(revealed.survivors), **outcome.dropped}
@@ -357,6 +367,7 @@ class ModelOwnerPlayer(BasePlayer):
 
     async def _attempt(self, label: Label, cohort: tuple[Player, ...]) -> tuple[Revealed, NDArray[np.float64]]:
         """Publish, and wait for the sum; it and the mean it stands for. Never beyond the sum of the phase deadlines."""
+        self._losses = {}
         published = as_published(self.parameters)
         self._digest = parameter_digest(published)
         self._expose(label, cohort)
@@ -371,6 +382,7 @@ class ModelOwnerPlayer(BasePlayer):
         if missing:
             raise RoundFailed(f"{missing[0]} is not connected")
         away: dict[Player, Phase] = {owner: "publish" for owner in cohort if owner not in self.channels}
+        self._losses |= dict.fromkeys(away, Loss("not connected"))
         if len(here) < floor:
             raise RoundFailed(f"{len(here)} owners are connected, at least {floor} are needed", away)
         pair = KeyPair.generate(self.randomness) if self.protocol.seals_answers(self.terms) else None

@@ -1,12 +1,13 @@
 """Owners whose own code goes wrong: each is dropped by name, and the others go on."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.runs import DIMENSION, Bad, Nothing, Vector, scenario
+from support.runs import DIMENSION, Bad, Nothing, Vector, run, scenario
 from support.tensors import Tensor
 
 import asyncagg
@@ -62,8 +63,24 @@ def test_an_owner_without_a_usable_gradient_is_dropped_by_name(what: str, engine
     assert each["dropped"] == {"data-owner-1": "publish"}
     assert each["survivors"] == ["data-owner-0", "data-owner-2", "data-owner-3"]
     detail = next(record.detail for record in result.trace.records if record.event == "drop")
-    assert detail
+    assert each["reasons"] == {"data-owner-1": detail}
+    assert re.match(r"compute_gradient (must return|returned) |\w+ at (runs|tensors)\.py:\d+$", detail)
     assert "4711" not in "".join(record.detail for record in result.trace.records)
+
+
+@pytest.mark.parametrize("engine", ["sim", "tcp"])
+def test_who_is_lost_otherwise_has_a_reason_too_whoever_comes_later(engine: str) -> None:
+    faults = [
+        {"kind": "drop", "players": ["data-owner-1"], "phase": "upload"},
+        {"kind": "crash", "players": ["data-owner-2"], "phase": "share"},
+    ]
+    phases = {"upload": {"deadline": "500 ms"}}
+    result = run("secagg", 6, engine, rounds=2, faults=faults, phases=phases, aggregation={"dropout": 0.4})
+    first, second = result["rounds"]
+    assert first["dropped"] == {"data-owner-1": "upload", "data-owner-2": "share"}
+    assert first["reasons"] == {"data-owner-1": "silent in upload", "data-owner-2": "closed: crashed"}
+    assert second["dropped"] == {"data-owner-1": "upload", "data-owner-2": "publish"}
+    assert second["reasons"] == {"data-owner-1": "silent in upload", "data-owner-2": "not connected"}
 
 
 @pytest.mark.parametrize("protocol", ["plain", "pairwise", "additive", "secagg+"])

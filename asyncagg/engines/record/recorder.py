@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.usage import RoundUsage
-from asyncagg.protocols.names import Label, Player
+from asyncagg.protocols.names import Label, Loss, Player
 from asyncagg.runs import means
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.result import RoundResult, Traffic
@@ -30,6 +30,9 @@ class RunProbe(Protocol):
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
         """What the survivors of an attempt put in; None where nobody can tell any more."""
 
+    def own_failures(self, round_index: int) -> Mapping[Player, Loss]:
+        """How the computations of owners in this process failed in a round, as they themselves know it."""
+
 
 class ResultRecorder:
     """Fills the result of one run, round by round."""
@@ -45,12 +48,14 @@ class ResultRecorder:
 
     async def observe(self, outcome: RoundOutcome) -> RoundResult:
         """A round has ended."""
+        losses = self._losses(outcome)
         each = RoundResult(
             outcome.round,
             outcome.status,
             reason=outcome.reason if outcome.status != "ok" or outcome.attempts > 1 else None,
             attempts=outcome.attempts,
             dropped=dict(_by_index(outcome.dropped)),
+            reasons={owner: loss.reason for owner, loss in losses.items()},
             with_their_batch=list(outcome.with_their_batch),
             metrics=outcome.metrics,
             warnings=outcome.warnings,
@@ -70,6 +75,12 @@ class ResultRecorder:
         first = 0 if self._finished.resumed is None else self._finished.resumed.round
         for each in self._finished.result.rounds[first:]:
             self._enter(each, await self._probe.usage_by_role(each.round))
+
+    def _losses(self, outcome: RoundOutcome) -> dict[Player, Loss]:
+        """Why each dropped owner was: from itself, where it lives here, else as the lead tells it."""
+        told = {**outcome.losses, **self._probe.own_failures(outcome.round)}
+        dropped = _by_index(outcome.dropped)
+        return {owner: told.get(owner, Loss(f"lost in {phase}")) for owner, phase in dropped}
 
     def _keep_trace(self, path: Path) -> None:
         """What is new in it, for a run that may be cut off; CheckpointError where that cannot be written."""
