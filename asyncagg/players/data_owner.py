@@ -92,6 +92,7 @@ class DataOwnerPlayer(Follower):
         self._noted: dict[str, None] = {}
         """Kinds of failure that this owner has been told of in full."""
         self._silent_round = -1
+        self._attempts = 0
 
     def begin_with(self, part: OwnerPart) -> None:
         """Take what makes this owner, as a process does when it begins."""
@@ -127,6 +128,7 @@ class DataOwnerPlayer(Follower):
     # -- one attempt ------------------------------------------------------------------------------------------------
 
     def _begin(self, label: Label, message: m.Publish) -> None:
+        self._attempts += 1
         self.cancel_tasks()
         (driver,) = self.open(label, "owner")
         if label.round != self._silent_round:
@@ -146,7 +148,7 @@ class DataOwnerPlayer(Follower):
                 account=None if self.store is None else self.store.account,
                 sealing_key=message.sealing_key,
             )
-            refusal = self._repeats(label) or check_published(context, message.signature)
+            refusal = self._repeats(label) or self._one_too_many() or check_published(context, message.signature)
             if refusal is not None:
                 raise RoundFailed(refusal)
             words = await self._vector(label, parameters)
@@ -185,6 +187,13 @@ class DataOwnerPlayer(Follower):
         if newest is None or label > newest:
             return None
         return f"not newer than round {newest.round}, attempt {newest.attempt}, of this owner's account"
+
+    def _one_too_many(self) -> str | None:
+        """Whether the model owner and the lead have had all attempts that k and t were chosen for."""
+        most = self.terms.most_attempts
+        if most is None or self._attempts <= most:
+            return None
+        return f"attempt {self._attempts} of this run is one more than its rounds and retries have ({most})"
 
     async def _vector(self, label: Label, parameters: Arrays) -> RingVector:
         """This owner's extended vector: encoded coordinates, counts and weight."""
