@@ -19,8 +19,8 @@ from asyncagg.net.channel import Channel
 from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.players.base import BasePlayer, PlayerEnvironment
 from asyncagg.players.driver import Ended, RoundFailed
-from asyncagg.players.model_steps import Learnt, copies, learn, ready
-from asyncagg.players.outcome import RoundOutcome
+from asyncagg.players.model_steps import Learnt, StepFailed, copies, learn, ready
+from asyncagg.players.outcome import OwnNote, RoundOutcome
 from asyncagg.players.published import as_published, pack_parameters
 from asyncagg.players.start import RunState, Start
 from asyncagg.protocols import messages as m
@@ -97,6 +97,8 @@ class ModelOwnerPlayer(BasePlayer):
             self.culprits = dict(part.start.culprits)
         self._losses: dict[Player, Loss] = {}
         """Of this attempt, as the lead tells them."""
+        self._parting: str | None = None
+        """What the others are told of the end, where its reason holds words of the user's."""
         self._arrival = asyncio.Event()
         self._crashed = False
 
@@ -113,7 +115,7 @@ class ModelOwnerPlayer(BasePlayer):
             stopped = self._ready_model() or await self._rounds()
         except CheckpointError as error:
             stopped = str(error)
-        self.dismiss(stopped or DONE)
+        self.dismiss(self._parting or stopped or DONE)
         return stopped
 
     def dismiss(self, reason: str) -> None:
@@ -125,10 +127,16 @@ class ModelOwnerPlayer(BasePlayer):
         """Give the model back what it kept, where the run resumes; None, or how the user's own code failed."""
         start = self.part.start
         kept = ready(self.part.model, None if start is None else start.state)
-        if isinstance(kept, str):
-            return kept
+        if isinstance(kept, StepFailed):
+            return self._step_failed(kept, 0 if start is None else start.round, kept.told)
         self.state = kept
         return None
+
+    def _step_failed(self, failed: StepFailed, round_index: int, parting: str) -> str:
+        """Note the traceback for the model owner; how its step failed."""
+        self.environment.note_own(OwnNote(self.me, round_index, failed.text, failed.trace))
+        self._parting = parting
+        return failed.text
 
     async def _rounds(self) -> str | None:
         for index in self._indices():
@@ -355,13 +363,14 @@ class ModelOwnerPlayer(BasePlayer):
             self.account.settled(self.label, self._digest, survivors)
         outcome.mean = mean
 
-        def work() -> Learnt | str:
+        def work() -> Learnt | StepFailed:
             return learn(part.model, self.parameters, part.layout.unflatten(mean))
 
         outcome.ended_ns = self.now()
         learnt = await self.compute(self.label, Cost(), work)
-        if isinstance(learnt, str):
-            outcome.status, outcome.reason = "failed", learnt
+        if isinstance(learnt, StepFailed):
+            outcome.status = "failed"
+            outcome.reason = self._step_failed(learnt, outcome.round, f"round {outcome.round}: {learnt.told}")
         else:
             self.parameters, self.state, outcome.metrics = learnt
 

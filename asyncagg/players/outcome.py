@@ -42,7 +42,7 @@ class RoundOutcome:
 
 @dataclass(frozen=True, slots=True)
 class OwnNote:
-    """Something about a data owner's own code or data, for the eyes of whoever runs it; it leaves no process."""
+    """Something about a player's own code or data, for the eyes of whoever runs it; it leaves no process."""
 
     player: Player
     round: int

@@ -85,8 +85,8 @@ def test_under_lying_nobody_leaves_and_no_name_and_no_text_reaches_the_lead(
     assert not [record for record in result.trace.records if record.sender == LEAD and LARGE in record.detail]
     noted = [line for line in capfd.readouterr().err.splitlines() if line.startswith(LARGE)]
     assert noted == [
-        f"{LARGE} in round 0: 'w' holds NaN or infinity, first at index 0 (finite numbers): NaN became 0, infinity ±clip,"
-        " and whole numbers were rounded and clipped; nobody else is told"
+        f"{LARGE} in round 0: 'w' holds NaN or infinity, first at index 0 (finite numbers): NaN became 0,"
+        " infinity ±clip, and whole numbers were rounded and clipped; nobody else is told"
     ]
 
 

@@ -28,13 +28,14 @@ from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.players.data_owner import UNTOLD
 from asyncagg.scenario.reading.load import parse
 
+ignored = pytest.mark.filterwarnings("ignore::asyncagg.OwnerWarning")
 WORKLOAD = {"kind": "python", "owner": "failing:Failing", "model_owner": "failing:Model"}
 FLEET = f"data-owner-0..{COUNT - 1}"
 
 
-def given(engine: str, threat: str = "curious", ways: tuple[str, ...] = failing.WAYS, **tables: Any) -> Result:
+def given(engine: str, threat: str = "curious", ways: tuple[str, ...] = failing.WAYS, **options: Any) -> Result:
     owners = [Failing(index, ways) for index in range(COUNT)]
-    return asyncagg.run(failing.values(engine, threat, **tables), owners=owners, model_owner=Model())
+    return asyncagg.run(failing.values(engine, threat), owners=owners, model_owner=Model(), **options)
 
 
 def check_reasons(rounds: list[dict[str, Any]], told: tuple[str, ...] = TOLD) -> None:
@@ -64,6 +65,7 @@ def holds_nothing(text: str | bytes) -> bool:
 # -- in this process: a tap on all channels ----------
 
 
+@ignored
 @pytest.mark.parametrize("engine", ["sim", "tcp"])
 def test_in_one_process_each_is_told_once_in_full_and_nothing_of_it_is_on_the_wire(
     engine: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -79,6 +81,7 @@ def test_in_one_process_each_is_told_once_in_full_and_nothing_of_it_is_on_the_wi
     assert holds_nothing(json.dumps(result))
 
 
+@ignored
 @pytest.mark.parametrize("engine", ["sim", "tcp"])
 def test_under_lying_the_wire_tells_failures_apart_in_nothing_and_the_result_knows_them_from_the_owners(
     engine: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -103,6 +106,39 @@ def test_under_lying_the_wire_tells_failures_apart_in_nothing_and_the_result_kno
     details = " ".join(record.detail for record in result.trace.records)
     assert UNTOLD.reason in details
     assert "compute_gradient" not in details
+
+
+# -- a Python caller ----------
+
+
+def test_a_caller_gets_a_warning_for_each_reason_and_the_result_has_it_in_every_round() -> None:
+    with pytest.warns(asyncagg.OwnerWarning) as caught:
+        result = given("sim")
+    texts = [str(each.message) for each in caught]
+    assert [Path(each.filename).name for each in caught] == ["test_failures.py"] * len(PLAYERS)
+    for player, text, begins in zip(PLAYERS, texts, TOLD, strict=True):
+        assert text.startswith(f"{player} failed in 3 of 3 rounds: {begins}")
+    for each in result["rounds"]:
+        for player, warning, begins in zip(PLAYERS, each["warnings"], TOLD, strict=True):
+            assert warning.startswith(f"{player}: {begins}")
+
+
+def test_owners_that_fail_alike_share_a_warning() -> None:
+    with pytest.warns(asyncagg.OwnerWarning) as caught:
+        result = given("sim", ways=("nothing",) * 5)
+    (warning,) = caught
+    who = "5 owners (data-owner-0, data-owner-1, data-owner-2 and 2 more)"
+    assert str(warning.message) == f"{who} failed in 3 of 3 rounds: {TOLD[1]}"
+    assert result["rounds"][0]["warnings"] == [f"{who}: {TOLD[1]}"]
+
+
+def test_a_caller_that_asks_for_it_gets_an_exception_with_the_result() -> None:
+    with pytest.raises(asyncagg.OwnerFailed, match="data-owner-1 failed in 3 of 3 rounds: compute_gradient must") as it:
+        given("sim", on_owner_failure="raise")
+    assert it.value.result["status"] == "ok"
+    assert given("sim", ways=(), on_owner_failure="raise")["status"] == "ok"
+    with pytest.raises(ValueError, match=r"^on_owner_failure is 'stop' \(one of 'warn', 'raise'\)$"):
+        given("sim", on_owner_failure="stop")
 
 
 # -- on the command line ----------
@@ -135,6 +171,9 @@ def test_the_command_says_it_on_stderr(tmp_path: Path, engine: str) -> None:
     check_reasons(result_of(tmp_path)["rounds"])
     check_own(stderr)
     assert holds_nothing(stdout)
+    warnings = [line for line in stdout.splitlines() if line.startswith("warning: ")]
+    assert warnings[0].startswith("warning: 3 rounds, from round 0 on: data-owner-0: ValueError at failing.py:")
+    assert warnings[-1] == "warning: and 5 more in result.json"
 
 
 @pytest.mark.parametrize("threat", ["curious", "lying"])
@@ -146,6 +185,7 @@ def test_between_processes_it_stands_in_the_log_of_the_owners_process_alone(tmp_
     if threat == "curious":
         check_reasons(rounds)
         check_own(own)
+        assert "warning: 3 rounds, from round 0 on: data-owner-0: ValueError at failing.py:" in stdout
     else:
         failed = [player for player in PLAYERS if player != "data-owner-5"]
         assert [each["reasons"] for each in rounds] == [dict.fromkeys(failed, UNTOLD.reason)] * 3

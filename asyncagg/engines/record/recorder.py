@@ -18,6 +18,8 @@ from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.result import RoundResult, Traffic
 from asyncagg.runs.trace import FILE as TRACE
 
+_NAMED = 3
+"""Owners that a warning names."""
 LEAD_ROLE = "compute-node"
 
 
@@ -60,6 +62,7 @@ class ResultRecorder:
             metrics=outcome.metrics,
             warnings=outcome.warnings,
         )
+        self._warn(each, losses)
         await self._sum(outcome, each)
         counted = await self._probe.usage_by_role(outcome.round)
         each.seconds = _seconds(outcome, counted.get(LEAD_ROLE, RoundUsage()).phases)
@@ -81,6 +84,16 @@ class ResultRecorder:
         told = {**outcome.losses, **self._probe.own_failures(outcome.round)}
         dropped = _by_index(outcome.dropped)
         return {owner: told.get(owner, Loss(f"lost in {phase}")) for owner, phase in dropped}
+
+    def _warn(self, each: RoundResult, losses: Mapping[Player, Loss]) -> None:
+        """Say which owners' own computations failed: a line for each reason."""
+        failed: dict[str, list[Player]] = {}
+        for owner, loss in losses.items():
+            if loss.cause != "lost":
+                failed.setdefault(loss.reason, []).append(owner)
+                rounds = self._finished.owner_failures.setdefault(loss.reason, {})
+                rounds[owner] = rounds.get(owner, 0) + 1
+        each.warnings = [*each.warnings, *(f"{some(owners)}: {reason}" for reason, owners in failed.items())]
 
     def _keep_trace(self, path: Path) -> None:
         """What is new in it, for a run that may be cut off; CheckpointError where that cannot be written."""
@@ -124,6 +137,14 @@ def _seconds(outcome: RoundOutcome, phases: Sequence[tuple[int, str]]) -> dict[s
     for (start, phase), stop in zip(phases, ends, strict=False):  # no phase where the lead never began
         seconds[phase] = seconds.get(phase, 0.0) + max(0, stop - start) / 1e9
     return seconds
+
+
+def some(owners: Sequence[Player]) -> str:
+    """`data-owner-1`, or how many and the first of them."""
+    if len(owners) == 1:
+        return owners[0]
+    more = f" and {len(owners) - _NAMED} more" if len(owners) > _NAMED else ""
+    return f"{len(owners)} owners ({', '.join(owners[:_NAMED])}{more})"
 
 
 def _ratio(count: int, length: int) -> float:
