@@ -16,6 +16,7 @@ from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.learning import workload
 from asyncagg.learning.owners import DataOwner, ModelOwner
 from asyncagg.mean_inputs import check_keywords, encoding_of, fallen_of, inputs_of, weights_of
+from asyncagg.owner_failures import OnOwnerFailure, check_choice, tell
 from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.registry import find
 from asyncagg.runs.trace import Trace
@@ -58,12 +59,17 @@ def run(
     seed: int | None = None,
     owners: Sequence[DataOwner] | None = None,
     model_owner: ModelOwner | None = None,
+    on_owner_failure: OnOwnerFailure = "warn",
 ) -> Result:
     """Run a scenario (a path, a mapping with its keys, or one loaded) and return how it went.
 
     With `owners` and `model_owner` those are used instead of the scenario's workload. Works inside a running loop
     (a notebook) too: the run has a thread and a loop of its own. Raises ScenarioError for a scenario that is not right.
+
+    Where the computation of owners failed, their tracebacks are on stderr (with engine "processes" in their logs); at
+    the end `on_owner_failure` "warn" gives an OwnerWarning for each reason, and "raise" raises OwnerFailed.
     """
+    check_choice(on_owner_failure)
     if owners is not None and not isinstance(owners, Sequence):
         raise TypeError(f"owners must be a list of asyncagg.DataOwner, not {type(owners).__name__}")
     ready = _load(scenario, engine, seed, None if owners is None else len(owners))
@@ -74,7 +80,10 @@ def run(
         if ready.engine == "processes":
             ready.refuse("engine", 'is "processes", which builds owners from the workload (sim or tcp for those given)')
         given = workload.given(owners, model_owner)
-    return Result(_on_a_free_thread(lambda: launch.run(ready, workload=given)))
+    finished = _on_a_free_thread(lambda: launch.run(ready, workload=given))
+    result = Result(finished)
+    tell(finished.owner_failures, result, on_owner_failure)
+    return result
 
 
 async def run_async(scenario: Source, **options: Any) -> Result:
@@ -196,11 +205,18 @@ def _load(source: Source, engine: str | None, seed: int | None, owners: int | No
     return parse(values)
 
 
-def _on_a_free_thread(work: Callable[[], RunRecord]) -> RunRecord:
-    """Here when no loop runs in this thread; else in a thread of its own, waited for."""
+def _in_a_loop() -> bool:
+    """Whether a loop runs in this thread; asked apart, since what `work` raises is to have no error before it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        return False
+    return True
+
+
+def _on_a_free_thread(work: Callable[[], RunRecord]) -> RunRecord:
+    """Here when no loop runs in this thread; else in a thread of its own, waited for."""
+    if not _in_a_loop():
         return work()
     done: list[RunRecord] = []
     errors: list[BaseException] = []
