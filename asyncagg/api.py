@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from asyncagg.engines import launch
 from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.runtime.stop_order import StopOrder
 from asyncagg.learning import workload
 from asyncagg.learning.owners import DataOwner, ModelOwner
 from asyncagg.mean_inputs import check_keywords, encoding_of, fallen_of, inputs_of, weights_of
 from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.registry import find
+from asyncagg.run_thread import RunThread
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import load, parse
@@ -62,8 +63,37 @@ def run(
     """Run a scenario (a path, a mapping with its keys, or one loaded) and return how it went.
 
     With `owners` and `model_owner` those are used instead of the scenario's workload. Works inside a running loop
-    (a notebook) too: the run has a thread and a loop of its own. Raises ScenarioError for a scenario that is not right.
+    (a notebook) too: the run has a thread and a loop of its own. KeyboardInterrupt stops it within two seconds.
+    Raises ScenarioError for a scenario that is not right.
     """
+    work = _work(scenario, engine, seed, owners, model_owner)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return Result(work(None))
+    return Result(RunThread(work).wait())
+
+
+async def run_async(
+    scenario: Source,
+    *,
+    engine: str | None = None,
+    seed: int | None = None,
+    owners: Sequence[DataOwner] | None = None,
+    model_owner: ModelOwner | None = None,
+) -> Result:
+    """As `run`, without blocking the loop it is awaited on. Cancelling it stops the run within two seconds."""
+    return Result(await RunThread(_work(scenario, engine, seed, owners, model_owner)).outcome())
+
+
+def _work(
+    scenario: Source,
+    engine: str | None,
+    seed: int | None,
+    owners: Sequence[DataOwner] | None,
+    model_owner: ModelOwner | None,
+) -> Callable[[StopOrder | None], RunRecord]:
+    """The run that was asked for, ready to begin; it may be given an order to stop."""
     if owners is not None and not isinstance(owners, Sequence):
         raise TypeError(f"owners must be a list of asyncagg.DataOwner, not {type(owners).__name__}")
     ready = _load(scenario, engine, seed, None if owners is None else len(owners))
@@ -74,12 +104,7 @@ def run(
         if ready.engine == "processes":
             ready.refuse("engine", 'is "processes", which builds owners from the workload (sim or tcp for those given)')
         given = workload.given(owners, model_owner)
-    return Result(_on_a_free_thread(lambda: launch.run(ready, workload=given)))
-
-
-async def run_async(scenario: Source, **options: Any) -> Result:
-    """As `run`, without blocking the loop it is awaited on."""
-    return await asyncio.to_thread(run, scenario, **options)
+    return lambda stop: launch.run(ready, workload=given, stop=stop)
 
 
 def secure_mean(
@@ -194,26 +219,3 @@ def _load(source: Source, engine: str | None, seed: int | None, owners: int | No
     if owners is not None:
         values["owners"] = {**values.get("owners", {}), "count": owners}
     return parse(values)
-
-
-def _on_a_free_thread(work: Callable[[], RunRecord]) -> RunRecord:
-    """Here when no loop runs in this thread; else in a thread of its own, waited for."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return work()
-    done: list[RunRecord] = []
-    errors: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            done.append(work())
-        except BaseException as error:  # handed to the caller's thread whatever it is
-            errors.append(error)
-
-    thread = threading.Thread(target=guarded, name="asyncagg-run")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return done[0]

@@ -15,6 +15,7 @@ from asyncagg.engines.one_process import OneProcess
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.runtime import identities
 from asyncagg.engines.runtime.sockets import SocketRuntime, groups
+from asyncagg.engines.runtime.stop_order import StopOrder
 from asyncagg.net.clock import now_ns
 from asyncagg.net.frames import PairLimits
 from asyncagg.net.tcp.network import TcpNetwork
@@ -26,10 +27,10 @@ from asyncagg.version import FORMAT
 LOOPBACK = "127.0.0.1"
 
 
-def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
+def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None], stop: StopOrder) -> None:
     """Play the experiment to its end on a loop of its own."""
     with asyncio.Runner() as runner:
-        runner.run(_play(experiment, finished, progress))
+        runner.run(stop.heed(_play(experiment, finished, progress)))
 
 
 async def _play(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:

@@ -30,6 +30,7 @@ from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.runtime import identities
 from asyncagg.engines.runtime.faults import follows_phases
 from asyncagg.engines.runtime.players import REUNION_NS
+from asyncagg.engines.runtime.stop_order import StopOrder
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.net.clock import now_ns
 from asyncagg.protocols.names import MODEL_OWNER, Label, role_of
@@ -64,11 +65,11 @@ class RunFailed(Exception):
     """The run cannot go on; the text says why."""
 
 
-def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
+def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None], stop: StopOrder) -> None:
     """Play the experiment to its end."""
     with contextlib.ExitStack() as stack, asyncio.Runner() as runner:
         folder = finished.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="asyncagg-")))
-        runner.run(_play(experiment, finished, progress, folder))
+        runner.run(stop.heed(_play(experiment, finished, progress, folder)))
 
 
 async def _play(
