@@ -169,9 +169,12 @@ def _joined(edges: Edges) -> str:
     return ", ".join(f"{written(start)}-{written(end)}" for start, end in zip(edges[::2], edges[1::2], strict=True))
 
 
+_INTERVAL = r"\s*[0-9]{1,10}(\.[0-9]{1,30})?-[0-9]{1,10}(\.[0-9]{1,30})?\s*"
+_INTERVALS = f"^{_INTERVAL}(,{_INTERVAL})*$"
 _INTERVALS_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "additionalProperties": {"type": "string", "examples": ["0-7200, 9000-10800.5"]},
+    "propertyNames": {"pattern": "^data-owner-(0|[1-9][0-9]*)$"},
+    "additionalProperties": {"type": "string", "pattern": _INTERVALS, "examples": ["0-7200, 9000-10800.5"]},
 }
 _FILE = "file"
 _FILE_SCHEMA = {"type": "string", "description": f"in place of intervals: a file of lines {HEADER}, times in seconds"}
