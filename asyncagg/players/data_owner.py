@@ -89,6 +89,7 @@ class DataOwnerPlayer(Follower):
         self.trouble: str | None = None
         """Why this owner had to leave its last attempt, for its own eyes."""
         self._silent_round = -1
+        self._attempts = 0
 
     def begin_with(self, part: OwnerPart) -> None:
         """Take what makes this owner, as a process does when it begins."""
@@ -124,6 +125,7 @@ class DataOwnerPlayer(Follower):
     # -- one attempt ------------------------------------------------------------------------------------------------
 
     def _begin(self, label: Label, message: m.Publish) -> None:
+        self._attempts += 1
         self.cancel_tasks()
         (driver,) = self.open(label, "owner")
         if label.round != self._silent_round:
@@ -143,7 +145,7 @@ class DataOwnerPlayer(Follower):
                 account=None if self.store is None else self.store.account,
                 sealing_key=message.sealing_key,
             )
-            refusal = self._repeats(label) or check_published(context, message.signature)
+            refusal = self._repeats(label) or self._one_too_many() or check_published(context, message.signature)
             if refusal is not None:
                 raise RoundFailed(refusal)
             words = await self._vector(label, parameters)
@@ -163,6 +165,13 @@ class DataOwnerPlayer(Follower):
         if newest is None or label > newest:
             return None
         return f"not newer than round {newest.round}, attempt {newest.attempt}, of this owner's account"
+
+    def _one_too_many(self) -> str | None:
+        """Whether the model owner and the lead have had all attempts that k and t were chosen for."""
+        most = self.terms.most_attempts
+        if most is None or self._attempts <= most:
+            return None
+        return f"attempt {self._attempts} of this run is one more than its rounds and retries have ({most})"
 
     async def _vector(self, label: Label, parameters: Arrays) -> RingVector:
         """This owner's extended vector: encoded coordinates, counts and weight."""

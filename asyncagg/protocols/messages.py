@@ -259,6 +259,15 @@ class ClearSlice(MaskedSlice):
     """The same without any mask: protocol `plain`."""
 
 
+@says("share-slice", "node", "upload", "masked", sender="owner", permitted=True, payload=a_slice)
+@dataclass(frozen=True, slots=True)
+class ShareSlice(MaskedSlice):
+    """An owner's vector less its shares for the other compute nodes, to compute node 0 (protocol `additive`)."""
+
+    signature: Signature
+    """The owner's (threat `lying`), else empty."""
+
+
 @says("node-key", "owner", "publish", sender="node")
 @dataclass(frozen=True, slots=True)
 class NodeKey(Message):
@@ -276,6 +285,8 @@ class SealedSeed(Message):
     digest: Bytes32
     public: Bytes32
     box: Annotated[bytes, Size(32, 32)]
+    signature: Signature
+    """The owner's (threat `lying`), else empty."""
 
 
 @says("held", "lead", "upload", sender="node", many=True)

@@ -253,6 +253,16 @@ def test_keys_of_the_aggregation_that_do_not_go_together(text: str, line: str) -
     assert lines(f'name = "x"\n[aggregation]\n{text}\n') == [f"a.toml:{line}"]
 
 
+def test_on_hosts_nobody_repeats_the_rounding_of_inputs_against_a_lying_lead() -> None:
+    text = 'name = "x"\nengine = "hosts"\n[aggregation]\nthreat = "lying"\n[encoding]\nrounding_draws = "seeded"\n'
+    assert lines(text) == [
+        'a.toml:6: encoding.rounding_draws: is "seeded": on hosts a lying lead could tell single inputs below one '
+        'quantum from the sums of many attempts ("system")'
+    ]
+    for harmless in ("encoding.rounding='nearest'", "aggregation.threat='curious'", "engine='tcp'"):
+        load("a.toml", [harmless])
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
