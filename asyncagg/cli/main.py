@@ -5,15 +5,21 @@ from __future__ import annotations
 import io
 import os
 import sys
+from importlib import import_module
 
 from asyncagg.cli import interrupts
 
 
 def main() -> None:
     """Run `asyncagg` with the arguments of the process; never returns."""
+    run_app("asyncagg.cli.app")
+
+
+def run_app(module: str) -> None:
+    """Run the commands of a module, its `app`, with the arguments of the process; never returns."""
     _open_streams()
     interrupts.watch()
-    from asyncagg.cli.app import app  # after the first line: Ctrl-C during the imports is not lost
+    app = import_module(module).app  # after the first line: Ctrl-C during the imports is not lost
     from asyncagg.cli.output.plain import writing
 
     try:
