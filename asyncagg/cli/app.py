@@ -336,3 +336,35 @@ def serve(
         listen,
     )
     raise typer.Exit(serve_player(request))
+
+
+@app.command()
+def scenarios(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Print this one.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Copy it to this file, a new one.", show_default=False),
+    ] = None,
+) -> None:
+    """List the scenarios that come along, or print or copy one; `asyncagg run NAME` finds them too."""
+    from asyncagg.cli.commands.scenarios import list_scenarios, show_scenario
+
+    if name is not None:
+        show_scenario(name, out)
+    elif out is not None:
+        raise typer.BadParameter("wants the NAME of a scenario", param_hint="--out")
+    else:
+        list_scenarios()
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The folder, a new one.", show_default=False)],
+) -> None:
+    """Make a folder to start from: a scenario, an owner, a model, a test and a README."""
+    from asyncagg.cli.commands.new import new_folder
+
+    new_folder(name)
