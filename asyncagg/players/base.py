@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from asyncagg.net.channel import REFUSED, Channel, Network
-from asyncagg.net.clock import now_ns
+from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.net.errors import PeerError
 from asyncagg.net.frames import Frame
 from asyncagg.players.arrivals.allowance import Allowance
@@ -26,7 +26,7 @@ from asyncagg.players.redialler import Redialler
 from asyncagg.players.usage import PlayerUsage
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.effects import Cost
-from asyncagg.protocols.names import CAUSES, Label, Phase, Player
+from asyncagg.protocols.names import CAUSES, Label, Phase, Player, index_of, node_name
 from asyncagg.protocols.permissions import Permissions
 from asyncagg.protocols.steps.lead import from_guilt_pairs, from_phase_pairs, guilt_pairs, phase_pairs
 from asyncagg.runs.trace import Event, Record, Trace
@@ -87,6 +87,7 @@ class BasePlayer(ABC):
         self.label = NO_ROUND
         self.drivers: dict[m.RoleName, RoleDriver] = {}
         self.redialler = Redialler(me, self.dial, self.gave_up)
+        self._arrival = asyncio.Event()
         self._stash = Stash(me, environment.permissions, permits=environment.permits)
         self._allowance = Allowance(me, environment.permissions)
 
@@ -123,6 +124,17 @@ class BasePlayer(ABC):
         """A channel to this peer is there, perhaps again."""
         self.channels[channel.remote] = channel
         self.departed.pop(channel.remote, None)
+        self._arrival.set()
+
+    async def until(self, enough: Callable[[], bool], deadline_ns: int) -> None:
+        """Wait until `enough`, which is asked again whenever somebody joins, or the deadline."""
+        timer = call_at_ns(deadline_ns, self._arrival.set)
+        try:
+            while not enough() and now_ns() < deadline_ns:
+                self._arrival.clear()
+                await self._arrival.wait()
+        finally:
+            timer.cancel()
 
     def gone(self, peer: str, reason: str) -> None:
         self.channels.pop(peer, None)
@@ -184,7 +196,8 @@ class BasePlayer(ABC):
         for driver in self.drivers.values():
             if self.ends_attempt(peer):
                 dropped, culprits = from_phase_pairs(message.dropped), from_guilt_pairs(message.culprits)
-                driver.fail(Ended(message.reason, dropped, message.exposed, culprits))
+                ended = Ended(message.reason, dropped, message.exposed, culprits, lost=_nodes_in(message.lost))
+                driver.fail(ended)
             else:
                 driver.depart(peer, message.reason, CAUSES[message.cause])
 
@@ -275,7 +288,18 @@ class BasePlayer(ABC):
             failure.exposed,
             guilt_pairs(failure.culprits),
             CAUSES.index(failure.cause),
+            _bitmap_of(failure.lost),
         )
         for player in players:
             if player != self.me:
                 self.send(label, player, message, "reveal")
+
+
+def _bitmap_of(nodes: tuple[Player, ...]) -> bytes:
+    """Compute nodes as a bitmap, as long as need be."""
+    indices = [index_of(node) for node in nodes]
+    return m.to_bitmap(indices, max(indices, default=-1) + 1)
+
+
+def _nodes_in(bitmap: bytes) -> tuple[Player, ...]:
+    return tuple(node_name(index) for index in m.from_bitmap(bitmap, 8 * len(bitmap)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncagg.net.clock import now_ns
 from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
 from asyncagg.players.follower import Follower
 from asyncagg.protocols import messages as m
@@ -70,6 +71,8 @@ class ComputeNodePlayer(Follower):
 
     async def _play(self, driver: RoleDriver, role: Role[None], context: Context) -> None:
         try:
+            if driver.role == "lead":
+                await self._gather_nodes(driver)
             await driver.run(role)
         except Ended:
             pass
@@ -77,9 +80,21 @@ class ComputeNodePlayer(Follower):
             self.note(driver.label, driver.phase, "abort", "", failure.reason)
             self._tell(driver, failure, context)
 
+    async def _gather_nodes(self, driver: RoleDriver) -> None:
+        """Wait for compute nodes that were lost before this attempt, for as long as a phase `publish`."""
+        lost = self._lost_nodes()
+        await self.until(lambda: not self._lost_nodes(), now_ns() + self.deadlines["publish"])
+        for node in lost:
+            if node not in self.departed:
+                driver.is_back(node)
+
+    def _lost_nodes(self) -> tuple[Player, ...]:
+        return tuple(node for node in self.terms.nodes if node in self.departed)
+
     def _tell(self, driver: RoleDriver, failure: RoundFailed, context: Context) -> None:
         """The lead ends the attempt for everybody; a node says that its own part is over."""
         if driver.role == "lead":
+            failure.lost = self._lost_nodes()
             self.tell_failure(driver.label, failure, MODEL_OWNER, *self.terms.nodes, *context.cohort)
         else:
             self.tell_failure(driver.label, failure, MODEL_OWNER, LEAD)

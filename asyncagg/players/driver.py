@@ -49,6 +49,7 @@ class RoundFailed(Exception):
         exposed: bool = False,
         culprits: dict[Player, Guilt] | None = None,
         cause: Cause = "lost",
+        lost: tuple[Player, ...] = (),
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -58,6 +59,8 @@ class RoundFailed(Exception):
         self.exposed = exposed
         self.culprits = culprits or {}
         """Owners that are not to be invited again."""
+        self.lost = lost
+        """Compute nodes that the lead has lost."""
 
 
 class Ended(RoundFailed):
@@ -72,11 +75,14 @@ class RoleDriver:
         self.role = role
         self.label = label
         self.phase: Phase = "publish"
-        self._mailbox = Mailbox(host.me, permissions, host.departed)
+        self._mailbox = Mailbox(host.me, permissions, {})
+        self._told_lead = False
         self._waiting: asyncio.Future[None] | None = None
         self._wanted: tuple[type[Message], ...] = ()
         self._failure: RoundFailed | None = None
         self._timers: dict[Player | None, asyncio.TimerHandle] = {}
+        for peer, reason in host.departed.items():
+            self.depart(peer, reason)
 
     # -- what arrives -----------------------------------------------------------------------------------------------
 
@@ -90,8 +96,22 @@ class RoleDriver:
 
     def depart(self, peer: str, reason: str, cause: Cause = "lost") -> None:
         """A peer's connection is gone, or it has ended its part in this attempt."""
+        if self._may_do_without(peer):
+            return
         self._mailbox.depart(peer, reason, cause)
         self._wake()
+
+    def _may_do_without(self, peer: str) -> bool:
+        """True if a compute node has lost the lead, but has not heard from it in this attempt, nor told it anything.
+
+        It dials it again, and has missed nothing: the lead waits for nodes it had lost before it begins. A node that
+        stood still notices one lost connection after the other, and may be in the next attempt in between.
+        """
+        return self.role == "node" and peer == LEAD and not self._told_lead and not self._mailbox.has_heard(peer)
+
+    def is_back(self, peer: str) -> None:
+        """A peer that had left is there again, before the role has begun."""
+        self._mailbox.is_back(peer)
 
     def fail(self, failure: RoundFailed) -> None:
         """Someone who may has ended the attempt."""
@@ -105,7 +125,7 @@ class RoleDriver:
         if self.role == "node" and role_of(peer) == "data-owner":
             self.host.send(self.label, LEAD, Faulty(index_of(peer), reason[:500]), self.phase)
         self.host.note(self.label, self.phase, "refuse", peer, reason)
-        self.depart(peer, f"refused: {reason}")
+        self._mailbox.depart(peer, f"refused: {reason}")
         self.host.disconnect(peer, reason)
 
     def held(self, kind: type[Message]) -> int:
@@ -143,6 +163,9 @@ class RoleDriver:
     async def _carry_out(self, effect: e.Effect) -> Any:
         match effect:
             case e.Send(to, message):
+                self._told_lead |= to == LEAD
+                if to == LEAD and LEAD in self.host.departed:
+                    self.depart(LEAD, self.host.departed[LEAD])
                 self.host.send(self.label, to, message, self.phase)
             case e.Receive(kinds, peers):
                 return await self._receive(kinds, peers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,7 +14,6 @@ from asyncagg.crypto.digest import parameter_digest
 from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, ModelOwner
-from asyncagg.net.channel import Channel
 from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.players.base import BasePlayer, PlayerEnvironment
 from asyncagg.players.driver import Ended, RoundFailed
@@ -99,7 +97,6 @@ class ModelOwnerPlayer(BasePlayer):
         """Of this attempt, as the lead tells them."""
         self._parting: str | None = None
         """What the others are told of the end, where its reason holds words of the user's."""
-        self._arrival = asyncio.Event()
         self._crashed = False
 
     async def listen(self) -> None:
@@ -187,16 +184,12 @@ class ModelOwnerPlayer(BasePlayer):
     def ends_attempt(self, peer: Player) -> bool:
         return peer == LEAD
 
-    def joined(self, channel: Channel) -> None:
-        super().joined(channel)
-        self._arrival.set()
-
     def _population(self) -> list[Player]:
         return sorted({owner: None for index in self._indices() for owner in self.part.cohort(index)})
 
     async def _present(self, players: list[Player], deadline_ns: int) -> list[Player]:
         """Wait until all of them have joined, or the deadline; who is missing."""
-        await self._until(lambda: all(player in self.channels for player in players), deadline_ns)
+        await self.until(lambda: all(player in self.channels for player in players), deadline_ns)
         return [player for player in players if player not in self.channels]
 
     async def _here(self, cohort: tuple[Player, ...], floor: int, deadline_ns: int) -> dict[Player, None]:
@@ -208,18 +201,8 @@ class ModelOwnerPlayer(BasePlayer):
         def here() -> tuple[Player, ...]:
             return self._whole(owner for owner in cohort if owner in self.channels)
 
-        await self._until(lambda: len(here()) >= floor, deadline_ns)
+        await self.until(lambda: len(here()) >= floor, deadline_ns)
         return dict.fromkeys(here())
-
-    async def _until(self, enough: Callable[[], bool], deadline_ns: int) -> None:
-        """Wait until `enough`, which is asked again whenever somebody joins, or the deadline."""
-        timer = call_at_ns(deadline_ns, self._arrival.set)
-        try:
-            while not enough() and now_ns() < deadline_ns:
-                self._arrival.clear()
-                await self._arrival.wait()
-        finally:
-            timer.cancel()
 
     # -- rounds -----------------------------------------------------------------------------------------------------
 
@@ -244,6 +227,7 @@ class ModelOwnerPlayer(BasePlayer):
                 outcome.losses = {**self._losses, **outcome.losses}
                 self._convict(failure.culprits, outcome)
                 self._note_failure(failure)
+                self._call_anew(failure.lost)
                 if not self._may_retry(failure, outcome):
                     break
                 cohort = self._next_cohort(cohort, failure)
@@ -302,6 +286,18 @@ class ModelOwnerPlayer(BasePlayer):
 
     def _without_culprits(self, cohort: tuple[Player, ...]) -> tuple[Player, ...]:
         return self._whole(owner for owner in cohort if owner not in self.culprits)
+
+    def _call_anew(self, lost: tuple[Player, ...]) -> None:
+        """Hang up on compute nodes that the lead has lost: those that are there dial again, and are waited for.
+
+        Else a node that stands still is taken to be there until its silence has been noticed here too, and attempts
+        are spent on that.
+        """
+        for node in lost:
+            channel = self.channels.get(node)
+            if node != LEAD and channel is not None:
+                channel.close("the lead has lost you")
+                self.gone(node, "lost by the lead")
 
     def _convict(self, culprits: dict[Player, Guilt], outcome: RoundOutcome) -> None:
         """Note owners that are not invited again in this run, and say so in the round's result."""

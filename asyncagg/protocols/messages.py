@@ -482,6 +482,8 @@ class Failed(Message):
     exposed: bool
     culprits: tuple[tuple[OwnerIndex, GuiltIndex], ...]
     cause: CauseIndex = 0
+    lost: Annotated[bytes, Size(0, 125)] = b""
+    """Compute nodes that the lead has lost, as a bitmap, else empty: the model owner hears whether they are there."""
 
 
 COMMON: tuple[type[Message], ...] = (

@@ -332,3 +332,34 @@ async def test_a_mistake_of_ours_is_raised_as_it_is_and_the_role_is_closed() -> 
     assert closed == [True]
     await asyncio.sleep(100)
     assert not driver._mailbox._expired
+
+
+# -- a compute node that has lost the lead ---------------------------------------------------------------------------
+
+
+async def test_a_node_does_without_the_lead_until_it_has_heard_from_it() -> None:
+    """It dials it again, and the lead waits for it before it begins: nothing was missed."""
+    driver, host = make_driver("node", Host({LEAD: "connection lost"}))
+    host.me = N1
+    driver.depart(LEAD, "connection lost, once more")
+    task = asyncio.create_task(driver.run(listening(2, m.Survivors, peers=(LEAD,))))
+    await asyncio.sleep(0)
+    driver.deliver(LEAD, m.Survivors(b"\x07"))
+    driver.depart(LEAD, "gone for good")
+    assert await task == [e.Got(LEAD, m.Survivors(b"\x07")), e.Gone(LEAD, "gone for good")]
+
+
+async def test_a_node_that_tells_an_absent_lead_something_learns_that_it_is_gone() -> None:
+    driver, host = make_driver("node", Host({LEAD: "connection lost"}))
+    host.me = N1
+
+    def role() -> e.Role[e.Event]:
+        yield e.Send(LEAD, m.Held(0))
+        return (yield e.Receive((m.Survivors,), (LEAD,)))
+
+    assert await driver.run(role()) == e.Gone(LEAD, "connection lost")
+
+
+async def test_everybody_else_learns_at_once_who_had_left_before() -> None:
+    driver, _ = make_driver("receiver", Host({LEAD: "connection lost"}))
+    assert await driver.run(listening(1, m.Survivors, peers=(LEAD,))) == [e.Gone(LEAD, "connection lost")]

@@ -45,6 +45,10 @@ class Mailbox:
         self._inbox.setdefault(kind, deque()).append((next(self._arrivals), peer, message))
         return None
 
+    def has_heard(self, peer: str) -> bool:
+        """True if this peer has said anything in this attempt."""
+        return any(sender == peer for sender, _ in self._seen)
+
     def refuse(self, peer: str) -> bool:
         """Take nothing from this peer any more; False if that is so already."""
         if peer in self._refused:
@@ -55,6 +59,10 @@ class Mailbox:
     def depart(self, peer: str, reason: str, cause: Cause = "lost") -> None:
         """A peer is gone, or has ended its part; the first reason counts."""
         self._gone.setdefault(peer, Gone(Player(peer), reason, cause))
+
+    def is_back(self, peer: str) -> None:
+        """A peer that had left before the role began is there again: the role is not told that it was away."""
+        self._gone.pop(peer, None)
 
     def expire(self, key: Player | None) -> None:
         """A deadline has passed: of the phase (None), or of an owner's permit."""
