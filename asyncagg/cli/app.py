@@ -92,6 +92,9 @@ def run(
     ] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress lines.")] = False,
+    no_expect: Annotated[
+        bool, typer.Option("--no-expect", help="An expectation that is not met fails no run: the result says which.")
+    ] = False,
 ) -> None:
     """Run a scenario and write its run directory."""
     from asyncagg.cli.commands.run import RunRequest, resume_run, run_scenario
@@ -99,10 +102,10 @@ def run(
     if resume is not None:
         if scenario is not None or engine is not None or seed is not None or out is not None or overrides:
             raise typer.BadParameter("goes with no SCENARIO, --engine, --seed, --out or --set", param_hint="--resume")
-        raise typer.Exit(resume_run(resume, as_json, quiet))
+        raise typer.Exit(resume_run(resume, as_json, quiet, no_expect))
     if scenario is None:
         raise typer.BadParameter("is missing (a scenario, or --resume RUN_DIR)", param_hint="SCENARIO")
-    request = RunRequest(scenario, tuple(overrides or ()), engine, seed, out, as_json, quiet)
+    request = RunRequest(scenario, tuple(overrides or ()), engine, seed, out, as_json, quiet, no_expect)
     raise typer.Exit(run_scenario(request))
 
 

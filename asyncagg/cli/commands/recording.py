@@ -24,6 +24,7 @@ from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import Scenario
 
 OK, FAILED = 0, 1
+_WAY_OUT = "--no-expect runs without"
 
 
 class Recording:
@@ -103,7 +104,9 @@ class Recording:
         if result.status == "ok":
             return OK
         if complains:
-            complain([f"{result.name}: the run failed: {result.reason}"])
+            unmet = result.reason == result.unmet
+            what = f"expectation not met ({_WAY_OUT})" if unmet else "the run failed"
+            complain([f"{result.name}: {what}: {result.reason}"])
         return FAILED
 
     def _released(self, work: Callable[[], object]) -> None:
