@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from dataclasses import replace
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.record.checkpointer import Checkpointer
 from asyncagg.engines.record.oracle import ExpectedSum
+from asyncagg.engines.record.peak_memory import peak_rss_bytes
 from asyncagg.engines.record.recorder import ResultRecorder
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.record.usage import UsageByRole
@@ -53,7 +53,7 @@ class OneProcess:
         finally:
             result.wall_seconds += time.perf_counter() - wall
             result.cpu_seconds += time.process_time() - cpu
-            result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            result.peak_rss_bytes = peak_rss_bytes()
             if local_players.model_owner is not None:
                 self._finished.model = local_players.model_owner.parameters
                 result.ledger = local_players.model_owner.disclosed

@@ -17,12 +17,12 @@ from asyncagg.net.channel import REFUSED, Channel, Network
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import PeerError
 from asyncagg.net.frames import Frame
-from asyncagg.players.allowance import Allowance
+from asyncagg.players.arrivals.allowance import Allowance
+from asyncagg.players.arrivals.stash import NO_ROUND, Stash
 from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.outcome import OwnNote
 from asyncagg.players.redialler import Redialler
-from asyncagg.players.stash import NO_ROUND, Stash
 from asyncagg.players.usage import PlayerUsage
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.effects import Cost

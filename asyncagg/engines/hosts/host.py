@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
 from asyncagg.engines.hosts.preflight import Preflight
 from asyncagg.engines.hosts.process_spec import HostRuntime
 from asyncagg.engines.record.checkpointer import Checkpointer
+from asyncagg.engines.record.peak_memory import peak_rss_bytes
 from asyncagg.engines.record.recorder import ResultRecorder
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.record.usage import UsageByRole
@@ -87,7 +87,7 @@ async def host(runtime: HostRuntime, run: bytes, finished: RunRecord, progress: 
     finally:
         result.wall_seconds += time.perf_counter() - began
         result.cpu_seconds += time.process_time() - cpu
-        result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        result.peak_rss_bytes = peak_rss_bytes()
         finished.model = owner.parameters
         result.ledger = owner.disclosed
         await recorder.close()
