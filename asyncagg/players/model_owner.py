@@ -18,6 +18,7 @@ from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, ModelOwner
 from asyncagg.net.channel import Channel
 from asyncagg.net.clock import call_at_ns, now_ns
+from asyncagg.net.errors import printable
 from asyncagg.players.base import BasePlayer, PlayerEnvironment
 from asyncagg.players.driver import Ended, RoundFailed
 from asyncagg.players.model_steps import Learnt, StepFailed, copies, learn, ready
@@ -40,6 +41,8 @@ from asyncagg.vectors.encoder import DecodingError
 from asyncagg.vectors.flatten import Layout
 from asyncagg.vectors.vector_encoder import VectorEncoder
 
+_LONGEST = 500
+"""Characters of a reason that the lead tells."""
 _SHOWN = 3
 """Different reasons that one sentence lists."""
 OnFailure = Literal["retry", "skip", "abort"]
@@ -186,7 +189,8 @@ class ModelOwnerPlayer(BasePlayer):
         if not isinstance(message, m.Losses):
             return False
         if peer == LEAD and label == self.label:
-            self._losses |= from_loss_triples(message.losses)
+            told = from_loss_triples(message.losses)
+            self._losses |= {owner: Loss(printable(loss.reason, _LONGEST), loss.cause) for owner, loss in told.items()}
         return True
 
     def ends_attempt(self, peer: Player) -> bool:

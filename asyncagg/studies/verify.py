@@ -25,7 +25,17 @@ Arrays = Mapping[str, NDArray[Any]]
 
 _OF_A_MACHINE: Final = ("seconds", "peak_rss_bytes", "version")
 """Of a result: all but virtual seconds, which the trace holds; and which asyncagg of this format it was."""
-_OF_AN_ENGINE: Final = ("reason", "attempts", "dropped", "silent_after", "seconds", "bytes", "work", "warnings")
+_OF_AN_ENGINE: Final = (
+    "reason",
+    "attempts",
+    "dropped",
+    "reasons",
+    "silent_after",
+    "seconds",
+    "bytes",
+    "work",
+    "warnings",
+)
 """Of a round: its course, which over sockets depends on when things happen."""
 _OF_THE_HARNESS: Final = ("clipped", "below_quantum", "error_max", "error_bound", "exact")
 """Of a round: what takes the owners' inputs to know."""
