@@ -27,6 +27,10 @@ MOST_COORDINATES = 10**12
 """Of a vector in a plan: four terabytes, more than any machine sums."""
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, and nothing else there.")]
 
+NoExpect = Annotated[
+    bool, typer.Option("--no-expect", help="An expectation that is not met fails no run: the result says which.")
+]
+
 
 class Threat(StrEnum):
     """The lead's assumed power."""
@@ -83,9 +87,7 @@ def run(
     ] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress lines.")] = False,
-    no_expect: Annotated[
-        bool, typer.Option("--no-expect", help="An expectation that is not met fails no run: the result says which.")
-    ] = False,
+    no_expect: NoExpect = False,
 ) -> None:
     """Run a scenario and write its run directory."""
     from asyncagg.cli.commands.run import RunRequest, resume_run, run_scenario
@@ -318,6 +320,7 @@ def serve(
     metrics: Annotated[
         str | None, typer.Option(metavar="[HOST:]PORT", help="Answer /metrics and /health there.", show_default=False)
     ] = None,
+    no_expect: NoExpect = False,
 ) -> None:
     """Serve one player, or a range of data owners, of a run on many hosts."""
     from asyncagg.cli.commands.serve import ServeRequest
@@ -337,6 +340,7 @@ def serve(
         log.value,
         metrics,
         listen,
+        no_expect,
     )
     raise typer.Exit(serve_player(request))
 

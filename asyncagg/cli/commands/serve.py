@@ -59,6 +59,7 @@ class ServeRequest:
     log: Literal["text", "json"]
     metrics: str | None
     listen: str | None
+    no_expect: bool
 
 
 def serve(request: ServeRequest) -> int:
@@ -100,6 +101,7 @@ def _lead(request: ServeRequest, scenario: Scenario, spec: ProcessSpec) -> int:
         runtime.abandon()
         raise
     finished = recording.finished
+    finished.no_expect = request.no_expect
     finished.result.transport = TLS if spec.tls else INSECURE
 
     async def work() -> None:
