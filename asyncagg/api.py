@@ -68,8 +68,9 @@ def run(
     (a notebook) too: the run has a thread and a loop of its own. KeyboardInterrupt stops it within two seconds.
     Raises ScenarioError for a scenario that is not right.
 
-    Where the computation of owners failed, their tracebacks are on stderr (with engine "processes" in their logs); at
-    the end `on_owner_failure` "warn" gives an OwnerWarning for each reason, and "raise" raises OwnerFailed.
+    Where the computation of owners failed, their tracebacks are on stderr (with engine "processes" in the logs of a run
+    directory); at the end `on_owner_failure` "warn" gives an OwnerWarning for each reason, and "raise" raises
+    OwnerFailed.
     """
     check_choice(on_owner_failure)
     work = _work(scenario, engine, seed, owners, model_owner)

@@ -41,7 +41,7 @@ def tell(failures: Mapping[str, Mapping[Player, int]], result: Mapping[str, Any]
     if texts and how == "raise":
         raise OwnerFailed("; ".join(texts), result)
     for text in texts:
-        warnings.warn(text, OwnerWarning, stacklevel=3)
+        warnings.warn(text, OwnerWarning, stacklevel=4)
 
 
 def _sentences(failures: Mapping[str, Mapping[Player, int]], rounds: int) -> Iterator[str]:

@@ -27,6 +27,10 @@ MOST_COORDINATES = 10**12
 """Of a vector in a plan: four terabytes, more than any machine sums."""
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, and nothing else there.")]
 
+NoExpect = Annotated[
+    bool, typer.Option("--no-expect", help="An expectation that is not met fails no run: the result says which.")
+]
+
 
 class Threat(StrEnum):
     """The lead's assumed power."""
@@ -83,6 +87,7 @@ def run(
     ] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress lines.")] = False,
+    no_expect: NoExpect = False,
 ) -> None:
     """Run a scenario and write its run directory."""
     from asyncagg.cli.commands.run import RunRequest, resume_run, run_scenario
@@ -90,10 +95,10 @@ def run(
     if resume is not None:
         if scenario is not None or engine is not None or seed is not None or out is not None or overrides:
             raise typer.BadParameter("goes with no SCENARIO, --engine, --seed, --out or --set", param_hint="--resume")
-        raise typer.Exit(resume_run(resume, as_json, quiet))
+        raise typer.Exit(resume_run(resume, as_json, quiet, no_expect))
     if scenario is None:
         raise typer.BadParameter("is missing (a scenario, or --resume RUN_DIR)", param_hint="SCENARIO")
-    request = RunRequest(scenario, tuple(overrides or ()), engine, seed, out, as_json, quiet)
+    request = RunRequest(scenario, tuple(overrides or ()), engine, seed, out, as_json, quiet, no_expect)
     raise typer.Exit(run_scenario(request))
 
 
@@ -315,6 +320,7 @@ def serve(
     metrics: Annotated[
         str | None, typer.Option(metavar="[HOST:]PORT", help="Answer /metrics and /health there.", show_default=False)
     ] = None,
+    no_expect: NoExpect = False,
 ) -> None:
     """Serve one player, or a range of data owners, of a run on many hosts."""
     from asyncagg.cli.commands.serve import ServeRequest
@@ -334,6 +340,7 @@ def serve(
         log.value,
         metrics,
         listen,
+        no_expect,
     )
     raise typer.Exit(serve_player(request))
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
 
 import threadpoolctl
 
@@ -18,9 +17,9 @@ from asyncagg.learning.workload import Workload
 from asyncagg.net.errors import NetError
 from asyncagg.players.ledger_store import StoreError
 from asyncagg.protocols.registry import only_in_this_process
-from asyncagg.runs.expectations import unmet
+from asyncagg.runs.expectations import judge
 from asyncagg.runs.result import INTERRUPTED, RoundResult, RunResult
-from asyncagg.scenario.notes import notes
+from asyncagg.scenario.notes import fault_notes
 from asyncagg.scenario.schema.scenario import Scenario
 
 ENGINES = {
@@ -120,14 +119,16 @@ def told(experiment: Experiment, finished: RunRecord) -> Iterator[None]:
     finally:
         result.trace_digest = finished.trace.digest()
     if result.rounds:
-        result.rounds[-1].warnings += notes(scenario)
-    if result.status == "ok":
-        missed = unmet(result, **_expected(scenario))
-        if missed is not None:
-            result.status, result.reason = "failed", missed
+        result.rounds[-1].warnings += fault_notes(scenario)
+    _judge(finished, scenario)
 
 
-def _expected(scenario: Scenario) -> dict[str, Any]:
-    """What must have come true; on many hosts nobody can tell whether a mean is exact."""
-    expected = scenario.expect.model_dump()
-    return expected | {"exact": None} if scenario.engine == "hosts" else expected
+def _judge(finished: RunRecord, scenario: Scenario) -> None:
+    """Say of each expectation whether it is met; on many hosts nobody can tell whether a mean is exact."""
+    result, expected = finished.result, scenario.expect.model_dump()
+    untold = ["exact"] if scenario.engine == "hosts" and expected["exact"] is not None else []
+    judged = judge(result, {name: wanted for name, wanted in expected.items() if name not in untold})
+    result.expect = {name: missed is None for name, missed in judged.items()} | dict.fromkeys(untold)
+    result.unmet = next((missed for missed in judged.values() if missed is not None), None)
+    if result.status == "ok" and result.unmet is not None and not finished.no_expect:
+        result.status, result.reason = "failed", result.unmet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.record.checkpointer import Checkpointer
@@ -38,6 +39,7 @@ class OneProcess:
         if finished.folder is not None and experiment.scenario.engine != "sim":  # what `sim` played is played again
             checkpointer = Checkpointer(experiment, finished.folder, finished.resumed, environment.start_ns)
             hooks = checkpointer.hooks(self._recorder.observe)
+        hooks = replace(hooks, refusing=lambda label: self.local_players.refusing(label))
         self.local_players = LocalPlayers(experiment, environment, finished.trace, everyone(experiment.scenario), hooks)
 
     async def play(self) -> None:

@@ -117,7 +117,8 @@ def _arrays(gradient: Mapping[str, object]) -> Arrays:
     try:
         return as_arrays(gradient)
     except ArrayError as error:
-        raise GradientFailed(f"{MUST} arrays of numbers: {error}", lasting=True) from error
+        told = f"{MUST} arrays of numbers: {error}; others are left out by gradient_shapes of the model owner"
+        raise GradientFailed(told, lasting=True) from error
 
 
 def _pair(returned: object) -> tuple[Mapping[str, object], object]:

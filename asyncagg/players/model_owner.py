@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,6 +16,7 @@ from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
 from asyncagg.learning.owners import Arrays, ModelOwner
 from asyncagg.net.clock import call_at_ns, now_ns
+from asyncagg.net.errors import printable
 from asyncagg.players.base import BasePlayer, PlayerEnvironment
 from asyncagg.players.driver import Ended, RoundFailed
 from asyncagg.players.model_steps import Learnt, StepFailed, copies, learn, ready
@@ -37,6 +39,10 @@ from asyncagg.vectors.encoder import DecodingError
 from asyncagg.vectors.flatten import Layout
 from asyncagg.vectors.vector_encoder import VectorEncoder
 
+_LONGEST = 500
+"""Characters of a reason that the lead tells."""
+_SHOWN = 3
+"""Different reasons that one sentence lists."""
 OnFailure = Literal["retry", "skip", "abort"]
 DONE = "done"
 """What everybody is told at the end of a run that went well."""
@@ -58,6 +64,8 @@ class ModelPart:
     """Where a resumed run goes on; None: at the beginning."""
     begins: Callable[[RunState], None] = lambda run_state: None
     """Called before an attempt is published, so that its label can be kept: a resumed run never uses one again."""
+    refusing: Callable[[Label], Collection[Player]] = lambda label: ()
+    """As in `RunHooks`."""
 
 
 class ModelOwnerPlayer(BasePlayer):
@@ -178,7 +186,8 @@ class ModelOwnerPlayer(BasePlayer):
         if not isinstance(message, m.Losses):
             return False
         if peer == LEAD and label == self.label:
-            self._losses |= from_loss_triples(message.losses)
+            told = from_loss_triples(message.losses)
+            self._losses |= {owner: Loss(printable(loss.reason, _LONGEST), loss.cause) for owner, loss in told.items()}
         return True
 
     def ends_attempt(self, peer: Player) -> bool:
@@ -222,19 +231,35 @@ class ModelOwnerPlayer(BasePlayer):
             try:
                 revealed, mean = await self._attempt(Label(index, attempt), cohort)
             except RoundFailed as failure:
-                outcome.reason = _and_then(outcome.reason, failure.reason)
+                refusal = self._refusal(cohort)
+                outcome.reason = _and_then(outcome.reason, refusal or failure.reason)
                 outcome.dropped = {**failure.dropped, **outcome.dropped}
                 outcome.losses = {**self._losses, **outcome.losses}
                 self._convict(failure.culprits, outcome)
                 self._note_failure(failure)
                 self._call_anew(failure.lost)
-                if not self._may_retry(failure, outcome):
+                if refusal is not None or not self._may_retry(failure, outcome):
                     break
                 cohort = self._next_cohort(cohort, failure)
                 continue
             await self._succeed(outcome, revealed, mean)
             return outcome
         return self._give_up(outcome)
+
+    def _refusal(self, cohort: tuple[Player, ...]) -> str | None:
+        """Why no other attempt can do better: so many owners refuse for what cannot change. None where one may."""
+        if self.terms.threat == "lying":  # what a peer says of it is not believed, and no owner tells it
+            refusing = dict.fromkeys(self.part.refusing(self.label), "left of their own accord, as they always would")
+        else:
+            losses = self._losses.items()
+            refusing = {
+                owner: f"would always refuse: {loss.reason}" for owner, loss in losses if loss.cause == "refuses"
+            }
+        left = self._whole(owner for owner in cohort if owner not in refusing)
+        if not refusing or len(left) >= self._floor(self.label.round):
+            return None
+        how = Counter(refusing.values())
+        return "; ".join(f"{count} of {len(cohort)} owners {text}" for text, count in how.most_common(_SHOWN))
 
     def _give_up(self, outcome: RoundOutcome) -> RoundOutcome:
         """No further attempt at the round."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from asyncagg.learning.owners import Arrays
@@ -10,7 +10,7 @@ from asyncagg.players.outcome import RoundOutcome
 from asyncagg.protocols.ledger.comparison import Rules
 from asyncagg.protocols.ledger.entries import Entry
 from asyncagg.protocols.ledger.sums import SumAccount
-from asyncagg.protocols.names import GUILT, Guilt, Player
+from asyncagg.protocols.names import GUILT, Guilt, Label, Player
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 
 
@@ -75,3 +75,6 @@ class RunHooks:
     begins: Callable[[RunState], None] = lambda run_state: None
     """An attempt is about to be published."""
     start: Start | None = None
+    refusing: Callable[[Label], Collection[Player]] = lambda label: ()
+    """Who left an attempt for what no other attempt can change, where somebody knows it without being told by a peer:
+    an experiment, under `lying`."""

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from asyncagg.runs.result import RunResult
 
 
-def unmet(
-    result: RunResult,
-    *,
-    completed: bool | None,
-    survivors_at_least: int | None,
-    exact: bool | None,
-    accuracy_at_least: float | None,
-) -> str | None:
-    """The first expectation that does not hold, as a sentence with the key; None when all do."""
+def judge(result: RunResult, expected: Mapping[str, Any]) -> dict[str, str | None]:
+    """Key → how the run falls short of it, as a sentence with the key, or None where it is met.
+
+    `expected`: the keys of `[expect]` and what is wanted; None where nothing is.
+    """
+    return {name: _JUDGES[name](result, wanted) for name, wanted in expected.items() if wanted is not None}
+
+
+def _completed(result: RunResult, wanted: bool) -> str | None:
     good = all(each.status == "ok" for each in result.rounds) and result.reason is None
-    if completed is not None and completed != good:
-        return f"expect.completed: {completed}, but the run {'completed' if good else 'did not complete'}"
+    if wanted == good:
+        return None
+    return f"expect.completed: {wanted}, but the run {'completed' if good else 'did not complete'}"
+
+
+def _survivors(result: RunResult, wanted: int) -> str | None:
     for each in result.rounds:
-        if survivors_at_least is not None and len(each.survivors) < survivors_at_least:
-            return (
-                f"expect.survivors_at_least: {survivors_at_least},"
-                f" but round {each.round} has {len(each.survivors)} survivors"
-            )
-        if exact is not None and each.status == "ok" and each.exact is not exact:
-            return f"expect.exact: {exact}, but round {each.round} says {each.exact}"
-    if accuracy_at_least is not None:
-        reached = result.rounds[-1].metrics.get("accuracy") if result.rounds else None
-        if reached is None or reached < accuracy_at_least:
-            return f"expect.accuracy_at_least: {accuracy_at_least}, but the accuracy is {reached}"
+        if len(each.survivors) < wanted:
+            return f"expect.survivors_at_least: {wanted}, but round {each.round} has {len(each.survivors)} survivors"
     return None
+
+
+def _exact(result: RunResult, wanted: bool) -> str | None:
+    for each in result.rounds:
+        if each.status == "ok" and each.exact is not wanted:
+            return f"expect.exact: {wanted}, but round {each.round} says {each.exact}"
+    return None
+
+
+def _accuracy(result: RunResult, wanted: float) -> str | None:
+    reached = result.rounds[-1].metrics.get("accuracy") if result.rounds else None
+    if reached is None or reached < wanted:
+        return f"expect.accuracy_at_least: {wanted}, but the accuracy is {reached}"
+    return None
+
+
+_JUDGES: Mapping[str, Callable[[RunResult, Any], str | None]] = {
+    "completed": _completed,
+    "survivors_at_least": _survivors,
+    "exact": _exact,
+    "accuracy_at_least": _accuracy,
+}

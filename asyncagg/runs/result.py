@@ -174,6 +174,10 @@ class RunResult:
     dimension: int | None = None
     status: str = "failed"
     reason: str | None = INTERRUPTED
+    expect: dict[str, bool | None] = field(default_factory=dict)
+    """Key of `[expect]` → whether it is met; None where nobody can tell."""
+    unmet: str | None = None
+    """The first expectation that is not met, as a sentence."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     randomness: str = ""
     transport: str | None = None
@@ -188,6 +192,13 @@ class RunResult:
     opens_an_input: list[str] = field(default_factory=list)
     ledger: list[str] = field(default_factory=list)
 
+    @property
+    def words(self) -> str:
+        """How the run went, as a user would say it."""
+        if self.status == "failed":
+            return "ran; expectation not met" if self.reason == self.unmet else "failed"
+        return "ok" if any(each.status == "ok" for each in self.rounds) else "ran; no round has a mean"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
@@ -198,6 +209,7 @@ class RunResult:
             "protocol": self.protocol,
             "status": self.status,
             "reason": self.reason,
+            "expect": self.expect,
             "owners": self.owners,
             "compute_nodes": self.compute_nodes,
             "dimension": self.dimension,

@@ -10,10 +10,11 @@ from asyncagg.scenario.schema.scenario import Scenario
 
 def notes(scenario: Scenario) -> tuple[str, ...]:
     """A line each, `key.path: what is odd (what would be right)`; the same wherever the scenario was read."""
-    return (*_faults(scenario), *_expect(scenario))
+    return (*fault_notes(scenario), *_expect(scenario))
 
 
-def _faults(scenario: Scenario) -> Iterator[str]:
+def fault_notes(scenario: Scenario) -> Iterator[str]:
+    """Those of faults, which the result of a run has too: without them it would look as if nobody had been lost."""
     protocol = scenario.aggregation.protocol
     last = find(protocol).last_spoken
     for number, fault in enumerate(scenario.faults):

@@ -58,7 +58,8 @@ def probed(threat: str, value: float, monkeypatch: pytest.MonkeyPatch) -> tuple[
 
 
 def test_without_the_defence_the_one_with_large_data_is_known_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    result, tap = probed("curious", 1e36, monkeypatch)
+    with pytest.warns(asyncagg.OwnerWarning, match=LARGE):
+        result, tap = probed("curious", 1e36, monkeypatch)
     assert result["rounds"][0]["dropped"] == {LARGE: "publish"}
     assert any(frame.sender == LARGE and b"NaN or infinity in 'w'" in frame.body for frame in tap.of("failed"))
 

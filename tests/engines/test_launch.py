@@ -21,15 +21,14 @@ def test_a_fault_that_never_struck_is_noted_with_the_last_round():
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_on_hosts_a_run_says_that_nobody_judged_whether_it_is_exact(exact):
+def test_on_hosts_nobody_judges_whether_a_run_is_exact_and_that_is_no_warning(exact):
     experiment = prepare(parse({**SMALL, "engine": "hosts", "expect": {"exact": exact}}))
     finished = begin(experiment.scenario)
     with told(experiment, finished):
         finished.result.rounds.append(RoundResult(0, "ok"))
         finished.result.status, finished.result.reason = "ok", None
-    (warning,) = finished.result.rounds[-1].warnings
-    assert warning.startswith("expect.exact: is not judged on hosts")
-    assert finished.result.status == "ok"
+    assert finished.result.rounds[-1].warnings == []
+    assert (finished.result.status, finished.result.to_json()["expect"]) == ("ok", {"exact": None})
 
 
 def test_a_run_without_enough_memory_says_so():

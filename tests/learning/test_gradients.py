@@ -51,7 +51,8 @@ def test_what_is_right_passes_in_the_order_of_the_layout(weight: Any, weighted: 
         (W, f"{MUST} (dict of arrays, weight), not a ndarray"),
         (
             ({**GOOD, "w": np.array(SECRET)}, 1),
-            f"{MUST} arrays of numbers: 'w' holds text (real numbers: floats, integers or truth values)",
+            f"{MUST} arrays of numbers: 'w' holds text (real numbers: floats, integers or truth values);"
+            " others are left out by gradient_shapes of the model owner",
         ),
         (
             ({"w": W, "b": B, SECRET: 1}, 1),

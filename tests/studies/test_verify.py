@@ -103,6 +103,7 @@ def test_means_rounded_with_the_systems_own_draws_are_not_compared(tmp_path: Pat
 CHANGES = {
     "attempts": lambda each: each.update(attempts=2),
     "dropped": lambda each: each["dropped"].update({"data-owner-1": "share"}),
+    "reasons": lambda each: each["reasons"].update({"data-owner-1": "left"}),
     "total_weight": lambda each: each.update(total_weight=9),
     "clipped": lambda each: each.update(clipped=1),
     "below_quantum": lambda each: each.update(below_quantum=10**6),
@@ -113,7 +114,7 @@ CHANGES = {
 }
 
 
-OF_THE_COURSE = ("attempts", "dropped")
+OF_THE_COURSE = ("attempts", "dropped", "reasons")
 """Who falls silent when may depend on time."""
 
 

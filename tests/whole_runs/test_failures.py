@@ -123,6 +123,16 @@ def test_a_caller_gets_a_warning_for_each_reason_and_the_result_has_it_in_every_
             assert warning.startswith(f"{player}: {begins}")
 
 
+@pytest.mark.asyncio(loop_factories=["real"])
+async def test_who_awaits_a_run_is_told_too() -> None:
+    scenario, owners = failing.values("sim"), [Failing(index) for index in range(COUNT)]
+    with pytest.warns(asyncagg.OwnerWarning) as caught:
+        await asyncagg.run_async(scenario, owners=owners, model_owner=Model())
+    assert {Path(each.filename).name for each in caught} == {"test_failures.py"}
+    with pytest.raises(asyncagg.OwnerFailed):
+        await asyncagg.run_async(scenario, owners=owners, model_owner=Model(), on_owner_failure="raise")
+
+
 def test_owners_that_fail_alike_share_a_warning() -> None:
     with pytest.warns(asyncagg.OwnerWarning) as caught:
         result = given("sim", ways=("nothing",) * 5)

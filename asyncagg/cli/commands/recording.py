@@ -24,6 +24,7 @@ from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import Scenario
 
 OK, FAILED = 0, 1
+_WAY_OUT = " (--no-expect runs without)"
 
 
 class Recording:
@@ -89,8 +90,11 @@ class Recording:
             raise
         self._write()
 
-    def tell(self, as_json: bool, *, complains: bool = True) -> int:
-        """How it went, on stdout, and what is wrong on stderr, unless a log says that there; the exit status."""
+    def tell(self, as_json: bool, *, complains: bool = True, way_out: str = _WAY_OUT) -> int:
+        """How it went, on stdout, and what is wrong on stderr, unless a log says that there; the exit status.
+
+        `way_out` is what helps where only an expectation is not met.
+        """
         result, path = self.finished.result, self.path
         if interrupts.noted():
             if complains:
@@ -103,7 +107,9 @@ class Recording:
         if result.status == "ok":
             return OK
         if complains:
-            complain([f"{result.name}: the run failed: {result.reason}"])
+            unmet = result.reason == result.unmet
+            what = f"expectation not met{way_out}" if unmet else "the run failed"
+            complain([f"{result.name}: {what}: {result.reason}"])
         return FAILED
 
     def _released(self, work: Callable[[], object]) -> None:

@@ -26,6 +26,7 @@ class RunRequest:
     out: Path | None
     as_json: bool
     quiet: bool
+    no_expect: bool
 
 
 def run_scenario(request: RunRequest) -> int:
@@ -34,14 +35,17 @@ def run_scenario(request: RunRequest) -> int:
         _check_engine(request.engine)
         scenario = load(request.scenario, request.overrides, engine=request.engine, seed=request.seed)
         check_engine(scenario)
-        return _record(Recording.new(scenario, request.out), request.as_json, request.quiet)
+        recording = Recording.new(scenario, request.out)
+        recording.finished.no_expect = request.no_expect
+        return _record(recording, request.as_json, request.quiet)
 
 
-def resume_run(path: Path, as_json: bool, quiet: bool) -> int:
+def resume_run(path: Path, as_json: bool, quiet: bool, no_expect: bool) -> int:
     """Go on with it; the exit status. typer.Exit for a directory that holds no interrupted run."""
     with refusing():
         recording = Recording.again(path)
         check_engine(recording.scenario)
+        recording.finished.no_expect = no_expect
         return _record(recording, as_json, quiet)
 
 

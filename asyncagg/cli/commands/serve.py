@@ -19,6 +19,7 @@ from asyncagg.engines.hosts.join_tracker import role_table
 from asyncagg.engines.hosts.process_spec import HostRuntime, ProcessSpec
 from asyncagg.engines.launch import told
 from asyncagg.engines.runtime import event_loops
+from asyncagg.engines.watch.interface import Status
 from asyncagg.engines.watch.observers import Observers, ObservingError, observe
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.net.errors import ListenFailed, NetError
@@ -58,6 +59,7 @@ class ServeRequest:
     log: Literal["text", "json"]
     metrics: str | None
     listen: str | None
+    no_expect: bool
 
 
 def serve(request: ServeRequest) -> int:
@@ -99,6 +101,7 @@ def _lead(request: ServeRequest, scenario: Scenario, spec: ProcessSpec) -> int:
         runtime.abandon()
         raise
     finished = recording.finished
+    finished.no_expect = request.no_expect
     finished.result.transport = TLS if spec.tls else INSECURE
 
     async def work() -> None:
@@ -112,8 +115,8 @@ def _lead(request: ServeRequest, scenario: Scenario, spec: ProcessSpec) -> int:
     _introduce(spec)
     recording.during(play)
     people = request.log == "text"  # to whom the summary says why
-    reason = INTERRUPTED if interrupts.noted() else "" if people else finished.result.reason or ""
-    spec.observation.turned("finished" if finished.result.status == "ok" else "failed", reason)
+    reason = "" if people and not interrupts.noted() else finished.result.reason or ""
+    spec.observation.turned(_came_to(finished.result.status == "ok"), reason)
     return recording.tell(as_json=False, complains=people)
 
 
@@ -145,10 +148,15 @@ def _follow(spec: ProcessSpec) -> int:
         reason = INTERRUPTED
     finally:
         interrupts.hold()
-    spec.observation.turned("finished" if reason is None else "failed", reason or "")
+    spec.observation.turned(_came_to(reason is None), reason or "")
     if interrupts.noted():
         return interrupts.status()
     return OK if reason is None else FAILED
+
+
+def _came_to(well: bool) -> Status:
+    """What became of this process's part: a signal is an order, and no failure."""
+    return "stopped" if interrupts.noted() else "finished" if well else "failed"
 
 
 def _introduce(spec: ProcessSpec) -> None:

@@ -38,7 +38,7 @@ def run_demo(request: DemoRequest) -> int:
     with refusing():
         recording = Recording.new(scenario, request.out)
         recording.during(lambda: _watched(scenario, recording.finished))
-        status = recording.tell(request.as_json)
+        status = recording.tell(request.as_json, way_out="")
         if status == OK and not request.as_json:
             answer(_epilogue(recording.finished, request.drop))
         return status

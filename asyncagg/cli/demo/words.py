@@ -76,8 +76,13 @@ def _part(process: Process, last: RoundResult) -> str:
         return f"{len(counted)} of {len(process.players)} in the sum"
     (player,) = process.players
     if not counted:
-        return f"left out, silent from {last.dropped[player]} on" if player in last.dropped else "no sum"
+        return _left_out(player, last) if player in last.dropped else "no sum"
     return "in the sum" + (f", though silent in {last.silent_after[player]}" if player in last.silent_after else "")
+
+
+def _left_out(player: str, last: RoundResult) -> str:
+    reason = last.reasons.get(player, "silent")
+    return f"left out, silent from {last.dropped[player]} on" if reason.startswith("silent") else f"left out: {reason}"
 
 
 def remarks(each: RoundResult) -> str:

@@ -15,7 +15,7 @@ _SHOWN = 3
 
 def summary(result: RunResult, directory: Path) -> Iterator[str]:
     """The lines, the run directory last."""
-    yield f"{result.name}: {result.status} (engine {result.engine}, protocol {result.protocol}, seed {result.seed})"
+    yield f"{result.name}: {result.words} (engine {result.engine}, protocol {result.protocol}, seed {result.seed})"
     done = [each for each in result.rounds if each.status == "ok"]
     yield from _rounds(result, done)
     if done and done[-1].metrics:
@@ -23,6 +23,8 @@ def summary(result: RunResult, directory: Path) -> Iterator[str]:
     yield from _costs(result)
     without = [each for each in result.rounds if each.status != "ok"]
     yield from _first("", [f"round {each.round} {each.status}: {each.reason}" for each in without])
+    if result.unmet is not None:
+        yield f"expectation not met: {result.unmet}"
     yield from _first("warning: ", [*_warnings(result.rounds), *result.ledger])
     if not find(result.protocol).protects:
         yield f"protection: none, {result.protocol} shows every input to the compute nodes"

@@ -128,6 +128,7 @@ class LocalPlayers:
             retries=aggregation.retries,
             start=hooks.start,
             begins=hooks.begins,
+            refusing=hooks.refusing,
         )
         return ModelOwnerPlayer(
             self._environment(MODEL_OWNER),
@@ -237,6 +238,11 @@ class LocalPlayers:
         """How the computations of owners that live here failed in a round, the last time they did."""
         failed = {owner.me: owner.failure for owner in self.owners}
         return {owner: each[1] for owner, each in failed.items() if each is not None and each[0].round == round_index}
+
+    def refusing(self, label: Label) -> list[Player]:
+        """Owners that live here and left this attempt for what no other attempt can change, as they themselves know."""
+        left = {owner.me: owner.failure for owner in self.owners if owner.failure is not None}
+        return [owner for owner, (of, loss) in left.items() if of == label and loss.cause == "refuses"]
 
     # -- faults (this object is the fault injector's target) ---------------------------------------------------------
 

@@ -8,7 +8,7 @@ from asyncagg.engines.watch.http_pages import Page
 from asyncagg.engines.watch.interface import Status, View
 from asyncagg.protocols.names import PHASES, Label
 
-_HTTP: dict[Status, int] = {"starting": 503, "ok": 200, "finished": 200, "failed": 503}
+_HTTP: dict[Status, int] = {"starting": 503, "ok": 200, "finished": 200, "stopped": 503, "failed": 503}
 
 
 def health(view: View) -> Page:

@@ -13,8 +13,9 @@ from asyncagg.protocols.names import Player, role_of
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Record
 
-Status = Literal["starting", "ok", "finished", "failed"]
-STATUSES: Final[tuple[Status, ...]] = ("starting", "ok", "finished", "failed")
+Status = Literal["starting", "ok", "finished", "stopped", "failed"]
+"""`stopped`: by a signal, before the run was over."""
+STATUSES: Final[tuple[Status, ...]] = ("starting", "ok", "finished", "stopped", "failed")
 
 
 class Observer:

@@ -132,7 +132,7 @@ class Log(Observer):
         """A line each time, and the traceback the first time."""
         trace = [] if note.again else [printable(line, LONGEST_OWN) for line in note.trace.splitlines()]
         about = {"traceback": trace} if self._for_machines and trace else {}
-        self._write("warning", note.player, "failed", round=note.round, detail=note.text, **about)
+        self._write("warning", note.player, "own-code", round=note.round, detail=note.text, **about)
         if not self._for_machines:
             for line in trace:
                 self._put(line)

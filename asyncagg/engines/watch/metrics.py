@@ -136,7 +136,7 @@ class Metrics(Observer, Collector):
         _count(self._connections_refused, code if code in self._connections_refused else OTHER)
 
     def turned(self, status: str, detail: str = "") -> None:
-        if status in ("finished", "failed"):
+        if status in ("finished", "stopped", "failed"):
             self._phases.end()
 
     # -- what is shown ----------------------------------------------------------------------------------------------

@@ -134,18 +134,50 @@ def test_an_existing_run_is_refused(here):
     assert (here / "mine" / "result.json").read_bytes() == before
 
 
+FEWER = """[[faults]]
+kind = "drop"
+players = ["data-owner-0"]
+phase = "upload"
+[expect]
+completed = true
+survivors_at_least = 4
+"""
+
+
 def test_an_expectation_that_is_not_met_fails_the_run(here):
-    faults = (
-        '[[faults]]\nkind = "drop"\nplayers = ["data-owner-0"]\nphase = "upload"\n[expect]\nsurvivors_at_least = 4\n'
-    )
-    done = invoke("run", scenario_file(here, SMALL + faults), "--quiet")
+    done = invoke("run", scenario_file(here, SMALL + FEWER), "--quiet")
     assert done.exit_code == 1
-    assert lines(done) == [
-        "small: the run failed: expect.survivors_at_least: 4, but round 0 has 3 survivors",
-    ]
+    missed = "expect.survivors_at_least: 4, but round 0 has 3 survivors"
+    assert lines(done) == [f"small: expectation not met (--no-expect runs without): {missed}"]
+    printed = done.stdout.splitlines()
+    assert printed[0].startswith("small: ran; expectation not met (engine sim,")
+    assert f"expectation not met: {missed}" in printed
     result = strict_json((here / "runs" / "small-0-1" / "result.json").read_text())
-    assert result["status"] == "failed"
+    assert (result["status"], result["reason"]) == ("failed", missed)
+    assert result["expect"] == {"completed": True, "survivors_at_least": False}
     assert result["rounds"][0]["dropped"] == {"data-owner-0": "upload"}
+
+
+def test_without_expectations_the_run_is_in_order_and_says_what_was_not_met(here):
+    scenario = scenario_file(here, SMALL + FEWER)
+    done = invoke("run", scenario, "--quiet", "--no-expect", "--out", "mine")
+    assert (done.exit_code, lines(done)) == (0, [])
+    printed = done.stdout.splitlines()
+    assert printed[0].startswith("small: ok (engine sim,")
+    assert "expectation not met: expect.survivors_at_least: 4, but round 0 has 3 survivors" in printed
+    result = strict_json((here / "mine" / "result.json").read_text())
+    assert (result["status"], result["reason"]) == ("ok", None)
+    assert result["expect"] == {"completed": True, "survivors_at_least": False}
+    assert invoke("verify", "mine").exit_code == 0
+
+
+def test_a_run_without_any_mean_is_never_plain_ok(here):
+    skipped = '[[faults]]\nkind = "drop"\nplayers = { fraction = 1.0 }\nphase = "share"\n'
+    given = ("--set", "aggregation.on_failure=skip", "--set", "phases.share.deadline=1 s")
+    done = invoke("run", scenario_file(here, SMALL + skipped), "--quiet", *given)
+    assert done.exit_code == 0
+    assert done.stdout.startswith("small: ran; no round has a mean (engine sim,")
+    assert strict_json((here / "runs" / "small-0-1" / "result.json").read_text())["status"] == "ok"
 
 
 def test_a_round_that_is_not_forgiven_fails_the_run_and_leaves_everything(here):
@@ -172,8 +204,10 @@ def test_an_owner_that_raises_is_dropped_by_name_and_says_nothing_of_its_data(he
     done = invoke("run", scenario_file(here, PYTHON), "--json")
     assert done.exit_code == 0, done.output
     assert list(strict_json(done.stdout)["rounds"][0]["dropped"]) == ["data-owner-1"]
-    assert "my private data" not in done.output
-    assert "my private data" not in (here / "runs" / "python-0-1" / "trace.jsonl").read_text()
+    assert done.stderr.count("RuntimeError: my private data") == 1  # its owner's own, who is here
+    assert "my private data" not in done.stdout
+    for left in (here / "runs" / "python-0-1").glob("*.json*"):
+        assert "my private data" not in left.read_text()
 
 
 # -- bad files -----------------------------------------------------------------------------------------------

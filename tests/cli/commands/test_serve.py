@@ -193,6 +193,10 @@ def test_seven_processes_play_a_run(place: Place, ended: ExitStack, how: tuple[s
     assert events[:7] == ["note"] * 7
     assert events[-1] == "finished"
     assert "failed" not in events
+    lines = [line for name in PLAYERS for line in Path(f"{name}.log").read_text().splitlines()]
+    said = [strict_json(line) for line in lines if line.startswith("{")]  # the rest is the model owner's summary
+    assert [line for line in said if line["level"] != "info"] == []
+    assert all(each["warnings"] == [] for each in result["rounds"])
 
 
 LONGER = small(
@@ -306,5 +310,7 @@ def test_an_interrupted_process_leaves_in_order(place: Place, ended: ExitStack) 
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130, name
         log = Path(f"{name}.log").read_text()
-        assert "interrupted" in log
+        (stopped,) = (line for line in log.splitlines() if "detail=interrupted" in line)
+        assert f"info    {name} stopped" in stopped
+        assert " error " not in log
         assert "Traceback" not in log

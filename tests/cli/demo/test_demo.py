@@ -166,6 +166,9 @@ def test_the_end_of_a_round_says_who_knows_what():
     board.phase(Label(1, 0), "reveal")  # overtaken by the end of its round
     shown = picture(board, width=120)
     assert row(shown, gone).endswith("left out, silent from upload on")
+    failed = ended(1, others, dropped={gone: "publish"}, reasons={gone: "ValueError at mine.py:20"})
+    board.ended(failed)
+    assert row(picture(board, width=120), gone).endswith("left out: ValueError at mine.py:20")
     assert row(shown, others[0]).endswith("in the sum, though silent in unmask")
     assert row(shown, "model-owner").endswith("knows the mean of 4 owners, no single gradient")
     assert row(shown, "compute-node-2").endswith("knows its slice of the sum of 4 owners, no more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -16,6 +17,7 @@ from asyncagg.engines.watch.health import health
 from asyncagg.engines.watch.interface import View
 from asyncagg.engines.watch.logs import COMINGS, LONG_WINDOW, LONGEST, PAIRS, REFUSALS, WINDOW, Log, _Limit
 from asyncagg.engines.watch.observers import Observers
+from asyncagg.players.outcome import OwnNote
 from asyncagg.runs.result import RoundResult
 from asyncagg.studies.swarm.watch import Watch
 
@@ -111,6 +113,28 @@ def test_text_lines_say_the_same():
         ' seconds=1.5 detail="too few" loss=0.25',
         '2026-01-02T03:04:05.678Z info    model-owner gone peer=data-owner-0 detail="closed: done"',
     ]
+
+
+NOTE = OwnNote("data-owner-1", 3, "ValueError at mine.py:20", "Traceback\n  line 20\nValueError: \x1b[2Jsecret\n")
+
+
+def test_what_is_for_an_owners_own_eyes_is_told_in_full_the_first_time():
+    written, stream, _ = log("text", "data-owner-0..3")
+    written.noted(NOTE)
+    written.noted(replace(NOTE, round=4, again=True))
+    first = '2026-01-02T03:04:05.678Z warning data-owner-1 own-code round=3 detail="ValueError at mine.py:20"'
+    again = first.replace("round=3", "round=4")
+    assert stream.getvalue().splitlines() == [first, "Traceback", "  line 20", "ValueError: ?[2Jsecret", again]
+
+
+def test_for_machines_the_traceback_is_a_list_of_lines():
+    written, stream, _ = log("json", "data-owner-0..3")
+    written.noted(NOTE)
+    written.noted(replace(NOTE, again=True))
+    first, again = lines(stream)
+    assert first["traceback"] == ["Traceback", "  line 20", "ValueError: ?[2Jsecret"]
+    assert (first["player"], first["event"], first["level"]) == ("data-owner-1", "own-code", "warning")
+    assert "traceback" not in again
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

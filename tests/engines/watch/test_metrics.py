@@ -119,14 +119,14 @@ def test_names_follow_the_conventions_and_every_metric_is_explained():
     assert "version=0.0.4" in CONTENT_TYPE
 
 
-def test_status_is_one_of_four():
+def test_status_is_one_of_five():
     view = View("model-owner")
     metrics = Metrics(view)
-    for status in ("starting", "ok", "finished", "failed"):
+    for status in ("starting", "ok", "finished", "stopped", "failed"):
         view.turned(status)
         found = samples(metrics.text())
         turned = {dict(labels)["status"]: v for (name, labels), v in found.items() if name == "asyncagg_status"}
-        assert turned == {**dict.fromkeys(("starting", "ok", "finished", "failed"), 0), status: 1}
+        assert turned == {**dict.fromkeys(("starting", "ok", "finished", "stopped", "failed"), 0), status: 1}
 
 
 def test_buckets_are_cumulative_and_hold_their_bounds():
