@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,7 @@ from asyncagg.players.ledger_store import StoreError
 from asyncagg.protocols.registry import only_in_this_process
 from asyncagg.runs.expectations import unmet
 from asyncagg.runs.result import INTERRUPTED, RoundResult, RunResult
+from asyncagg.runs.trace import Trace
 from asyncagg.scenario.notes import notes
 from asyncagg.scenario.schema.scenario import Scenario
 
@@ -63,8 +65,11 @@ def begin(scenario: Scenario) -> RunRecord:
         compute_nodes=scenario.aggregation.compute_nodes,
         randomness=SEEDED if scenario.engine == "sim" else SYSTEM,
         transport=TRANSPORTS.get(scenario.engine),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        scenario=scenario.normalised(),
+        keep=scenario.trace.keep,
     )
-    return RunRecord(result)
+    return RunRecord(result, Trace(keep=scenario.trace.keep))
 
 
 def run(
@@ -114,6 +119,7 @@ def told(experiment: Experiment, finished: RunRecord) -> Iterator[None]:
     except MemoryError as error:
         result.status, result.reason = "failed", f"out of memory: {error}"
     finally:
+        finished.trace.settle()
         result.trace_digest = finished.trace.digest()
     if result.rounds:
         result.rounds[-1].warnings += notes(scenario)

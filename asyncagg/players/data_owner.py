@@ -168,15 +168,17 @@ class DataOwnerPlayer(Follower):
         """This owner's extended vector: encoded coordinates, counts and weight."""
         part = self.part
 
-        def work() -> tuple[RingVector, Kept]:
+        def gradient() -> tuple[Arrays, int]:
             try:
-                gradient, weight = part.owner.compute_gradient(parameters, label.round)
-                arrays = as_arrays(gradient)
-                weight = as_weight(weight) if part.weighted else 1
+                made, weight = part.owner.compute_gradient(parameters, label.round)
+                arrays = as_arrays(made)
+                return arrays, as_weight(weight) if part.weighted else 1
             except ArrayError as error:
                 raise OwnerFailed(str(error)) from error
             except RAISED as error:  # what it says is for its owner alone
                 raise OwnerFailed(f"compute_gradient failed: {_where(error)}") from error
+
+        def encode() -> tuple[RingVector, Kept]:
             try:
                 values = part.layout.flatten(arrays)
                 key = part.draws_key(label)
@@ -186,9 +188,10 @@ class DataOwnerPlayer(Follower):
             kept = Kept(label, values, weight, key, encoded.clipped)
             return self.terms.plan.extend(encoded.words, weight, self.terms.ring), kept
 
-        cost = Cost(gradients=1, encoded_values=self.terms.dimension)
+        arrays, weight = await self.compute(label, "publish", Cost(gradients=1), gradient, "gradient")
         words: RingVector
-        words, self.kept = await self.compute(label, cost, work)
+        cost = Cost(encoded_values=self.terms.dimension)
+        words, self.kept = await self.compute(label, "publish", cost, encode, "encode")
         return words
 
     def send(self, label: Label, to: Player, message: m.Message, phase: Phase) -> None:

@@ -349,7 +349,7 @@ class ModelOwnerPlayer(BasePlayer):
             return learn(part.model, self.parameters, part.layout.unflatten(mean))
 
         outcome.ended_ns = self.now()
-        learnt = await self.compute(self.label, Cost(), work)
+        learnt = await self.compute(self.label, "reveal", Cost(), work, "learn")
         if isinstance(learnt, str):
             outcome.status, outcome.reason = "failed", learnt
         else:

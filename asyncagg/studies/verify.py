@@ -23,9 +23,22 @@ from asyncagg.scenario.schema.scenario import ENGINES
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_OF_A_MACHINE: Final = ("seconds", "peak_rss_bytes", "version")
-"""Of a result: all but virtual seconds, which the trace holds; and which asyncagg of this format it was."""
-_OF_AN_ENGINE: Final = ("reason", "attempts", "dropped", "silent_after", "seconds", "bytes", "work", "warnings")
+_OF_A_MACHINE: Final = ("seconds", "peak_rss_bytes", "version", "started")
+"""Of a result: all but virtual seconds, which the trace holds; which asyncagg of this format it was, and when."""
+_OF_AN_ENGINE: Final = (
+    "reason",
+    "attempts",
+    "dropped",
+    "counts",
+    "silent_after",
+    "seconds",
+    "bytes",
+    "work",
+    "critical_path",
+    "phases",
+    "owners",
+    "warnings",
+)
 """Of a round: its course, which over sockets depends on when things happen."""
 _OF_THE_HARNESS: Final = ("clipped", "below_quantum", "error_max", "error_bound", "exact")
 """Of a round: what takes the owners' inputs to know."""
@@ -97,8 +110,7 @@ def _compared(engine: str, drawn: bool) -> list[str]:
 
 
 def _simulated(recorded: Recorded, again: RunRecord) -> Iterator[str]:
-    lines = (record.line() for record in again.trace.records)
-    for number, (then, now) in enumerate(zip_longest(recorded.lines, lines), 1):
+    for number, (then, now) in enumerate(zip_longest(recorded.lines, again.trace.lines()), 1):
         if then != now:
             yield f"trace.jsonl:{number}: was {then or 'nothing'}, is {now or 'nothing'}"
     yield from _rounds(recorded, again, None)
