@@ -9,9 +9,15 @@
 
 Private while one compute node is honest. Nodes send their sums to the model owner directly, never through the lead, so
 no compute node sees the mean. Dropouts are free.
+
+Against a lying lead owners sign what they send to the nodes, and every node checks that before it says `Held`: the
+honest node answers for who is in the sum, and an upload that somebody else made in an owner's name would leave the
+others of its batch alone in it.
 """
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 
@@ -56,7 +62,8 @@ def owner(context: Context, words: RingVector) -> Role[None]:
     packed = yield from compute(pack_cost(context), lambda: pack_slice(context, words, 0), "pack")
     yield from before_upload(context, context.invited, context.terms.minimum_cohort)
     yield from permission(context)
-    yield Send(LEAD, m.MaskedSlice(packed.data, context.digest, packed.tag))
+    signature = yield from compute(Cost(), lambda: context.sign(slice_text(context, context.me, packed.data)))
+    yield Send(LEAD, m.ShareSlice(packed.data, context.digest, packed.tag, signature))
     for each, sealed in seeds.items():
         yield Send(each, sealed)
 
@@ -70,7 +77,8 @@ def _share(context: Context, words: RingVector, keys: dict[Player, bytes]) -> di
         masks.append((seed, -1))
         aad = _binding(context, context.me, node)
         box = seal(derive(shared(pair, node, public), context.round_id, "seed box", aad, length=16), aad, seed)
-        sealed[node] = m.SealedSeed(context.digest, pair.public, box)
+        signature = context.sign(seed_text(context, context.me, node, pair.public, box))
+        sealed[node] = m.SealedSeed(context.digest, pair.public, box, signature)
     add_masks(words, masks)
     return sealed
 
@@ -94,6 +102,26 @@ def check_node_key(context: Context, node: Player, shown: m.NodeKey) -> None:
         raise Rejected(f"the signature of {node} on its key is wrong")
 
 
+def slice_text(context: Context, owner: Player, data: m.Buffer) -> bytes:
+    """What an owner signs of its slice; SHA-256, for anybody can make another slice with the same checksum."""
+    return encode_fields("asyncagg share slice", context.round_id, str(owner), hashlib.sha256(data).digest())
+
+
+def seed_text(context: Context, owner: Player, node: Player, public: bytes, box: bytes) -> bytes:
+    """What an owner signs of the seed that it seals to a compute node."""
+    return encode_fields("asyncagg share seed", context.round_id, str(owner), str(node), public, box)
+
+
+def not_of(context: Context, owner: Player, text: bytes, signature: bytes) -> str | None:
+    """None, or that an upload is not this pinned owner's; without identities nobody signs."""
+    if context.terms.threat == "curious":
+        return None
+    public = context.terms.identities.get(owner)
+    if public is None or not verify(public, text, signature):
+        return f"the signature of {owner} on its upload is wrong"
+    return None
+
+
 def lead(context: Context) -> Role[None]:
     lead = Lead(context)
     yield from lead.gather("publish", m.Joined, lead.same_parameters)
@@ -104,7 +132,7 @@ def lead(context: Context) -> Role[None]:
 
 def node(context: Context) -> Role[None]:
     if context.me == LEAD:
-        holder = SliceHolder(context, m.MaskedSlice)
+        holder = ShareHolder(context, m.ShareSlice)
         yield from holder.gather()
         yield from send_sum(context, holder.sum, m.SumShare)
     else:
@@ -123,6 +151,18 @@ def _seed_node(context: Context) -> Role[None]:
     cost = Cost(keystream_bytes=len(holder.seeds) * words.nbytes, expanded=len(holder.seeds) * len(words))
     yield from compute(cost, lambda: add_masks(words, [(seed, 1) for seed in holder.seeds.values()]), "masks")
     yield from send_sum(context, words, m.SumShare)
+
+
+class ShareHolder(SliceHolder):
+    """Compute node 0: a slice is right when its owner signed it, too."""
+
+    def check(self, owner: Player, message: m.MaskedSlice) -> Role[str | None]:
+        refusal = yield from super().check(owner, message)
+        if refusal is not None:
+            return refusal
+        signature = message.signature if isinstance(message, m.ShareSlice) else b""
+        text = slice_text(self.context, owner, message.data)
+        return not_of(self.context, owner, text, signature)
 
 
 class SeedHolder(Holder[m.SealedSeed]):
@@ -145,6 +185,10 @@ class SeedHolder(Holder[m.SealedSeed]):
 
     def _open(self, owner: Player, message: m.SealedSeed) -> str | None:
         """Keep the seed in an owner's box; None, or why there is none."""
+        text = seed_text(self.context, owner, self.context.me, message.public, message.box)
+        forged = not_of(self.context, owner, text, message.signature)
+        if forged is not None:
+            return forged
         aad = _binding(self.context, owner, self.context.me)
         try:
             key = derive(self.pair.shared(message.public), self.context.round_id, "seed box", aad, length=16)
@@ -176,7 +220,8 @@ class AdditiveForecaster(Forecaster):
     def traffic(self, setting: Setting) -> dict[Phase, Flow]:
         others = setting.compute_nodes - 1
         keys = Flow(0, others * message(SIZES.digest, signature(setting)))
-        share = Flow(packed_vector(setting, nodes=1) + others * message(3 * SIZES.digest))
+        signed = signature(setting)
+        share = Flow(packed_vector(setting, nodes=1) + signed + others * message(3 * SIZES.digest, signed))
         return {"publish": publish_flow(setting) + keys, "upload": share + permit_flow(setting)}
 
     def key_agreements(self, setting: Setting) -> Work:
@@ -212,7 +257,7 @@ ADDITIVE = Protocol(
     node=node,
     receiver=receiver,
     forecaster=AdditiveForecaster(),
-    kinds=(m.NodeKey, m.MaskedSlice, m.SealedSeed, m.SumShare),
+    kinds=(m.NodeKey, m.ShareSlice, m.SealedSeed, m.SumShare),
     shares=True,
     reveals=("model-owner",),
     reveals_only="the compute nodes send their shares to the model owner",

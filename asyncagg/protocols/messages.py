@@ -16,6 +16,7 @@ from asyncagg.protocols.wire import Bound as Bound
 from asyncagg.protocols.wire import Buffer as Buffer
 from asyncagg.protocols.wire import Bytes32 as Bytes32
 from asyncagg.protocols.wire import Bytes64 as Bytes64
+from asyncagg.protocols.wire import CauseIndex as CauseIndex
 from asyncagg.protocols.wire import GuiltIndex as GuiltIndex
 from asyncagg.protocols.wire import Key as Key
 from asyncagg.protocols.wire import Measures as Measures
@@ -259,6 +260,15 @@ class ClearSlice(MaskedSlice):
     """The same without any mask: protocol `plain`."""
 
 
+@says("share-slice", "node", "upload", "masked", sender="owner", permitted=True, payload=a_slice)
+@dataclass(frozen=True, slots=True)
+class ShareSlice(MaskedSlice):
+    """An owner's vector less its shares for the other compute nodes, to compute node 0 (protocol `additive`)."""
+
+    signature: Signature
+    """The owner's (threat `lying`), else empty."""
+
+
 @says("node-key", "owner", "publish", sender="node")
 @dataclass(frozen=True, slots=True)
 class NodeKey(Message):
@@ -276,6 +286,8 @@ class SealedSeed(Message):
     digest: Bytes32
     public: Bytes32
     box: Annotated[bytes, Size(32, 32)]
+    signature: Signature
+    """The owner's (threat `lying`), else empty."""
 
 
 @says("held", "lead", "upload", sender="node", many=True)
@@ -439,6 +451,14 @@ class Report(Message):
     culprits: tuple[tuple[OwnerIndex, GuiltIndex], ...]
 
 
+@says("losses", "receiver", "reveal", sender="lead")
+@dataclass(frozen=True, slots=True)
+class Losses(Message):
+    """The lead tells why owners were dropped, before its report or failure, and only if there were any."""
+
+    losses: tuple[tuple[OwnerIndex, CauseIndex, Text], ...]
+
+
 FAILURES: tuple[tuple[RoleName, RoleName], ...] = (
     ("lead", "node"),
     ("lead", "owner"),
@@ -453,13 +473,15 @@ FAILURES: tuple[tuple[RoleName, RoleName], ...] = (
 class Failed(Message):
     """The sender ends the attempt (lead, model owner) or its own part in it (owner, compute node).
 
-    `culprits`, which only the lead's word makes, are not to be invited again in this run.
+    `culprits`, which only the lead's word makes, are not to be invited again in this run. `cause` is an owner's alone:
+    whether its own computation failed.
     """
 
     reason: Text
     dropped: tuple[tuple[OwnerIndex, PhaseIndex], ...]
     exposed: bool
     culprits: tuple[tuple[OwnerIndex, GuiltIndex], ...]
+    cause: CauseIndex = 0
 
 
 COMMON: tuple[type[Message], ...] = (
@@ -475,6 +497,7 @@ COMMON: tuple[type[Message], ...] = (
     Commit,
     Discard,
     Survivors,
+    Losses,
     Report,
     Failed,
 )

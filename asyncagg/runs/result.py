@@ -78,8 +78,10 @@ class RoundResult:
     attempts: int = 1
     survivors: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
-    with_their_batch: list[str] = field(default_factory=list)
     """Owner → the phase in which it went."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Owner → why it went, for each that was dropped."""
+    with_their_batch: list[str] = field(default_factory=list)
     silent_after: dict[str, str] = field(default_factory=dict)
     total_weight: int | None = None
     clipped: int | None = None
@@ -110,6 +112,7 @@ class RoundResult:
             "survivors": self.survivors,
             "dropped": self.dropped,
             "counts": {"survivors": len(self.survivors), "dropped": len(self.dropped)},
+            "reasons": self.reasons,
             "with_their_batch": self.with_their_batch,
             "silent_after": self.silent_after,
             "total_weight": self.total_weight,
@@ -202,6 +205,7 @@ _FIELDS: dict[str, _Check] = {
     "survivors": _list_of(_text),
     "dropped": _by_name(_text),
     "counts": _exactly(survivors=_count, dropped=_count),
+    "reasons": _by_name(_text),
     "with_their_batch": _list_of(_text),
     "silent_after": _by_name(_text),
     "total_weight": _or_null(_count),

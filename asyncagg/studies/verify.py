@@ -30,6 +30,7 @@ _OF_AN_ENGINE: Final = (
     "attempts",
     "dropped",
     "counts",
+    "reasons",
     "silent_after",
     "seconds",
     "bytes",

@@ -120,7 +120,7 @@ def test_a_flipped_bit_drops_that_owner_as_checksum_or_box(name: str) -> None:
 def test_a_wrong_seed_box_drops_that_owner_and_nobody_else(public: bytes) -> None:
     def spoil(sender: str, to: str, message: m.Message) -> list[m.Message]:
         if sender == O1 and isinstance(message, m.SealedSeed):
-            return [m.SealedSeed(message.digest, public, message.box)]
+            return [m.SealedSeed(message.digest, public, message.box, message.signature)]
         return [message]
 
     hand = Hand("additive", faults=Faults(tamper=spoil)).play()

@@ -32,8 +32,9 @@ EXAMPLES: list[m.Message] = [
     m.Permit(),
     m.MaskedSlice(b"slice", H32, TAG),
     m.ClearSlice(b"slice", H32, TAG),
+    m.ShareSlice(b"slice", H32, TAG, H64),
     m.NodeKey(H32, b""),
-    m.SealedSeed(H32, H32, b"b" * 32),
+    m.SealedSeed(H32, H32, b"b" * 32, H64),
     m.Held(2**31 - 1),
     m.Faulty(0, "checksum differs"),
     m.Commit(1),
@@ -51,7 +52,8 @@ EXAMPLES: list[m.Message] = [
     m.SumShare(b"sum", TAG),
     m.MaskedSum(b"sum", TAG),
     m.Report(b"\x07", ((1, 3),), (), ((2, 4),)),
-    m.Failed("no", ((1, 0),), True, ((1, 1),)),
+    m.Losses(((1, 2, "its vector has another shape"),)),
+    m.Failed("no", ((1, 0),), True, ((1, 1),), 1),
 ]
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.binary(max_size=70) | st.text(),

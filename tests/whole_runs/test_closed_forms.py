@@ -25,7 +25,7 @@ MS = 1_000_000
 L = 40 * MS
 DIMENSION = 60
 
-UPLOADS = ("clear-slice", "masked-slice", "sealed-seed")
+UPLOADS = ("clear-slice", "masked-slice", "share-slice", "sealed-seed")
 
 Times = dict[str, int]
 Sizes = Mapping[str, int]

@@ -104,7 +104,7 @@ def quiet(*owners: str, nodes: tuple[str, ...] | None = None) -> Tap:
     """These owners' uploads never leave (for these nodes)."""
 
     def meddle(frame: Frame) -> tuple[Frame, ...]:
-        upload = frame.kind in ("masked-slice", "clear-slice", "sealed-seed") and frame.sender in owners
+        upload = frame.kind in ("masked-slice", "clear-slice", "share-slice", "sealed-seed") and frame.sender in owners
         return () if upload and (nodes is None or frame.receiver in nodes) else (frame,)
 
     return Tap(meddle)

@@ -184,7 +184,7 @@ def test_sizes_of_keys_and_uploads_are_those_of_the_messages():
     data = bytes(packed_size(100, 23))
     assert near(phases["upload"].sent, m.MaskedSlice(data, KEY, bytes(16)))
     seeds = cost(setting("additive", dimension=98)).phases["upload"].sent - phases["upload"].sent
-    assert near(seeds / 2, m.SealedSeed(KEY, KEY, KEY))
+    assert near(seeds / 2, m.SealedSeed(KEY, KEY, KEY, b""))
 
 
 @pytest.mark.parametrize("threat", ["curious", "lying"])
