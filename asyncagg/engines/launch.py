@@ -111,6 +111,7 @@ def told(experiment: Experiment, finished: RunRecord) -> Iterator[None]:
     result.rounding = "system" if scenario.encoding.rounding_draws == "system" else "seeded (public)"
     outlook = Outlook(experiment)
     result.parameters = outlook.parameters
+    result.plan = outlook.planned
     result.opens_an_input = list(outlook.opens_an_input)
     try:
         with threadpoolctl.threadpool_limits(1):

@@ -41,8 +41,9 @@ def _detail(each: RoundResult, pieces: Sequence[PathPiece]) -> str:
     if first.kind == "line" and len(pieces) > 1:
         longest = max(pieces, key=lambda piece: piece.seconds)
         return f", {len(pieces)} one after the other, at most {longest.seconds:.3g} s ({longest.who})"
+    players = list({piece.who: None for piece in pieces})
     if first.kind == "waiting":
-        return f" ({first.who})"
+        return f" ({players[0]})" if len(players) == 1 else f" (at {len(players)} players)"
     return ""
 
 

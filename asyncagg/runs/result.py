@@ -28,7 +28,7 @@ class Traffic:
 
 
 @dataclass(slots=True)
-class Share:
+class PlayerCost:
     """What one player, or all of a role, said, heard and computed, as the trace has it."""
 
     sent: int = 0
@@ -96,9 +96,9 @@ class RoundResult:
     mask_expansions: dict[str, float] = field(default_factory=dict)
     critical_path: list[PathPiece] = field(default_factory=list)
     """Why it lasted as long as it did, in order of time; the pieces add up to `seconds["total"]`."""
-    phases: dict[str, dict[str, Share]] = field(default_factory=dict)
+    phases: dict[str, dict[str, PlayerCost]] = field(default_factory=dict)
     """Phase → role → what its players said, heard and computed in it."""
-    owners: dict[str, Share] = field(default_factory=dict)
+    owners: dict[str, PlayerCost] = field(default_factory=dict)
     """Data owner → its own share; empty where the trace keeps no messages, or nobody sees those of all."""
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -150,9 +150,9 @@ class RoundResult:
         return cls(
             **told,
             **work,
-            phases={name: {role: Share(**each) for role, each in roles.items()} for name, roles in phases.items()},
+            phases={name: {role: PlayerCost(**each) for role, each in roles.items()} for name, roles in phases.items()},
             critical_path=[PathPiece(**piece) for piece in path],
-            owners={owner: Share(**each) for owner, each in owners.items()},
+            owners={owner: PlayerCost(**each) for owner, each in owners.items()},
             traffic={role: Traffic(**each) for role, each in traffic.items()},
             metrics={name: math.nan if value is None else value for name, value in metrics.items()},
         )
@@ -241,6 +241,8 @@ class RunResult:
     status: str = "failed"
     reason: str | None = INTERRUPTED
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    """What had been reckoned for a round in which everyone takes part: bytes of a data owner."""
     randomness: str = ""
     transport: str | None = None
     """How messages between processes are protected; None while that is not known."""
@@ -275,6 +277,7 @@ class RunResult:
             "compute_nodes": self.compute_nodes,
             "dimension": self.dimension,
             "parameters": dict(self.parameters),
+            "plan": dict(self.plan),
             "randomness": self.randomness,
             "transport": self.transport,
             "rounding": self.rounding,

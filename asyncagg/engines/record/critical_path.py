@@ -17,7 +17,7 @@ from asyncagg.runs.result import PathKind, PathPiece
 from asyncagg.runs.trace import Record
 
 _SECOND = 1_000_000_000
-_UNKNOWN = "waiting or handling"
+_UNKNOWN = "waiting for a processor or handling messages"
 _GATHERING = "waiting until enough players were there"
 _PUBLISHES = ("begin", "publish")
 _BACK = ("restart", "back")

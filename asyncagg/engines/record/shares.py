@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from asyncagg.protocols.names import PHASES, index_of, role_of
-from asyncagg.runs.result import Share
+from asyncagg.runs.result import PlayerCost
 from asyncagg.runs.trace import Record
 
 _SECOND = 1_000_000_000
@@ -26,14 +26,14 @@ class _Sums:
         for key, spent_ns in other.worked.items():
             self.worked[key] = self.worked.get(key, 0) + spent_ns
 
-    def share(self) -> Share:
+    def share(self) -> PlayerCost:
         """In seconds, the sums of phases and kinds of work, both in the order in which they first came."""
         by_phase: dict[str, int] = {}
         by_kind: dict[str, int] = {}
         for (phase, kind), spent_ns in self.worked.items():
             by_phase[phase] = by_phase.get(phase, 0) + spent_ns
             by_kind[kind] = by_kind.get(kind, 0) + spent_ns
-        return Share(self.sent, self.received, _in_seconds(by_phase), _in_seconds(by_kind))
+        return PlayerCost(self.sent, self.received, _in_seconds(by_phase), _in_seconds(by_kind))
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class RoundShares:
             worked, key = self.of(record.phase, record.sender).worked, (record.phase, record.kind)
             worked[key] = worked.get(key, 0) + record.until - record.t
 
-    def by_phase(self) -> dict[str, dict[str, Share]]:
+    def by_phase(self) -> dict[str, dict[str, PlayerCost]]:
         """Phase → role → the share of its players, in the order of phases."""
         totals: dict[str, dict[str, _Sums]] = {phase: {} for phase in PHASES}
         for (phase, player), sums in self.sums.items():
@@ -67,7 +67,7 @@ class RoundShares:
             phase: {role: roles[role].share() for role in sorted(roles)} for phase, roles in totals.items() if roles
         }
 
-    def of_owners(self) -> dict[str, Share]:
+    def of_owners(self) -> dict[str, PlayerCost]:
         """Data owner → its share of the round, in order of index."""
         totals: dict[str, _Sums] = {}
         for (_, player), sums in self.sums.items():
