@@ -30,7 +30,7 @@ STYLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _FlowBox:
     """A box: one player, or the rest of a role."""
 
     title: str
@@ -40,7 +40,7 @@ class _Place:
     lost: bool = False
 
 
-_Placed = dict[_Place, tuple[int, float]]
+_FlowBoxes = dict[_FlowBox, tuple[int, float]]
 """Boxes, and where they stand: x, and the row, from 0."""
 
 
@@ -59,14 +59,14 @@ def graph(story: Story) -> Markup:
     nodes = _places(story, "compute-node", _names(said, "compute-node"), each)
     rows = max(len(owners), len(nodes), 2)
     middle = (rows - 1) / 2
-    start = _Place("model owner", "parameters", "model-owner", ("model-owner",))
-    mean = _Place("mean of the survivors", f"{len(each.survivors)} in the sum", "model-owner", ("model-owner",))
-    update = _Place("update", "next parameters", "model-owner", ("model-owner",))
-    left: _Placed = {place: (_COLUMNS[1], _offset(at, len(owners), rows)) for at, place in enumerate(owners)}
-    right: _Placed = {place: (_COLUMNS[2], _offset(at, len(nodes), rows)) for at, place in enumerate(nodes)}
-    first: _Placed = {start: (_COLUMNS[0], middle)}
-    last: _Placed = {mean: (_COLUMNS[3], middle - 0.6)}
-    after: _Placed = {update: (_COLUMNS[3], middle + 0.9)}
+    start = _FlowBox("model owner", "parameters", "model-owner", ("model-owner",))
+    mean = _FlowBox("mean of the survivors", f"{len(each.survivors)} in the sum", "model-owner", ("model-owner",))
+    update = _FlowBox("update", "next parameters", "model-owner", ("model-owner",))
+    left: _FlowBoxes = {place: (_COLUMNS[1], _offset(at, len(owners), rows)) for at, place in enumerate(owners)}
+    right: _FlowBoxes = {place: (_COLUMNS[2], _offset(at, len(nodes), rows)) for at, place in enumerate(nodes)}
+    first: _FlowBoxes = {start: (_COLUMNS[0], middle)}
+    last: _FlowBoxes = {mean: (_COLUMNS[3], middle - 0.6)}
+    after: _FlowBoxes = {update: (_COLUMNS[3], middle + 0.9)}
     drawn = [
         *_edges(_published(said), first, left),
         *_edges(_uploaded(said), left, right),
@@ -133,15 +133,15 @@ def _names(said: Sequence[Record], role: str) -> list[str]:
     return sorted(names, key=lambda name: (len(name), name))
 
 
-def _places(story: Story, role: str, names: Sequence[str], each: RoundResult) -> list[_Place]:
+def _places(story: Story, role: str, names: Sequence[str], each: RoundResult) -> list[_FlowBox]:
     kept = names if len(names) <= _SHOWN else names[: _SHOWN - 1]
     rest = tuple(names[len(kept) :])
     lead = {"compute-node-0": "node 0, the lead"}
-    places = [_Place(name, _state(name, role, each, lead), role, (name,), name in each.dropped) for name in kept]
+    places = [_FlowBox(name, _state(name, role, each, lead), role, (name,), name in each.dropped) for name in kept]
     if rest:
         gone = sum(name in each.dropped for name in rest)
         below = f"{gone} of them dropped" if role == "data-owner" else "each adds its slice"
-        places.append(_Place(many(len(rest), f"more {role.replace('-', ' ')}"), below, role, rest))
+        places.append(_FlowBox(many(len(rest), f"more {role.replace('-', ' ')}"), below, role, rest))
     return places
 
 
@@ -155,12 +155,12 @@ def _offset(at: int, count: int, rows: int) -> float:
     return at + (rows - count) / 2
 
 
-def _edges(said: Sequence[Record], sources: _Placed, targets: _Placed) -> list[Markup]:
+def _edges(said: Sequence[Record], sources: _FlowBoxes, targets: _FlowBoxes) -> list[Markup]:
     """A line for each pair of places between which any of these went."""
     of = {player: place for place in sources for player in place.players}
     to = {player: place for place in targets for player in place.players}
     where = {**sources, **targets}
-    sums: dict[tuple[_Place, _Place], list[Record]] = {}
+    sums: dict[tuple[_FlowBox, _FlowBox], list[Record]] = {}
     for record in said:
         if record.sender in of and record.receiver in to:
             sums.setdefault((of[record.sender], to[record.receiver]), []).append(record)
@@ -198,7 +198,7 @@ def _y(row: float) -> float:
     return _TOP + row * _ROW
 
 
-def _box(place: _Place, at: tuple[int, float]) -> Markup:
+def _box(place: _FlowBox, at: tuple[int, float]) -> Markup:
     x, row = at
     y = _y(row)
     return tag(
