@@ -126,6 +126,7 @@ def _timeline(story: Story) -> Markup:
         tag("label", "round ", tag("select", id="round")),
         tag("label", "find ", tag("input", id="find", type="search", placeholder="a kind or a player")),
         tag("label", "replay ", tag("input", id="replay", type="range", min=0, max=1000, value=1000)),
+        tag("label", tag("input", id="squeeze", type="checkbox"), " squeeze idle time"),
         tag("button", "−", id="out", title="zoom out (key -)"),
         tag("button", "+", id="in", title="zoom in (key +)"),
         tag("button", "whole", id="whole", title="the whole round (key 0)"),

@@ -1,4 +1,5 @@
 // Paints a scene on a canvas: phases as bands, computing as bars, messages as lines, or as density where they are many.
+import { duration } from "./scene.mjs";
 
 export const LEFT = 150;
 export const TOP = 34;
@@ -6,11 +7,11 @@ const MOST_LINES = 3000;
 const PATH = 8;
 
 /** Where a time and a lane are on the canvas. */
-export function scaleOf(view, width, height, count) {
+export function scaleOf(view, warp, width, height, count) {
   const row = (height - TOP - 4) / Math.max(count, 1);
   return {
     row,
-    x: (t) => LEFT + ((t - view.begin) / (view.end - view.begin)) * (width - LEFT),
+    x: (t) => LEFT + ((warp.to(t) - view.begin) / (view.end - view.begin)) * (width - LEFT),
     y: (lane) => TOP + (lane + 0.5) * row,
     t: (x) => view.begin + ((x - LEFT) / (width - LEFT)) * (view.end - view.begin),
     lane: (y) => Math.floor((y - TOP) / row),
@@ -18,11 +19,12 @@ export function scaleOf(view, width, height, count) {
 }
 
 export function paint(context, width, height, state) {
-  const { trace, laid, scene, view, colours, paper } = state;
-  const scale = scaleOf(view, width, height, laid.lanes.length);
+  const { trace, laid, scene, view, warp, colours, paper } = state;
+  const scale = scaleOf(view, warp, width, height, laid.lanes.length);
   context.clearRect(0, 0, width, height);
   context.font = "11px system-ui, sans-serif";
   paintPhases(context, height, state, scale);
+  paintGaps(context, height, state, scale);
   paintLanes(context, width, state, scale);
   context.save();
   context.beginPath();
@@ -41,7 +43,7 @@ export function paint(context, width, height, state) {
   }
   context.globalAlpha = 1;
   for (const at of scene.marks) paintMark(context, state, scale, at);
-  if (view.now < view.end) {
+  if (view.now < Infinity) {
     context.strokeStyle = paper.text;
     line(context, scale.x(view.now), TOP, scale.x(view.now), height);
   }
@@ -53,13 +55,29 @@ function paintPhases(context, height, { trace, scene, view, paper }, scale) {
     const next = place + 1 < scene.phases.length ? trace.t[scene.phases[place + 1]] : scene.end;
     const from = Math.max(LEFT, scale.x(trace.t[at]));
     const until = scale.x(next);
-    if (until < LEFT || next < view.begin || trace.t[at] > view.end) return;
+    if (until < LEFT || next < view.from || trace.t[at] > view.until) return;
     context.fillStyle = place % 2 ? paper.back : paper.band;
     context.fillRect(from, 0, until - from, height);
     context.fillStyle = paper.soft;
     const name = trace.phase(at);
     if (until - from > context.measureText(name).width + 6) context.fillText(name, from + 3, 11);
   });
+}
+
+/** Idle stretches that are squeezed, and how long they were. */
+function paintGaps(context, height, { warp, paper }, scale) {
+  for (const gap of warp.gaps) {
+    const [from, until] = [Math.max(LEFT, scale.x(gap.from)), scale.x(gap.until)];
+    if (until <= from) continue;
+    context.globalAlpha = 0.55;
+    context.fillStyle = paper.line;
+    context.fillRect(from, TOP, until - from, height - TOP);
+    context.globalAlpha = 1;
+    context.fillStyle = paper.text;
+    const text = duration(gap.until - gap.from);
+    const wide = context.measureText(text).width;
+    if (until - from > wide) context.fillText(text, (from + until - wide) / 2, TOP + 12);
+  }
 }
 
 function paintLanes(context, width, { laid, colours, paper }, scale) {
@@ -89,7 +107,7 @@ function paintMessages(context, width, height, state, scale) {
   const visible = [];
   scene.messages.forEach((at, place) => {
     const end = trace.end[at] < 0 ? trace.t[at] : trace.end[at];
-    if (end >= view.begin && trace.t[at] <= Math.min(view.end, view.now)) visible.push(place);
+    if (end >= view.from && trace.t[at] <= Math.min(view.until, view.now)) visible.push(place);
   });
   state.visible = visible.length;
   if (visible.length > MOST_LINES) paintDensity(context, width, height, state, scale, visible);
@@ -102,7 +120,7 @@ function paintMessage(context, state, scale, place) {
   const arrived = trace.end[at] >= 0;
   const x = scale.x(trace.t[at]);
   const y = scale.y(scene.fromLane[place]);
-  const full = scale.x(arrived ? trace.end[at] : trace.t[at] + (view.end - view.begin) / 40);
+  const full = scale.x(arrived ? trace.end[at] : trace.t[at] + (view.until - view.from) / 40);
   const to = scale.y(scene.toLane[place]);
   const part = arrived && trace.end[at] > view.now ? (view.now - trace.t[at]) / (trace.end[at] - trace.t[at]) : arrived ? 1 : 0.5;
   context.strokeStyle = colours.classes[trace.class(at)] ?? "#777777";

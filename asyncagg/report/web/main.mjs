@@ -6,10 +6,9 @@ const part = (name) => document.getElementById(name);
 
 if (part("lanes")) {
   unpacked(part("trace").textContent).then((value) => {
-    const names = ["lanes", "about", "round", "find", "replay", "in", "out", "whole"];
+    const names = ["lanes", "about", "round", "find", "replay", "in", "out", "whole", "squeeze"];
     const parts = Object.fromEntries(names.map((name) => [name, part(name)]));
     const timeline = new Timeline(traceOf(value), value, parts);
     timeline.say("");
-    globalThis.timeline = timeline;
   });
 }

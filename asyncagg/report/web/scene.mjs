@@ -60,6 +60,56 @@ export function sceneOf(trace, laid, round) {
   return scene;
 }
 
+/** Stretches of the round in which nothing begins or ends, each at least a twelfth of it. */
+function idleOf(trace, scene) {
+  const times = [scene.begin, scene.end];
+  for (const at of [...scene.messages, ...scene.spans, ...scene.marks, ...scene.phases]) {
+    times.push(trace.t[at]);
+    if (trace.end[at] >= 0 && trace.event(at) !== "phase") times.push(trace.end[at]);
+  }
+  const inside = times.filter((t) => t >= scene.begin && t <= scene.end).sort((one, other) => one - other);
+  const least = (scene.end - scene.begin) / 12;
+  const gaps = [];
+  for (let at = 1; at < inside.length; at++) {
+    if (inside[at] - inside[at - 1] >= least) gaps.push({ from: inside[at - 1], until: inside[at] });
+  }
+  return gaps;
+}
+
+/** How times are shown: as they are, or with idle stretches squeezed to a little each. */
+export function warpOf(trace, scene, squeezes) {
+  const idle = idleOf(trace, scene);
+  const total = scene.end - scene.begin;
+  const rest = total - idle.reduce((sum, gap) => sum + gap.until - gap.from, 0);
+  const gaps = squeezes ? idle : [];
+  const width = (rest > 0 ? rest : total) * 0.08;
+  let lost = 0;
+  for (const gap of gaps) {
+    const span = gap.until - gap.from;
+    gap.width = Math.min(width, span);
+    gap.cut = span - gap.width;
+    gap.shown = gap.from - lost;
+    lost += gap.cut;
+  }
+  const to = (t) => {
+    let shown = t;
+    for (const gap of gaps) {
+      if (t <= gap.from) break;
+      shown -= t >= gap.until ? gap.cut : ((t - gap.from) * gap.cut) / (gap.until - gap.from);
+    }
+    return shown;
+  };
+  const from = (shown) => {
+    let t = shown;
+    for (const gap of gaps) {
+      if (shown <= gap.shown) break;
+      t += shown >= gap.shown + gap.width ? gap.cut : ((shown - gap.shown) * gap.cut) / gap.width;
+    }
+    return t;
+  };
+  return { gaps, to, from, low: to(scene.begin), high: to(scene.end), mostlyIdle: rest < total / 2 };
+}
+
 /** Milliseconds, seconds, as they fit. */
 export function duration(ns) {
   const size = Math.abs(ns);

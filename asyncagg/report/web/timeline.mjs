@@ -1,5 +1,5 @@
 // The timeline: rounds, zoom, pan, search, replay and what is pointed at. Everything is in reach of the keyboard.
-import { lanesOf, sceneOf, sentence, duration } from "./scene.mjs";
+import { duration, lanesOf, sceneOf, sentence, warpOf } from "./scene.mjs";
 import { LEFT, paint, scaleOf } from "./drawing.mjs";
 
 const NEAR = 6;
@@ -22,28 +22,35 @@ export class Timeline {
     state.scene = sceneOf(state.trace, state.laid, round);
     state.path = this.paths[round] ?? [];
     state.picked = -1;
+    this.parts.squeeze.checked = warpOf(state.trace, state.scene, false).mostlyIdle;
     this.parts.lanes.style.height = `${Math.max(220, Math.min(760, 40 + state.laid.lanes.length * 22))}px`;
+    this.squeeze();
+  }
+
+  squeeze() {
+    const { state } = this;
+    state.warp = warpOf(state.trace, state.scene, this.parts.squeeze.checked);
     this.whole();
   }
 
   whole() {
-    const { begin, end } = this.state.scene;
-    this.look(begin, end);
+    const { low, high } = this.state.warp;
+    this.look(low, high);
   }
 
   look(begin, end) {
-    const { scene } = this.state;
-    const widest = scene.end - scene.begin;
+    const { warp } = this.state;
+    const widest = warp.high - warp.low;
     const width = Math.min(Math.max(end - begin, widest / 1e5, 1), widest);
-    const from = Math.min(Math.max(begin, scene.begin), scene.end - width);
-    this.state.view = { begin: from, end: from + width, now: 0 };
+    const left = Math.min(Math.max(begin, warp.low), warp.high - width);
+    this.state.view = { begin: left, end: left + width, from: warp.from(left), until: warp.from(left + width), now: 0 };
     this.replay();
   }
 
   replay() {
-    const { scene, view } = this.state;
+    const { warp, view } = this.state;
     const part = Number(this.parts.replay.value) / 1000;
-    view.now = part >= 1 ? Infinity : scene.begin + part * (scene.end - scene.begin);
+    view.now = part >= 1 ? Infinity : warp.from(warp.low + part * (warp.high - warp.low));
     this.request();
   }
 
@@ -112,12 +119,13 @@ export class Timeline {
   // -- what the reader does -----------------------------------------------------------------------------------------
 
   listen() {
-    const { round, find, replay, lanes, out, whole } = this.parts;
+    const { round, find, replay, lanes, out, whole, squeeze } = this.parts;
     round.addEventListener("change", () => this.show(Number(round.value)));
     find.addEventListener("input", () => this.find(find.value));
     replay.addEventListener("input", () => this.replay());
     out.addEventListener("click", () => this.zoom(2));
     this.parts.in.addEventListener("click", () => this.zoom(0.5));
+    squeeze.addEventListener("change", () => this.squeeze());
     whole.addEventListener("click", () => this.whole());
     lanes.addEventListener("keydown", (event) => this.key(event));
     lanes.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
@@ -175,7 +183,7 @@ export class Timeline {
 
   scale() {
     const { width, height } = this.parts.lanes.getBoundingClientRect();
-    return scaleOf(this.state.view, width, height, this.state.laid.lanes.length);
+    return scaleOf(this.state.view, this.state.warp, width, height, this.state.laid.lanes.length);
   }
 
   /** The record under the pointer; -1 where there is none. */
