@@ -27,7 +27,7 @@ def drive(role, send, receive):
                 answer = send(to, message)
             case p.Receive(kinds):
                 answer = p.Got(*receive(kinds))
-            case p.Compute(_, work):
+            case p.Compute(_, work, _):
                 answer = work()
             case _:  # Enter, Persist, Release: nothing to do here; Refuse, Drop, Abort: nobody misbehaves here
                 answer = None

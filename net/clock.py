@@ -32,7 +32,11 @@ class IntegerTimeLoop(asyncio.AbstractEventLoop):
 
 def now_ns() -> int:
     """The running loop's time in nanoseconds since an arbitrary start. RuntimeError where no loop runs."""
-    loop = asyncio.get_running_loop()
+    return time_ns(asyncio.get_running_loop())
+
+
+def time_ns(loop: asyncio.AbstractEventLoop) -> int:
+    """A loop's time, by `now_ns`; from any thread."""
     return loop.time_ns() if isinstance(loop, IntegerTimeLoop) else round(loop.time() * NANOSECONDS)
 
 

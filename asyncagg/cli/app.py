@@ -229,6 +229,27 @@ def verify(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finish
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="What runs have left.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The page.", show_default="report.html in RUN_DIR"),
+    ] = None,
+    graph: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.svg", help="The data-flow graph as a file, and no page.", show_default=False),
+    ] = None,
+) -> None:
+    """Write the page of a run: what was said, who saw what, what took the time; it opens offline."""
+    from asyncagg.cli.commands.report import ReportRequest
+    from asyncagg.cli.commands.report import report as write_report
+
+    if len(runs) > 1 and (out is not None or graph is not None):
+        raise typer.BadParameter("goes with one RUN_DIR", param_hint="--out and --graph")
+    write_report(ReportRequest(runs, out, graph))
+
+
+@app.command()
 def calibrate(
     scenario: Annotated[
         str | None, typer.Argument(metavar="[SCENARIO]", help="For the price of its gradient.", show_default=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import import_module
 
 import threadpoolctl
@@ -19,6 +20,7 @@ from asyncagg.players.ledger_store import StoreError
 from asyncagg.protocols.registry import only_in_this_process
 from asyncagg.runs.expectations import judge
 from asyncagg.runs.result import INTERRUPTED, RoundResult, RunResult
+from asyncagg.runs.trace import Trace
 from asyncagg.scenario.notes import fault_notes
 from asyncagg.scenario.schema.scenario import Scenario
 
@@ -65,8 +67,11 @@ def begin(scenario: Scenario) -> RunRecord:
         compute_nodes=scenario.aggregation.compute_nodes,
         randomness=SEEDED if scenario.engine == "sim" else SYSTEM,
         transport=TRANSPORTS.get(scenario.engine),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        scenario=scenario.normalised(),
+        keep=scenario.trace.keep,
     )
-    return RunRecord(result)
+    return RunRecord(result, Trace(keep=scenario.trace.keep))
 
 
 def run(
@@ -105,6 +110,7 @@ def told(experiment: Experiment, finished: RunRecord) -> Iterator[None]:
     result.rounding = "system" if scenario.encoding.rounding_draws == "system" else "seeded (public)"
     outlook = Outlook(experiment)
     result.parameters = outlook.parameters
+    result.plan = outlook.planned
     result.opens_an_input = list(outlook.opens_an_input)
     try:
         with threadpoolctl.threadpool_limits(1):
@@ -117,6 +123,7 @@ def told(experiment: Experiment, finished: RunRecord) -> Iterator[None]:
     except MemoryError as error:
         result.status, result.reason = "failed", f"out of memory: {error}"
     finally:
+        finished.trace.settle()
         result.trace_digest = finished.trace.digest()
     if result.rounds:
         result.rounds[-1].warnings += fault_notes(scenario)

@@ -66,6 +66,13 @@ class Outlook:
             )
         )
 
+    @property
+    def planned(self) -> Mapping[str, Any]:
+        """`plan` of `result.json`: bytes of one owner, of all phases and of each."""
+        phases = {name: {"sent": flow.sent, "received": flow.received} for name, flow in self.cost.phases.items()}
+        whole = self.cost.owner_bytes
+        return {"owner_bytes": {"sent": whole.sent, "received": whole.received}, "phases": phases}
+
     @cached_property
     def opens_an_input(self) -> tuple[str, ...]:
         """Sentences: which coalitions open an input, who sees the sum, what is assumed."""

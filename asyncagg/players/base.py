@@ -11,7 +11,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from asyncagg.net.channel import REFUSED, Channel, Network
 from asyncagg.net.clock import call_at_ns, now_ns
@@ -29,13 +29,21 @@ from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.names import CAUSES, Label, Phase, Player, index_of, node_name
 from asyncagg.protocols.permissions import Permissions
 from asyncagg.protocols.steps.lead import from_guilt_pairs, from_phase_pairs, guilt_pairs, phase_pairs
-from asyncagg.runs.trace import Event, Record, Trace
+from asyncagg.runs.trace import Arrival, Event, Record, Trace
+
+Spent: TypeAlias = Callable[[int, int], None]
+"""From when until when some work kept a processor busy, by `now_ns`."""
+
+
+UNREADABLE = Label(-1, 0)
+"""Of bytes that are no message."""
 
 
 class Executor(Protocol):
     """Where heavy pure functions run: threads in real engines, inline and charged in virtual time."""
 
-    async def run(self, cost: Cost, work: Callable[[], Any]) -> Any: ...
+    async def run(self, cost: Cost, work: Callable[[], Any], spent: Spent) -> Any:
+        """The result of `work`. `spent` is told when it was done, unless nobody waits for it any more."""
 
 
 async def _nobody(label: Label, phase: Phase) -> None:
@@ -151,11 +159,18 @@ class BasePlayer(ABC):
             self.gone(peer, f"{REFUSED}{reason}")
 
     def deliver(self, frame: Frame) -> None:
-        peer = Player(frame.sender)
+        peer, size, label = Player(frame.sender), frame.size, UNREADABLE
         try:
             self._allowance.take(peer, frame.kind)
             label, message = m.decode(frame.kind, frame.body, frame.payload)
-            self.usage.of(min(label.round, self.label.round + 1)).received += frame.size  # no peer makes it grow
+            self.usage.of(min(label.round, self.label.round + 1)).received += size  # no peer makes it grow
+        except m.MessageError as error:
+            self._refuse(peer, str(error))
+            return
+        finally:
+            arrival = Arrival(self.now(), peer, self.me, label.round, label.attempt, frame.kind, size)
+            self.environment.trace.arrived(arrival)
+        try:
             self.route(peer, label, message, len(frame.body) + len(frame.payload))
         except m.MessageError as error:
             self._refuse(peer, str(error))
@@ -262,19 +277,39 @@ class BasePlayer(ABC):
             )
         )
 
-    async def compute(self, label: Label, cost: Cost, work: Callable[[], Any]) -> Any:
+    async def compute(self, label: Label, phase: Phase, cost: Cost, work: Callable[[], Any], name: str) -> Any:
+        """The result of `work`, charged to this round; `name` is the kind of work."""
         self.usage.of(label.round).charge(cost)
-        return await self.environment.executor.run(cost, work)
 
-    def note(self, label: Label, phase: Phase, event: Event, about: str, detail: str) -> None:
-        """A trace record that is not a message."""
+        def spent(began_ns: int, ended_ns: int) -> None:
+            start_ns = self.environment.start_ns
+            self.environment.trace.add(
+                Record(
+                    began_ns - start_ns,
+                    label.round,
+                    label.attempt,
+                    phase,
+                    "span",
+                    self.me,
+                    "",
+                    name,
+                    0,
+                    "",
+                    until=ended_ns - start_ns,
+                )
+            )
+
+        return await self.environment.executor.run(cost, work, spent)
+
+    def note(self, label: Label, phase: Phase, event: Event, about: str, detail: str, until: int | None = None) -> None:
+        """A trace record that is neither a message nor work; `until` in ns since the start of the run."""
         self.environment.trace.add(
-            Record(self.now(), label.round, label.attempt, phase, event, self.me, about, "", 0, "", detail)
+            Record(self.now(), label.round, label.attempt, phase, event, self.me, about, "", 0, "", detail, None, until)
         )
 
     async def phase_began(self, label: Label, phase: Phase) -> None:
         self.usage.of(label.round).phases.append((self.now(), phase))
-        self.note(label, phase, "phase", "", "")
+        self.note(label, phase, "phase", "", "", self.now() + self.deadlines[phase])
         await self.environment.phase_began(label, phase)
 
     def now(self) -> int:

@@ -200,16 +200,19 @@ class DataOwnerPlayer(Follower):
         part = self.part
         border = Border(part.layout, part.weighted, part.encoder.max_weight)
 
-        def work() -> tuple[RingVector, Kept, str]:
-            values, weight = border.taken(part.owner, parameters, label.round)
+        def gradient() -> tuple[Reals, int]:
+            return border.taken(part.owner, parameters, label.round)
+
+        def encode() -> tuple[RingVector, Kept, str]:
             key = part.draws_key(label)
-            values, encoded, tamed = self._encoded(values, weight, key)
-            kept = Kept(label, values, weight, key, encoded.clipped)
+            put_in, encoded, tamed = self._encoded(values, weight, key)
+            kept = Kept(label, put_in, weight, key, encoded.clipped)
             return self.terms.plan.extend(encoded.words, weight, self.terms.ring), kept, tamed
 
-        cost = Cost(gradients=1, encoded_values=self.terms.dimension)
+        values, weight = await self.compute(label, "publish", Cost(gradients=1), gradient, "gradient")
         words: RingVector
-        words, self.kept, tamed = await self.compute(label, cost, work)
+        cost = Cost(encoded_values=self.terms.dimension)
+        words, self.kept, tamed = await self.compute(label, "publish", cost, encode, "encode")
         if tamed:
             self._note_own(label, "tamed", tamed)
         return words

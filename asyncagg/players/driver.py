@@ -33,7 +33,7 @@ class DriverHost(Protocol):
 
     def disconnect(self, peer: Player, reason: str) -> None: ...
     def send(self, label: Label, to: Player, message: Message, phase: Phase) -> None: ...
-    async def compute(self, label: Label, cost: e.Cost, work: Callable[[], Any]) -> Any: ...
+    async def compute(self, label: Label, phase: Phase, cost: e.Cost, work: Callable[[], Any], name: str) -> Any: ...
     async def persist(self) -> None: ...
     async def phase_began(self, label: Label, phase: Phase) -> None: ...
     def note(self, label: Label, phase: Phase, event: Traced, about: str, detail: str) -> None: ...
@@ -169,8 +169,8 @@ class RoleDriver:
                 self.host.send(self.label, to, message, self.phase)
             case e.Receive(kinds, peers):
                 return await self._receive(kinds, peers)
-            case e.Compute(cost, work):
-                return await self.host.compute(self.label, cost, work)
+            case e.Compute(cost, work, name):
+                return await self.host.compute(self.label, self.phase, cost, work, name)
             case e.Enter(name):
                 await self._enter(name)
             case e.Permitted(owner):
@@ -224,5 +224,6 @@ class RoleDriver:
         self._timers.clear()
 
     def _expire(self, key: Player | None) -> None:
+        self.host.note(self.label, self.phase, "deadline", key or "", "")
         self._mailbox.expire(key)
         self._wake()

@@ -388,7 +388,7 @@ class ModelOwnerPlayer(BasePlayer):
             return learn(part.model, self.parameters, part.layout.unflatten(mean))
 
         outcome.ended_ns = self.now()
-        learnt = await self.compute(self.label, Cost(), work)
+        learnt = await self.compute(self.label, "reveal", Cost(), work, "learn")
         if isinstance(learnt, StepFailed):
             outcome.status = "failed"
             outcome.reason = self._step_failed(learnt, outcome.round, f"round {outcome.round}: {learnt.told}")

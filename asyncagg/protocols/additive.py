@@ -58,8 +58,8 @@ def owner(context: Context, words: RingVector) -> Role[None]:
         keystream_bytes=len(others) * words.nbytes,
         expanded=len(others) * len(words),
     )
-    seeds = yield from compute(cost, lambda: _share(context, words, keys))
-    packed = yield from compute(pack_cost(context), lambda: pack_slice(context, words, 0))
+    seeds = yield from compute(cost, lambda: _share(context, words, keys), "masks")
+    packed = yield from compute(pack_cost(context), lambda: pack_slice(context, words, 0), "pack")
     yield from before_upload(context, context.invited, context.terms.minimum_cohort)
     yield from permission(context)
     signature = yield from compute(Cost(), lambda: context.sign(slice_text(context, context.me, packed.data)))
@@ -149,7 +149,7 @@ def _seed_node(context: Context) -> Role[None]:
     yield from holder.gather()
     words = np.zeros(context.terms.plan.length, dtype=context.terms.ring.dtype)
     cost = Cost(keystream_bytes=len(holder.seeds) * words.nbytes, expanded=len(holder.seeds) * len(words))
-    yield from compute(cost, lambda: add_masks(words, [(seed, 1) for seed in holder.seeds.values()]))
+    yield from compute(cost, lambda: add_masks(words, [(seed, 1) for seed in holder.seeds.values()]), "masks")
     yield from send_sum(context, words, m.SumShare)
 
 
@@ -181,7 +181,7 @@ class SeedHolder(Holder[m.SealedSeed]):
     def check(self, owner: Player, message: m.SealedSeed) -> Role[str | None]:
         if message.digest != self.context.digest:
             return "parameters-differ"
-        return (yield from compute(Cost(key_agreements=1), lambda: self._open(owner, message)))
+        return (yield from compute(Cost(key_agreements=1), lambda: self._open(owner, message), "boxes"))
 
     def _open(self, owner: Player, message: m.SealedSeed) -> str | None:
         """Keep the seed in an owner's box; None, or why there is none."""

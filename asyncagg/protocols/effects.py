@@ -6,7 +6,7 @@ A role is a generator. It yields effects and is sent events; it touches no socke
     Permitted(owner)        at the lead: this owner's permit starts; `Expired(owner)` when it has lasted too long
     Send(to, message)       never waits
     Receive(kinds, peers)   waits → Got(peer, message) | Gone(peer, reason) | Expired(key)
-    Compute(cost, work)     a heavy pure function: on a thread in real engines, charged to the cost model in sim
+    Compute(cost, work, name)  a heavy pure function: on a thread in real engines, charged to the cost model in sim
     Persist()               the owner's account is written down before anything else is said
     Release(payload)        the memory of a received vector may be used again
     Drop(owner, reason)     at the lead: this owner is out of the attempt (trace)
@@ -27,6 +27,8 @@ from asyncagg.protocols.names import Cause, Guilt, Phase, Player
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
+WORK = "work"
+"""The kind of work of a role that does not name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Receive:
 class Compute:
     cost: Cost
     work: Callable[[], Any]
+    name: str = WORK
+    """The kind of work, a plain word, as the trace shows it: masks, shares, unmask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ def collect(kind: type[M], peers: Collection[Player]) -> Role[dict[Player, M]]:
     return {peer: found[peer] for peer in peers}
 
 
-def compute(cost: Cost, work: Callable[[], T]) -> Role[T]:
-    """The result of `work`, wherever the engine runs it."""
-    result: T = yield Compute(cost, work)
+def compute(cost: Cost, work: Callable[[], T], name: str = WORK) -> Role[T]:
+    """The result of `work`, wherever the engine runs it; the trace calls it by this name, a plain word."""
+    result: T = yield Compute(cost, work, name)
     return result

@@ -35,7 +35,7 @@ def owner(context: Context, words: RingVector) -> Role[None]:
     keys = yield from exchange_keys(context)
     others = len(keys.members) - 1
     cost = Cost(key_agreements=others, keystream_bytes=others * words.nbytes, expanded=others * len(words))
-    yield from compute(cost, lambda: _mask(context, words, keys))
+    yield from compute(cost, lambda: _mask(context, words, keys), "masks")
     yield from before_upload(context, keys.bitmap, len(keys.members))
     yield from upload(context, words, m.MaskedSlice)
 

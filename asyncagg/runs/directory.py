@@ -109,6 +109,10 @@ class RunDirectory:
     def write_scenario(self, toml: str) -> None:
         self._replace("scenario.toml", lambda file: file.write(toml.encode()))
 
+    def write_page(self, name: str, page: str) -> None:
+        """A page about the run, of what the other files say."""
+        self._replace(name, lambda file: file.write(page.encode()))
+
     def write_trace(self, trace: Trace) -> None:
         path = self.path / "trace.jsonl"
         with _said(path):

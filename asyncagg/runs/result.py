@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 from asyncagg.runs.formats import stamp
 
-SCHEMA = 1
+SCHEMA = 2
+"""Readers take 1 as well: what it has stands where it stood."""
 INTERRUPTED = "interrupted"
 
 
@@ -24,6 +25,47 @@ class Traffic:
 
     sent: int = 0
     received: int = 0
+
+
+@dataclass(slots=True)
+class PlayerCost:
+    """What one player, or all of a role, said, heard and computed, as the trace has it."""
+
+    sent: int = 0
+    received: int = 0
+    """Bytes, headers included."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Phase → seconds of computing, in the order of time."""
+    work: dict[str, float] = field(default_factory=dict)
+    """Kind of work → seconds of computing."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"sent": self.sent, "received": self.received, "seconds": self.seconds, "work": self.work}
+
+
+PathKind = Literal["deadline", "line", "computing", "waiting"]
+PATH_KINDS: Final[tuple[PathKind, ...]] = get_args(PathKind)
+
+
+@dataclass(frozen=True, slots=True)
+class PathPiece:
+    """A part of the time of a round, and what it went by with."""
+
+    kind: PathKind
+    what: str
+    who: str
+    """A player, or `sender → receiver`."""
+    phase: str
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "what": self.what,
+            "who": self.who,
+            "phase": self.phase,
+            "seconds": self.seconds,
+        }
 
 
 @dataclass(slots=True)
@@ -52,6 +94,12 @@ class RoundResult:
     traffic: dict[str, Traffic] = field(default_factory=dict)
     key_agreements: int = 0
     mask_expansions: dict[str, float] = field(default_factory=dict)
+    critical_path: list[PathPiece] = field(default_factory=list)
+    """Why it lasted as long as it did, in order of time; the pieces add up to `seconds["total"]`."""
+    phases: dict[str, dict[str, PlayerCost]] = field(default_factory=dict)
+    """Phase → role → what its players said, heard and computed in it."""
+    owners: dict[str, PlayerCost] = field(default_factory=dict)
+    """Data owner → its own share; empty where the trace keeps no messages, or nobody sees those of all."""
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -63,6 +111,7 @@ class RoundResult:
             "attempts": self.attempts,
             "survivors": self.survivors,
             "dropped": self.dropped,
+            "counts": {"survivors": len(self.survivors), "dropped": len(self.dropped)},
             "reasons": self.reasons,
             "with_their_batch": self.with_their_batch,
             "silent_after": self.silent_after,
@@ -77,6 +126,11 @@ class RoundResult:
                 role: {"sent": traffic.sent, "received": traffic.received} for role, traffic in self.traffic.items()
             },
             "work": {"key_agreements": self.key_agreements, "mask_expansions": self.mask_expansions},
+            "critical_path": [piece.to_json() for piece in self.critical_path],
+            "phases": {
+                phase: {role: each.to_json() for role, each in roles.items()} for phase, roles in self.phases.items()
+            },
+            "owners": {owner: each.to_json() for owner, each in self.owners.items()},
             "metrics": {name: finite(value) for name, value in self.metrics.items()},
             "warnings": self.warnings,
         }
@@ -91,9 +145,14 @@ class RoundResult:
                 raise ValueError(f"{name} is not what a round's result has there")
         told = dict(data)
         traffic, work, metrics = told.pop("bytes"), told.pop("work"), told.pop("metrics")
+        del told["counts"]
+        phases, owners, path = told.pop("phases"), told.pop("owners"), told.pop("critical_path")
         return cls(
             **told,
             **work,
+            phases={name: {role: PlayerCost(**each) for role, each in roles.items()} for name, roles in phases.items()},
+            critical_path=[PathPiece(**piece) for piece in path],
+            owners={owner: PlayerCost(**each) for owner, each in owners.items()},
             traffic={role: Traffic(**each) for role, each in traffic.items()},
             metrics={name: math.nan if value is None else value for name, value in metrics.items()},
         )
@@ -137,6 +196,7 @@ def _exactly(**fields: _Check) -> _Check:
     return check
 
 
+_SHARE = _exactly(sent=_count, received=_count, seconds=_by_name(_number), work=_by_name(_number))
 _FIELDS: dict[str, _Check] = {
     "round": _count,
     "status": lambda value: value in ("ok", "failed", "skipped"),
@@ -144,6 +204,7 @@ _FIELDS: dict[str, _Check] = {
     "attempts": _count,
     "survivors": _list_of(_text),
     "dropped": _by_name(_text),
+    "counts": _exactly(survivors=_count, dropped=_count),
     "reasons": _by_name(_text),
     "with_their_batch": _list_of(_text),
     "silent_after": _by_name(_text),
@@ -156,6 +217,11 @@ _FIELDS: dict[str, _Check] = {
     "seconds": _by_name(_number),
     "bytes": _by_name(_exactly(sent=_count, received=_count)),
     "work": _exactly(key_agreements=_count, mask_expansions=_by_name(_number)),
+    "critical_path": _list_of(
+        _exactly(kind=lambda value: value in PATH_KINDS, what=_text, who=_text, phase=_text, seconds=_number)
+    ),
+    "phases": _by_name(_by_name(_SHARE)),
+    "owners": _by_name(_SHARE),
     "metrics": _by_name(_or_null(_number)),
     "warnings": _list_of(_text),
 }
@@ -179,6 +245,8 @@ class RunResult:
     unmet: str | None = None
     """The first expectation that is not met, as a sentence."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    """What had been reckoned for a round in which everyone takes part: bytes of a data owner."""
     randomness: str = ""
     transport: str | None = None
     """How messages between processes are protected; None while that is not known."""
@@ -188,6 +256,12 @@ class RunResult:
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_rss_bytes: int = 0
+    started: str | None = None
+    """When this run was begun: ISO 8601, UTC."""
+    scenario: Mapping[str, Any] = field(default_factory=dict)
+    """Its values, with every default filled in."""
+    keep: str = "all"
+    """How much of the trace is kept."""
     trace_digest: str | None = None
     opens_an_input: list[str] = field(default_factory=list)
     ledger: list[str] = field(default_factory=list)
@@ -203,6 +277,7 @@ class RunResult:
         return {
             "schema": SCHEMA,
             **stamp(),
+            "started": self.started,
             "name": self.name,
             "seed": self.seed,
             "engine": self.engine,
@@ -214,12 +289,15 @@ class RunResult:
             "compute_nodes": self.compute_nodes,
             "dimension": self.dimension,
             "parameters": dict(self.parameters),
+            "plan": dict(self.plan),
             "randomness": self.randomness,
             "transport": self.transport,
             "rounding": self.rounding,
             "rounds": [each.to_json() for each in self.rounds],
             "seconds": {"virtual": self.virtual_seconds, "wall": self.wall_seconds, "cpu": self.cpu_seconds},
             "peak_rss_bytes": self.peak_rss_bytes,
+            "trace": {"keep": self.keep},
             "trace_digest": self.trace_digest,
             "privacy": {"opens_an_input": self.opens_an_input, "ledger": self.ledger},
+            "scenario": dict(self.scenario),
         }

@@ -23,17 +23,21 @@ from asyncagg.scenario.schema.scenario import ENGINES
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_OF_A_MACHINE: Final = ("seconds", "peak_rss_bytes", "version")
-"""Of a result: all but virtual seconds, which the trace holds; and which asyncagg of this format it was."""
+_OF_A_MACHINE: Final = ("seconds", "peak_rss_bytes", "version", "started")
+"""Of a result: all but virtual seconds, which the trace holds; which asyncagg of this format it was, and when."""
 _OF_AN_ENGINE: Final = (
     "reason",
     "attempts",
     "dropped",
+    "counts",
     "reasons",
     "silent_after",
     "seconds",
     "bytes",
     "work",
+    "critical_path",
+    "phases",
+    "owners",
     "warnings",
 )
 """Of a round: its course, which over sockets depends on when things happen."""
@@ -109,8 +113,7 @@ def _compared(engine: str, drawn: bool) -> list[str]:
 
 
 def _simulated(recorded: Recorded, again: RunRecord) -> Iterator[str]:
-    lines = (record.line() for record in again.trace.records)
-    for number, (then, now) in enumerate(zip_longest(recorded.lines, lines), 1):
+    for number, (then, now) in enumerate(zip_longest(recorded.lines, again.trace.lines()), 1):
         if then != now:
             yield f"trace.jsonl:{number}: was {then or 'nothing'}, is {now or 'nothing'}"
     yield from _rounds(recorded, again, None)

@@ -15,7 +15,7 @@ def owner(context: p.Context, vector: p.RingVector) -> p.Role[None]:
     yield from p.join(context)
     keys = yield from p.exchange_keys(context)
     cost = p.Cost(key_agreements=2, keystream_bytes=2 * vector.nbytes, expanded=2 * len(vector))
-    yield from p.compute(cost, lambda: mask(context, vector, keys))
+    yield from p.compute(cost, lambda: mask(context, vector, keys), "masks")
     yield from p.before_upload(context, keys.bitmap, len(keys.members))
     yield from p.upload(context, vector, p.MaskedSlice)
 

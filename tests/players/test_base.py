@@ -31,7 +31,7 @@ PERMISSIONS = Permissions(list(m.KINDS.values()), m.Measures(4, 4, 64, 64, 0), [
 class Inline:
     """Works at once."""
 
-    async def run(self, cost: e.Cost, work: Callable[[], Any]) -> Any:
+    async def run(self, cost: e.Cost, work: Callable[[], Any], spent: object) -> Any:
         return work()
 
 

@@ -58,7 +58,7 @@ class Inline:
     def __init__(self, seconds: float = 0) -> None:
         self.seconds = seconds
 
-    async def run(self, cost: e.Cost, work: Callable[[], Any]) -> Any:
+    async def run(self, cost: e.Cost, work: Callable[[], Any], spent: object) -> Any:
         await asyncio.sleep(self.seconds if cost.gradients else 0)
         return work()
 

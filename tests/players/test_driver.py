@@ -45,7 +45,7 @@ class Host:
     def disconnect(self, peer: str, reason: str) -> None:
         self.disconnected.append(peer)
 
-    async def compute(self, label: Label, cost: e.Cost, work: Callable[[], Any]) -> Any:
+    async def compute(self, label: Label, phase: str, cost: e.Cost, work: Callable[[], Any], name: str) -> Any:
         self.said.append(("compute", label, cost))
         return work()
 

@@ -41,11 +41,11 @@ def test_who_made_it_is_said(said: dict[str, object], sentence: str) -> None:
 
 def test_a_result_says_it_from_the_first_moment() -> None:
     said = RunResult("x", 0, "sim", "plain", 3, 3).to_json()
-    assert (said["schema"], said["version"], said["format"]) == (1, __version__, FORMAT)
+    assert (said["schema"], said["version"], said["format"]) == (2, __version__, FORMAT)
 
 
 def test_no_record_says_it_so_that_a_digest_is_of_what_happened() -> None:
     trace = Trace()
     trace.add(Record(5, 0, 1, "upload", "drop", "data-owner-1", "", "", 0, "", "too late"))
-    line = '{"t":5,"round":0,"attempt":1,"phase":"upload","event":"drop","from":"data-owner-1","to":"","kind":""'
-    assert trace.digest() == digest([line + ',"bytes":0,"class":"","detail":"too late"}'])
+    line = '{"t":5,"arrived":null,"round":0,"attempt":1,"phase":"upload","event":"drop","from":"data-owner-1","to":""'
+    assert trace.digest() == digest([line + ',"kind":"","bytes":0,"class":"","detail":"too late"}'])

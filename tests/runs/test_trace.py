@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asyncagg.runs.checkpoint import CheckpointError
-from asyncagg.runs.trace import FILE, Record, Trace, digest
+from asyncagg.runs.trace import FILE, Arrival, Record, Trace, digest
 
 
 def record(t: int, attempt: int = 1, detail: str = "") -> Record:
@@ -133,3 +133,58 @@ def test_no_room_to_go_on_is_one_clear_line(path: Path, monkeypatch: pytest.Monk
 def test_a_run_without_a_trace_begins_one(path: Path) -> None:
     resumed(path, 5, 6)
     assert stored(path) == [(6, 2)]
+
+
+# -- arrivals ----------------------------------------------------------------------------------------------------------
+
+
+def came(t: int, attempt: int = 1, kind: str = "joined", size: int = 9, round_index: int = 2) -> Arrival:
+    return Arrival(t, "data-owner-1", "compute-node-0", round_index, attempt, kind, size)
+
+
+def settled(records: list[Record], *arrivals: Arrival) -> list[int | None]:
+    """When each arrived."""
+    made = Trace()
+    made.take(records, arrivals)
+    made.settle()
+    return [each.arrived for each in made.records]
+
+
+def test_messages_arrive_in_the_order_in_which_they_left() -> None:
+    assert settled([record(1), record(2), record(3)], came(5), came(6)) == [5, 6, None]
+
+
+def test_one_that_arrives_means_that_those_before_it_never_will() -> None:
+    first, second = record(1), record(2, attempt=2)
+    assert settled([first, second], came(5, attempt=2), came(6)) == [None, 5]
+
+
+def test_bytes_that_were_no_message_are_known_by_kind_and_size() -> None:
+    assert settled([record(1), record(2)], came(5, size=8, round_index=-1), came(6, round_index=-1)) == [6, None]
+
+
+def test_what_nobody_said_arrives_nowhere() -> None:
+    other = came(5)._replace(sender="data-owner-2")
+    assert settled([record(1)], other, came(6, kind="advertise"), came(7, attempt=3)) == [None]
+
+
+def test_an_arrival_may_be_told_of_before_its_message() -> None:
+    made = Trace()
+    made.take([], [came(5)])
+    made.settle(last=False)
+    made.take([record(1)])
+    made.settle(last=False)
+    assert ([each.arrived for each in made.records], made.arrivals) == ([5], [])
+
+
+def test_no_message_arrives_before_it_has_left() -> None:
+    """Two processes may read their clocks a millisecond apart."""
+    assert settled([record(10)], came(9)) == [10]
+
+
+def test_what_is_handed_over_is_the_others() -> None:
+    made = Trace()
+    made.add(record(1))
+    made.arrived(came(2))
+    assert made.hand_over() == ([record(1)], [came(2)])
+    assert made.hand_over() == ([], [])

@@ -259,7 +259,7 @@ class Hand:
                 self.send(actor.player, to, message)
             case e.Receive():
                 actor.wait = effect
-            case e.Compute(_, work):
+            case e.Compute(_, work, _):
                 try:
                     return work()
                 except e.Rejected as error:  # the role may have something to add to it

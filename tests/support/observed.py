@@ -71,4 +71,4 @@ def samples(text: bytes) -> Samples:
 def noted(event: str, t: int = 0, **changes: Any) -> Record:
     """A record of the lead in round 0, attempt 1, phase upload."""
     blank = Record(t, 0, 1, "upload", event, "compute-node-0", "", "", 0, "", "")
-    return blank._replace(**changes)
+    return replace(blank, **changes)

@@ -15,6 +15,9 @@ from asyncagg.engines.launch import begin
 from asyncagg.engines.record.checkpointer import check_account
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.learning.errors import WorkloadError
+from asyncagg.report.page import FILE as PAGE
+from asyncagg.report.page import page
+from asyncagg.report.story import Story
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.directory import RunDirectory
 from asyncagg.runs.result import INTERRUPTED
@@ -137,5 +140,7 @@ class Recording:
         if interrupts.noted():
             finished.result.status, finished.result.reason = "failed", INTERRUPTED
         directory.write_result(finished.result)
+        if not interrupts.noted():  # whoever does not wait for the run does not wait for its page
+            directory.write_page(PAGE, page(Story.read(directory.path)))
         if finished.result.status == "ok":
             directory.remove_checkpoint()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asyncagg.cli.output.words import figures, number, seconds, size
 from asyncagg.protocols.registry import find
+from asyncagg.report.longest import sentence, slowest
 from asyncagg.runs.result import RoundResult, RunResult
 
 _SHOWN = 3
@@ -21,6 +22,10 @@ def summary(result: RunResult, directory: Path) -> Iterator[str]:
     if done and done[-1].metrics:
         yield f"model: {figures(done[-1].metrics)} after round {done[-1].round}"
     yield from _costs(result)
+    longest = slowest(result.rounds)
+    if longest is not None:
+        of = "" if len(result.rounds) == 1 else "slowest, "
+        yield f"{of}{sentence(longest)}"
     without = [each for each in result.rounds if each.status != "ok"]
     yield from _first("", [f"round {each.round} {each.status}: {each.reason}" for each in without])
     if result.unmet is not None:

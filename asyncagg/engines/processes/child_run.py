@@ -63,8 +63,6 @@ class ChildRun:
         self._local_players: LocalPlayers | None = None
         self._addresses: dict[str, tuple[str, int]] = {}
         self._trace = Trace(self._observation.record)
-        self._told = 0
-        """Trace records that the parent has."""
         self._play: asyncio.Task[None] | None = None
         self._reunited = asyncio.Event()
         self._released = asyncio.Event()
@@ -121,6 +119,7 @@ class ChildRun:
     def _set_up(self, fields: Fields) -> None:
         self._setup = fields
         self._experiment = prepare(parse(tomllib.loads(fields["scenario"])))
+        self._trace.keep = self._experiment.scenario.trace.keep
         self._control.tell("ready")
 
     async def _live(self, fields: Fields) -> None:
@@ -214,10 +213,9 @@ class ChildRun:
     # -- what the parent is told ------------------------------------------------------------------------------------
 
     def _tell_trace(self) -> None:
-        fresh = self._trace.records[self._told :]
-        self._told += len(fresh)
-        if fresh:
-            self._control.tell("trace", records=fresh)
+        records, arrivals = self._trace.hand_over()
+        if records or arrivals:
+            self._control.tell("trace", records=[record.values() for record in records], arrivals=arrivals)
 
     async def phase_began(self, label: Label, phase: Phase) -> None:
         """Tell the parent, and wait for its word only where a fault may strike at a phase."""

@@ -38,7 +38,7 @@ from asyncagg.protocols.names import MODEL_OWNER, Label, role_of
 from asyncagg.runs import checkpoint
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.result import RoundResult
-from asyncagg.runs.trace import Record
+from asyncagg.runs.trace import Arrival, Record
 
 LOOPBACK = "127.0.0.1"
 DEATHS = 3
@@ -226,7 +226,10 @@ class Parent:
                 each = await self._recorder.observe(codec.to_outcome(fields))
                 return {"round": each.to_json()}
             case "trace":
-                self._finished.trace.take(Record(*record) for record in fields["records"])
+                self._finished.trace.take(
+                    (Record(*record) for record in fields["records"]),
+                    (Arrival(*arrival) for arrival in fields["arrivals"]),
+                )
             case "ended" if not self._end.done():
                 self._finished.model = codec.to_arrays(fields["model"])
                 self._finished.result.ledger = fields["ledger"]

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from asyncagg.engines.experiment import Experiment
+from asyncagg.engines.record.critical_path import critical_path
 from asyncagg.engines.record.oracle import ExpectedSum, compare
 from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.record.shares import RoundShares, shares_by_round
 from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.usage import RoundUsage
-from asyncagg.protocols.names import Label, Loss, Player
+from asyncagg.protocols.names import MODEL_OWNER, Label, Loss, Player
 from asyncagg.runs import means
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.result import RoundResult, Traffic
 from asyncagg.runs.trace import FILE as TRACE
+from asyncagg.runs.trace import Record
 
 _NAMED = 3
 """Owners that a warning names."""
@@ -46,6 +49,8 @@ class ResultRecorder:
         self._finished = finished
         self._probe = probe
         self._progress = progress
+        self._counted = 0
+        """Records of the trace that belong to rounds before."""
         self._resumable = None if experiment.scenario.engine == "sim" else finished.folder
 
     async def observe(self, outcome: RoundOutcome) -> RoundResult:
@@ -65,6 +70,7 @@ class ResultRecorder:
         self._warn(each, losses)
         await self._sum(outcome, each)
         counted = await self._probe.usage_by_role(outcome.round)
+        self._trace(outcome, each)
         each.seconds = _seconds(outcome, counted.get(LEAD_ROLE, RoundUsage()).phases)
         self._enter(each, counted)
         self._finished.result.rounds.append(each)
@@ -78,6 +84,31 @@ class ResultRecorder:
         first = 0 if self._finished.resumed is None else self._finished.resumed.round
         for each in self._finished.result.rounds[first:]:
             self._enter(each, await self._probe.usage_by_role(each.round))
+        trace = self._finished.trace
+        trace.settle()
+        if trace.keep == "all":
+            shares = shares_by_round(trace.records)
+            for each in self._finished.result.rounds[first:]:
+                self._enter_shares(each, shares)
+        trace.thin()
+
+    def _trace(self, outcome: RoundOutcome, each: RoundResult) -> None:
+        """The round's own record, and what the records of the round come to."""
+        trace = self._finished.trace
+        trace.add(whole := _round_record(outcome))
+        trace.settle(last=False)
+        records = trace.records[self._counted :]
+        self._enter_shares(each, shares_by_round(records))
+        if trace.keep != "none" and self._experiment.scenario.engine != "hosts":  # where nobody sees all messages
+            each.critical_path = critical_path(whole, records)
+        trace.thin()
+        self._counted = len(trace.records)
+
+    def _enter_shares(self, each: RoundResult, shares: dict[int, RoundShares]) -> None:
+        found = shares.get(each.round, RoundShares())
+        each.phases = found.by_phase()
+        if self._finished.trace.keep == "all" and self._experiment.scenario.engine != "hosts":
+            each.owners = found.of_owners()
 
     def _losses(self, outcome: RoundOutcome) -> dict[Player, Loss]:
         """Why each dropped owner was: from itself, where it lives here, else as the lead tells it."""
@@ -128,6 +159,13 @@ class ResultRecorder:
         each.traffic = {role: Traffic(usage.sent, usage.received) for role, usage in counted.items()}
         each.key_agreements = sum(usage.key_agreements for usage in counted.values())
         each.mask_expansions = {role: _ratio(usage.expanded, length) for role, usage in counted.items()}
+
+
+def _round_record(outcome: RoundOutcome) -> Record:
+    """From its beginning to its end at the model owner."""
+    began_ns, ended_ns = outcome.began_ns, outcome.ended_ns
+    index, attempt, status = outcome.round, outcome.attempts, outcome.status
+    return Record(began_ns, index, attempt, "reveal", "round", MODEL_OWNER, "", status, 0, "", until=ended_ns)
 
 
 def _seconds(outcome: RoundOutcome, phases: Sequence[tuple[int, str]]) -> dict[str, float]:

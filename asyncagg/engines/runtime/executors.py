@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from asyncagg.engines.runtime.prices import price_ns
-from asyncagg.net.clock import call_at_ns, now_ns
+from asyncagg.net.clock import call_at_ns, now_ns, time_ns
 from asyncagg.net.links.model import stretch
 from asyncagg.net.waiters import sleep_until
-from asyncagg.players.base import Executor
+from asyncagg.players.base import Executor, Spent
 from asyncagg.protocols.effects import Cost
 from asyncagg.scenario.schema.compute import ComputeSection
 
@@ -49,13 +49,15 @@ class InlineExecutor:
         self._slowness = slowness
         self._free_ns = 0
 
-    async def run(self, cost: Cost, work: Callable[[], Any]) -> Any:
+    async def run(self, cost: Cost, work: Callable[[], Any], spent: Spent) -> Any:
         try:
             return work()
         finally:
             charged_ns = stretch(price_ns(self._prices, cost), self._slowness())
+            began_ns = max(now_ns(), self._free_ns) if charged_ns else now_ns()
+            spent(began_ns, began_ns + charged_ns)
             if charged_ns:
-                self._free_ns = max(now_ns(), self._free_ns) + charged_ns
+                self._free_ns = began_ns + charged_ns
                 await sleep_until(self._free_ns)
 
 
@@ -73,18 +75,46 @@ class ThreadExecutor:
         """One player's own place here."""
         return OwnExecutor(self)
 
-    async def run(self, cost: Cost, work: Callable[[], Any], alone: asyncio.Lock | None = None) -> Any:
+    async def run(self, cost: Cost, work: Callable[[], Any], spent: Spent, alone: asyncio.Lock | None = None) -> Any:
         """`alone` is held while a gradient is computed, also once nobody waits for it any more."""
-        if estimate_ns(cost) < INLINE_NS:
-            return work()
-        if cost.gradients:
-            return await self._gradients.run(work, alone or asyncio.Lock())
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        timed = _Timed(work, asyncio.get_running_loop())
+        try:
+            if estimate_ns(cost) < INLINE_NS:
+                return timed()
+            if cost.gradients:
+                return await self._gradients.run(timed, alone or asyncio.Lock())
+            return await asyncio.get_running_loop().run_in_executor(self._threads, timed)
+        finally:
+            timed.tell(spent)
 
     def close(self) -> None:
         """Drop what has not begun; what runs is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._gradients.close()
+
+
+class _Timed:
+    """Some work, and when it was done, whichever thread did it."""
+
+    __slots__ = ("_began_ns", "_ended_ns", "_loop", "_work")
+
+    def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._work = work
+        self._loop = loop
+        self._began_ns: int | None = None
+        self._ended_ns: int | None = None
+
+    def __call__(self) -> Any:
+        self._began_ns = time_ns(self._loop)
+        try:
+            return self._work()
+        finally:
+            self._ended_ns = time_ns(self._loop)
+
+    def tell(self, spent: Spent) -> None:
+        """Nothing where the work has not begun, or goes on although nobody waits for it."""
+        if self._began_ns is not None and self._ended_ns is not None:
+            spent(self._began_ns, self._ended_ns)
 
 
 class OwnExecutor:
@@ -97,8 +127,8 @@ class OwnExecutor:
         self._executor = executor
         self._alone = asyncio.Lock()
 
-    async def run(self, cost: Cost, work: Callable[[], Any]) -> Any:
-        return await self._executor.run(cost, work, self._alone)
+    async def run(self, cost: Cost, work: Callable[[], Any], spent: Spent) -> Any:
+        return await self._executor.run(cost, work, spent, self._alone)
 
 
 class _Gradients:
@@ -163,10 +193,14 @@ class SlowedExecutor:
         self._executor = executor
         self._slowness = slowness
 
-    async def run(self, cost: Cost, work: Callable[[], Any]) -> Any:
+    async def run(self, cost: Cost, work: Callable[[], Any], spent: Spent) -> Any:
         began_ns = now_ns()
+
+        def stretched(from_ns: int, until_ns: int) -> None:
+            spent(from_ns, until_ns + stretch(until_ns - began_ns, max(self._slowness(), 1) - 1))
+
         try:
-            return await self._executor.run(cost, work)
+            return await self._executor.run(cost, work, stretched)
         finally:
             ended_ns, factor = now_ns(), self._slowness()
             if factor > 1:

@@ -34,7 +34,15 @@ PAIRS: Final = 100_000
 """Of players whose lines are counted; more of them have no lines in that window."""
 LONG_WINDOW: Final = timedelta(minutes=10)
 
-_LEVELS: Final[Mapping[Event, Level]] = {"phase": "info", "drop": "warning", "fault": "warning", "abort": "warning"}
+_LEVELS: Final[Mapping[Event, Level]] = {
+    "phase": "info",
+    "deadline": "warning",
+    "drop": "warning",
+    "fault": "warning",
+    "abort": "warning",
+}
+_UNSAID: Final[tuple[Event, ...]] = ("message", "span", "round")
+"""Too many, or told by `round_ended`."""
 _OUTCOMES: Final[Mapping[str, Level]] = {"ok": "info", "skipped": "warning", "failed": "error"}
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/+-]+")
 
@@ -88,7 +96,7 @@ class Log(Observer):
         self._comings = _Limit(LONG_WINDOW, COMINGS, PAIRS)
 
     def record(self, record: Record) -> None:
-        if record.event == "message":
+        if record.event in _UNSAID:
             return
         player = record.sender or self._name
         about = {

@@ -30,14 +30,14 @@ def open_sums(context: Context, report: m.Report, sums: Sums) -> Role[Recovered]
     opening = sums.opening
     if opening is None or opening.members != report.members:
         raise Rejected("the report and the opening name different survivors")
-    unmasking = yield from compute(Cost(), lambda: _unmasking(context, opening, sums))
+    unmasking = yield from compute(Cost(), lambda: _unmasking(context, opening, sums), "unmask")
     answered = context.players_in(opening.answered)
     cost = Cost(key_agreements=len(answered), boxes=len(answered))
-    given = yield from compute(cost, lambda: _answers(context, opening, unmasking, answered))
+    given = yield from compute(cost, lambda: _answers(context, opening, unmasking, answered), "boxes")
     for player in given.unopened:
         yield Refuse(player, "its box does not open")
     recovered = yield from compute(
-        unmasking.cost(), lambda: unmasking.recover(given.answers, lambda holder: given.tags[holder])
+        unmasking.cost(), lambda: unmasking.recover(given.answers, lambda holder: given.tags[holder]), "unmask"
     )
     yield from refuse_culprits(recovered)
     return recovered

@@ -23,7 +23,7 @@ from asyncagg.vectors.ring import RingVector
 def owner(context: Context, words: RingVector) -> Role[None]:
     yield from join(context)
     yield Enter("advertise")
-    secrets = yield from compute(Cost(key_pairs=2), lambda: OwnerSecrets(context.randomness))
+    secrets = yield from compute(Cost(key_pairs=2), lambda: OwnerSecrets(context.randomness), "keys")
     try:
         session = yield from advertise(context, secrets)
         sharers = yield from share(context, session, secrets)
@@ -44,6 +44,7 @@ def advertise(context: Context, secrets: OwnerSecrets) -> Role[Session]:
     names, members = yield from compute(
         Cost(signatures=len(roster.entries) if context.terms.threat == "lying" else 0),
         lambda: read_roster(context, roster, own),
+        "roster",
     )
     whole = len(members) == len(names)
     if context.terms.threat == "lying" and not whole:
@@ -65,7 +66,7 @@ def share(context: Context, session: Session, secrets: OwnerSecrets) -> Role[tup
     yield Enter("share")
     neighbours = session.neighbours(context.me)
     cost = Cost(key_agreements=len(neighbours), shares=2 * len(neighbours), boxes=len(neighbours))
-    boxes, commitment = yield from compute(cost, lambda: secrets.seal_shares(session, context.me))
+    boxes, commitment = yield from compute(cost, lambda: secrets.seal_shares(session, context.me), "shares")
     yield Send(LEAD, m.SealedShares(boxes, commitment))
     answer = yield from receive(m.ShareBoxes, LEAD)
     sharers = context.players_in(answer.sharers)
@@ -76,6 +77,7 @@ def share(context: Context, session: Session, secrets: OwnerSecrets) -> Role[tup
     bad = yield from compute(
         Cost(boxes=len(senders)),
         lambda: secrets.open_shares(session, context.me, senders, memoryview(answer.data)),
+        "boxes",
     )
     check_boxes(session, bad)
     if bad:
@@ -117,7 +119,7 @@ def mask(
     partners = tuple(player for player in session.neighbours(context.me) if player in sharing)
     count = len(partners) + 1
     cost = Cost(key_agreements=len(partners), keystream_bytes=count * words.nbytes, expanded=count * len(words))
-    yield from compute(cost, lambda: add_masks(words, secrets.masks(session, context.me, partners)))
+    yield from compute(cost, lambda: add_masks(words, secrets.masks(session, context.me, partners)), "masks")
 
 
 def unmask(context: Context, session: Session, secrets: OwnerSecrets, sharers: tuple[Player, ...]) -> Role[None]:
@@ -141,6 +143,7 @@ def unmask(context: Context, session: Session, secrets: OwnerSecrets, sharers: t
         yield from compute(
             Cost(signatures=len(request.signatures)),
             lambda: certificate.check(context, session.id, roster, request.members, request.signatures),
+            "certificate",
         )
     else:
         yield from before_answer(context, request.members)
@@ -172,5 +175,6 @@ def answer(context: Context, session: Session, secrets: OwnerSecrets, members: b
         box = yield from compute(
             Cost(key_agreements=1, boxes=1),
             lambda: secrets.seal_answer(session, context.me, MODEL_OWNER, context.sealing_key, members),
+            "boxes",
         )
         yield Send(LEAD, m.UnmaskBox(box))

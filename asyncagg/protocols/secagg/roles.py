@@ -174,7 +174,7 @@ def _give_masks(
     def answer_tags(holder: Player) -> bytes:
         return unmasking.answer_tags(holder, tags[holder])
 
-    recovered = yield from compute(unmasking.cost(), lambda: unmasking.recover(answers, answer_tags))
+    recovered = yield from compute(unmasking.cost(), lambda: unmasking.recover(answers, answer_tags), "unmask")
     lead.culprits.update(recovered.culprits)
     yield from refuse_culprits(recovered)
     added, keys = pack_masks(recovered.masks)
@@ -222,6 +222,7 @@ def node(context: Context) -> Role[None]:
             lambda: certificate.check(
                 context, shown.session, shown.roster, context.bitmap_of(survivors), shown.signatures
             ),
+            "certificate",
         )
     if context.terms.reveal == "model-owner":
         yield from send_sum(context, holder.sum, m.MaskedSum)
@@ -236,7 +237,7 @@ def node(context: Context) -> Role[None]:
 def remove_masks(words: RingVector, masks: list[SignedKey], start: int) -> Role[None]:
     """Expand the masks over these elements of the extended vector, the first of which is `start`; in place."""
     cost = Cost(keystream_bytes=len(masks) * words.nbytes, expanded=len(masks) * len(words))
-    yield from compute(cost, lambda: add_masks(words, masks, start))
+    yield from compute(cost, lambda: add_masks(words, masks, start), "unmask")
 
 
 # -- receiver --------------------------------------------------------------------------------------------------------

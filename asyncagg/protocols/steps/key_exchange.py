@@ -34,7 +34,7 @@ class Exchanged:
 def exchange_keys(context: Context) -> Role[Exchanged]:
     """At an owner: advertise a fresh key, take the roster. Rejected for one that an owner must not accept."""
     yield Enter("advertise")
-    pair = yield from compute(Cost(key_pairs=1), lambda: KeyPair.generate(context.randomness))
+    pair = yield from compute(Cost(key_pairs=1), lambda: KeyPair.generate(context.randomness), "keys")
     bare = Member(context.me, pair.public, b"", context.digest, b"")
     own = Member(bare.player, bare.mask_key, b"", bare.digest, signed(context, bare))
     yield Send(LEAD, m.Advertise(own.mask_key, own.sealing_key, own.digest, own.signature))

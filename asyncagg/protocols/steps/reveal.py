@@ -58,7 +58,7 @@ def send_sum(context: Context, words: RingVector, kind: type[m.SumSlice]) -> Rol
     """A node's sum, to the model owner directly."""
     yield Enter("reveal")
     node = index_of(context.me)
-    data = yield from compute(Cost(added_bytes=words.nbytes), lambda: pack(words, context.terms.ring.bits))
+    data = yield from compute(Cost(added_bytes=words.nbytes), lambda: pack(words, context.terms.ring.bits), "pack")
     yield Send(MODEL_OWNER, kind(data, checksum.tag(context.round_id, SUM_SENDER, node, data)))
 
 
@@ -122,7 +122,9 @@ class Sums:
         if not checksum.matches(self.context.round_id, SUM_SENDER, node, message.data, message.tag):
             yield Abort(f"{peer}: the checksum of its sum differs")
         unpack_sum: Callable[[], RingVector] = lambda: unpack(message.data, stop - start, terms.ring.bits)  # noqa: E731
-        self.slices[peer] = yield from compute(Cost(added_bytes=(stop - start) * terms.ring.word_bytes), unpack_sum)
+        self.slices[peer] = yield from compute(
+            Cost(added_bytes=(stop - start) * terms.ring.word_bytes), unpack_sum, "unpack"
+        )
         yield Release(message.data)
 
 

@@ -77,7 +77,7 @@ def upload(context: Context, words: RingVector, kind: type[m.MaskedSlice]) -> Ro
     yield Enter("upload")
     nodes = context.terms.nodes
     slices = yield from compute(
-        pack_cost(context), lambda: [pack_slice(context, words, node) for node in range(len(nodes))]
+        pack_cost(context), lambda: [pack_slice(context, words, node) for node in range(len(nodes))], "pack"
     )
     yield from permission(context)
     for node, sealed in zip(nodes, slices, strict=True):
@@ -207,6 +207,7 @@ class SliceHolder(Holder[m.MaskedSlice]):
         right = yield from compute(
             Cost(added_bytes=wanted),
             lambda: checksum.matches(self.context.round_id, index_of(owner), self.node, message.data, message.tag),
+            "check",
         )
         return None if right else "checksum differs: bytes changed on the way"
 
@@ -223,7 +224,7 @@ class SliceHolder(Holder[m.MaskedSlice]):
             yield from self._add_packed(self.sum, self._alone.pop(batch))
             return
         total = self._open.pop(batch)
-        yield from compute(Cost(added_bytes=total.nbytes), lambda: np.add(self.sum, total, out=self.sum))
+        yield from compute(Cost(added_bytes=total.nbytes), lambda: np.add(self.sum, total, out=self.sum), "add")
 
     def forget(self, batch: int) -> Role[None]:
         self._open.pop(batch, None)
@@ -235,5 +236,6 @@ class SliceHolder(Holder[m.MaskedSlice]):
         yield from compute(
             Cost(added_bytes=len(message.data)),
             lambda: add_packed(total, message.data, self.context.terms.ring.bits),
+            "add",
         )
         yield Release(message.data)

@@ -15,6 +15,7 @@ from asyncagg.scenario.schema.faults import Fault
 from asyncagg.scenario.schema.fields import Table, inner
 from asyncagg.scenario.schema.links import Group, LinkName, LinkTable
 from asyncagg.scenario.schema.phases import Phases
+from asyncagg.scenario.schema.recording import TraceSection
 from asyncagg.scenario.schema.workload import Digits, Python, Vectors, Workload
 from asyncagg.scenario.sources import Sources
 from asyncagg.scenario.values.toml import to_toml
@@ -22,7 +23,7 @@ from asyncagg.scenario.values.toml import to_toml
 ENGINES = ("sim", "tcp", "processes", "hosts")
 Engine = Literal["sim", "tcp", "processes", "hosts"]
 
-_NOT_IN_DIGEST = {"name", "description", "engine", "check", "expect"}
+_NOT_IN_DIGEST = {"name", "description", "engine", "check", "trace", "expect"}
 _DIGEST_LABEL = b"asyncagg scenario 1\n"
 
 
@@ -90,6 +91,7 @@ class Scenario(Table):
     phases: Phases = inner(Phases, "how long each phase may last")
     compute: ComputeSection = inner(ComputeSection, "what computing costs in virtual time; absent: nothing")
     faults: Annotated[tuple[Fault, ...], Strict(False)] = Field((), description="what goes wrong")
+    trace: TraceSection = inner(TraceSection, "how much of the run is written down")
     expect: Expect = inner(Expect, "what the run must come to")
 
     _sources: Sources = PrivateAttr(default_factory=Sources)

@@ -43,7 +43,7 @@ _CONTRADICTION: Final = re.compile(
 CALM_NS: Final = 5_000_000_000
 """Latencies up to this do not miss the deadlines of the defaults."""
 
-_NOT_COMPARED: Final = ("seconds", "peak_rss_bytes")
+_NOT_COMPARED: Final = ("seconds", "peak_rss_bytes", "started")
 
 
 def examine(values: Values) -> list[str]:
@@ -179,7 +179,7 @@ def _ends(entered: Record, record: Record) -> bool:
 
 def _text(finished: RunRecord) -> str:
     """All there is to read in the trace, each text once, and the result."""
-    texts = {text: None for record in finished.trace.records for text in record if isinstance(text, str)}
+    texts = {text: None for record in finished.trace.records for text in record.values() if isinstance(text, str)}
     return "\n".join([*texts, repr(finished.result.to_json())])
 
 

@@ -14,7 +14,7 @@ from support.cli import SMALL, invoke, lines, scenario_file, start, strict_json
 from asyncagg.cli.output.summary import summary
 from asyncagg.runs.result import RunResult
 
-FILES = ["means.npz", "model.npz", "result.json", "scenario.toml", "trace.jsonl"]
+FILES = ["means.npz", "model.npz", "report.html", "result.json", "scenario.toml", "trace.jsonl"]
 
 BROKEN_OWNER = """
 import numpy as np
@@ -66,7 +66,7 @@ def test_run_directory(here):
     directory = here / "runs" / "small-0-1"
     assert sorted(path.name for path in directory.iterdir()) == FILES
     result = strict_json((directory / "result.json").read_text())
-    assert (result["status"], result["reason"], result["schema"]) == ("ok", None, 1)
+    assert (result["status"], result["reason"], result["schema"]) == ("ok", None, 2)
     assert [each["exact"] for each in result["rounds"]] == [True, True]
     with np.load(directory / "means.npz") as means:
         assert list(means) == ["round-0", "round-1"]

@@ -24,6 +24,10 @@ LIMIT_S = 20.0
 real = pytest.mark.asyncio(loop_factories=["real"])
 
 
+def untold(began_ns: int, ended_ns: int) -> None:
+    """Nobody asks when the work was done."""
+
+
 class Gate:
     """Work that hangs until it is let go."""
 
@@ -55,7 +59,7 @@ from asyncagg.protocols.effects import Cost
 
 async def main():
     executor, began = ThreadExecutor(), threading.Event()
-    hung = asyncio.create_task(executor.run(Cost(gradients=1), lambda: (began.set(), threading.Event().wait())))
+    hung = asyncio.create_task(executor.run(Cost(gradients=1), lambda: (began.set(), threading.Event().wait()), print))
     await asyncio.to_thread(began.wait)
     executor.close()
     await asyncio.gather(hung, return_exceptions=True)
@@ -90,11 +94,11 @@ async def test_gradients_that_hang_keep_neither_the_protocol_nor_other_gradients
     executor: ThreadExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "PATIENCE_NS", 1_000_000)
-    hung = [asyncio.create_task(executor.run(GRADIENT, gate.work)) for _ in range(5)]
+    hung = [asyncio.create_task(executor.run(GRADIENT, gate.work, untold)) for _ in range(5)]
     await begun(gate, 5)
     async with asyncio.timeout(LIMIT_S):
-        assert await executor.run(MASK, lambda: "mask") == "mask"
-        assert await executor.run(GRADIENT, lambda: "gradient") == "gradient"
+        assert await executor.run(MASK, lambda: "mask", untold) == "mask"
+        assert await executor.run(GRADIENT, lambda: "gradient", untold) == "gradient"
     gate.let_go()
     assert await asyncio.gather(*hung) == [5] * 5
 
@@ -104,7 +108,7 @@ async def test_gradients_take_turns_while_none_takes_long(
     executor: ThreadExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "PATIENCE_NS", 3600 * 10**9)
-    every = [asyncio.create_task(executor.run(GRADIENT, gate.work)) for _ in range(7)]
+    every = [asyncio.create_task(executor.run(GRADIENT, gate.work, untold)) for _ in range(7)]
     await begun(gate, executors.THREADS)
     gate.let_go()
     await asyncio.gather(*every)
@@ -115,14 +119,14 @@ async def test_gradients_take_turns_while_none_takes_long(
 async def test_an_owners_gradients_never_run_twice_at_once(executor: ThreadExecutor, gate: Gate) -> None:
     """A retry begins once the former attempt's call has returned; one that was given up meanwhile never does."""
     mine, other = executor.of_one(), executor.of_one()
-    first = asyncio.create_task(mine.run(GRADIENT, gate.work))
+    first = asyncio.create_task(mine.run(GRADIENT, gate.work, untold))
     await begun(gate, 1)
     first.cancel()
-    second = asyncio.create_task(mine.run(GRADIENT, gate.work))
-    third = asyncio.create_task(mine.run(GRADIENT, gate.work))
+    second = asyncio.create_task(mine.run(GRADIENT, gate.work, untold))
+    third = asyncio.create_task(mine.run(GRADIENT, gate.work, untold))
     async with asyncio.timeout(LIMIT_S):
-        assert await other.run(GRADIENT, lambda: "another owner's") == "another owner's"
-        assert await mine.run(MASK, lambda: "mask") == "mask"
+        assert await other.run(GRADIENT, lambda: "another owner's", untold) == "another owner's"
+        assert await mine.run(MASK, lambda: "mask", untold) == "mask"
     second.cancel()
     assert (gate.calls, gate.most) == (1, 1)
     gate.let_go()
@@ -138,17 +142,17 @@ async def test_what_a_gradient_raises_reaches_who_waits_for_it_and_ends_its_turn
     mine = executor.of_one()
     for _ in range(2 * executors.THREADS):
         with pytest.raises(ZeroDivisionError):
-            await mine.run(GRADIENT, lambda: 1 // 0)
-    abandoned = asyncio.create_task(mine.run(GRADIENT, lambda: 1 // 0))
+            await mine.run(GRADIENT, lambda: 1 // 0, untold)
+    abandoned = asyncio.create_task(mine.run(GRADIENT, lambda: 1 // 0, untold))
     await asyncio.sleep(0)
     abandoned.cancel()
-    assert await mine.run(GRADIENT, lambda: "well") == "well"
+    assert await mine.run(GRADIENT, lambda: "well", untold) == "well"
 
 
 @real
 async def test_a_closed_bench_waits_for_nobody(gate: Gate) -> None:
     executor = ThreadExecutor()
-    running = [asyncio.create_task(executor.run(GRADIENT, gate.work)) for _ in range(executors.THREADS + 1)]
+    running = [asyncio.create_task(executor.run(GRADIENT, gate.work, untold)) for _ in range(executors.THREADS + 1)]
     await begun(gate, executors.THREADS)
     executor.close()
     running.pop().cancel()
@@ -162,7 +166,9 @@ async def test_there_is_room_for_so_many_that_hang_and_no_more(
     executor: ThreadExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "PATIENCE_NS", 1_000_000)
-    every = [asyncio.create_task(executor.run(GRADIENT, gate.work)) for _ in range(executors.MOST_GRADIENTS + 3)]
+    every = [
+        asyncio.create_task(executor.run(GRADIENT, gate.work, untold)) for _ in range(executors.MOST_GRADIENTS + 3)
+    ]
     await begun(gate, executors.MOST_GRADIENTS)
     every.pop().cancel()
     await asyncio.sleep(0.1)

@@ -19,6 +19,10 @@ from asyncagg.studies.calibrate import calibrate
 MS = 1_000_000
 
 
+def untold(began_ns: int, ended_ns: int) -> None:
+    """Nobody asks when the work was done."""
+
+
 def prices(**keys: str) -> ComputeSection:
     return ComputeSection.model_validate(keys)
 
@@ -58,7 +62,7 @@ async def test_a_player_has_one_processor_and_work_takes_turns() -> None:
     ended: list[tuple[str, int]] = []
 
     async def work(name: str, shares: int) -> None:
-        assert await executor.run(Cost(shares=shares), lambda: name) == name
+        assert await executor.run(Cost(shares=shares), lambda: name, untold) == name
         ended.append((name, now_ns()))
 
     await asyncio.gather(work("first", 3), work("second", 1), work("free", 0))
@@ -68,7 +72,7 @@ async def test_a_player_has_one_processor_and_work_takes_turns() -> None:
 async def test_work_that_fails_has_cost_its_price() -> None:
     executor = InlineExecutor(prices(share="1 ms"), lambda: 1.0)
     with pytest.raises(ZeroDivisionError):
-        await executor.run(Cost(shares=5), lambda: 1 // 0)
+        await executor.run(Cost(shares=5), lambda: 1 // 0, untold)
     assert now_ns() == 5 * MS
 
 
@@ -79,13 +83,13 @@ async def test_a_slow_player_of_a_real_engine_waits_for_what_its_work_would_take
     class Worker:
         """Takes 3 ms of the loop's time."""
 
-        async def run(self, cost: Cost, work: object) -> str:
+        async def run(self, cost: Cost, work: object, spent: object) -> str:
             await asyncio.sleep(0.003)
             return "done"
 
     slowed = SlowedExecutor(threads, lambda: 4.0)
     slowed._executor = Worker()  # type: ignore[assignment]
-    assert await slowed.run(Cost(), lambda: None) == "done"
+    assert await slowed.run(Cost(), lambda: None, untold) == "done"
     assert now_ns() == 12 * MS
     threads.close()
 

@@ -262,7 +262,7 @@ def reread(scenario: Scenario, folder: Path) -> Scenario:
 
 
 def test_the_defaults() -> None:
-    assert parse({"name": "x"}).normalised_toml() == DEFAULTS + "\n[expect]\n"
+    assert parse({"name": "x"}).normalised_toml() == DEFAULTS + '\n[trace]\nkeep = "all"\n\n[expect]\n'
 
 
 @settings(max_examples=150, deadline=None)
