@@ -1,4 +1,4 @@
-"""What can go wrong on a channel, each with a name.
+"""Errors of a channel, each with a name.
 
 Errors of the operating system are translated into these once, here and in `tcp`; nothing above `net` sees an
 `OSError`. A `PeerError` carries the player it is about, so that it ends that player's part and no one else's.
@@ -17,7 +17,7 @@ NANOSECONDS = 1_000_000_000
 
 
 class Refusal(StrEnum):
-    """Why bytes from a peer, or the peer itself, were refused; networks count refusals by these names."""
+    """Reason why bytes from a peer, or the peer itself, were refused; networks count refusals by these names."""
 
     GARBAGE = "garbage"
     BAD_HEADER = "bad-header"
@@ -118,7 +118,7 @@ class ConnectFailed(PeerError):
 
 
 def refused(peer: str, reason: str) -> Refused:
-    """What a listener's refusal, `code: detail`, means to who dialled `peer`."""
+    """Exception for the side that dialled `peer`, from a listener's refusal, `code: detail`."""
     return (NotNow if reason.partition(":")[0] in PASSING else Refused)(peer, reason)
 
 

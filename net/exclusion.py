@@ -1,4 +1,4 @@
-"""How long whoever was refused stays away, without a clock and in bounded memory.
+"""Exclusion of refused players for a time, without a clock and in bounded memory.
 
 A refused player may not come back before it is pardoned, and then not before a wait that doubles with each refusal:
 1, 2, 4 … 60 s. One whose last refusal is long ago begins at 1 s again.
@@ -24,7 +24,7 @@ class Backoff:
     _last_ns: int = 0
 
     def refused(self, now_ns: int) -> int:
-        """How long to wait after a refusal at this time, in nanoseconds."""
+        """Note a refusal at this time and return how long to wait after it, in nanoseconds."""
         if now_ns - self._last_ns > FORGOTTEN_NS:
             self._wait_ns = 0
         self._last_ns = now_ns
@@ -32,7 +32,7 @@ class Backoff:
         return self._wait_ns
 
     def is_over(self, now_ns: int) -> bool:
-        """Whether it need not be remembered any more."""
+        """True if it need not be remembered any more."""
         return now_ns - self._last_ns > FORGOTTEN_NS
 
 
@@ -46,7 +46,7 @@ class _Excluded:
 
 
 class Exclusions:
-    """Who may not come back yet, by local and remote player."""
+    """Players that may not come back yet, by local and remote player."""
 
     def __init__(self) -> None:
         self._players: dict[str, dict[str, _Excluded]] = {}
@@ -66,7 +66,7 @@ class Exclusions:
             excluded.pardoned = True
 
     def objection(self, local: str, remote: str, now_ns: int) -> str | None:
-        """Why `remote` may not come to `local` now; None when it may."""
+        """Reason why `remote` may not come to `local` now; None if it may."""
         excluded = self._players.get(local, {}).get(remote)
         if excluded is None or (excluded.pardoned and now_ns >= excluded.until_ns):
             return None

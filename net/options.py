@@ -12,7 +12,7 @@ class TcpOptions:
     """Defaults suit hosts on the same continent; times are nanoseconds."""
 
     hello_ns: int = 5 * NANOSECONDS
-    """How long one connection attempt may take, and how long a stranger may stay without a valid hello."""
+    """Longest time for one connection attempt, and for a stranger to stay without a valid hello."""
 
     keepalive_ns: int = 10 * NANOSECONDS
     """A connection that sent nothing for this long says so; one silent for three times this is cut."""
@@ -21,7 +21,7 @@ class TcpOptions:
     """A peer that takes nothing for this long while data waits for it is cut."""
 
     linger_ns: int = 5 * NANOSECONDS
-    """How long a closed connection waits for the other side to close it too."""
+    """Longest time that a closed connection waits for the other side to close it too."""
 
     max_players: int = 1024
     """Players that one connection may carry."""

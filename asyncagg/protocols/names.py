@@ -9,7 +9,7 @@ Threat = Literal["curious", "lying"]
 Reveal = Literal["compute-nodes", "model-owner"]
 Phase = Literal["publish", "advertise", "share", "upload", "certify", "unmask", "reveal"]
 Exposure = Literal["public", "sealed", "masked", "share", "sum", "clear"]
-"""What the receiver of a message can read in it; `clear` is a vector without any protection."""
+"""Extent to which the receiver of a message can read what is in it; `clear` is a vector without any protection."""
 Guilt = Literal["wrong-shares", "false-dealing", "false-complaints", "bad-boxes", "contradiction"]
 
 PHASES: tuple[Phase, ...] = ("publish", "advertise", "share", "upload", "certify", "unmask", "reveal")
@@ -20,7 +20,7 @@ GUILT: Final[dict[Guilt, str]] = {
     "bad-boxes": "sealed boxes of which more owners complain than can be corrupt",
     "contradiction": "disagrees with another owner about a box, so one of the two is corrupt",
 }
-"""Why an owner is not invited again, in words."""
+"""Reasons why an owner is not invited again, in words."""
 MODEL_OWNER = Player("model-owner")
 LEAD = Player("compute-node-0")
 

@@ -65,7 +65,7 @@ class Encoded(NamedTuple):
 
 
 class Small(NamedTuple):
-    """How many values other than 0 lie below one step, and how many such values there are."""
+    """Number of values other than 0 that lie below one step, and number of values other than 0."""
 
     below: int
     nonzero: int
@@ -195,7 +195,7 @@ class Encoder:
         return np.clip(values.astype(np.float64), -self.clip, self.clip)
 
     def count_small(self, values: Reals) -> Small:
-        """How many values other than 0 there are, and how many of them are below one step."""
+        """Count the values other than 0, and those of them that are below one step."""
         zeros = int(np.count_nonzero(values == 0))
         small = int(np.count_nonzero(np.abs(values.astype(np.float64)) < self.quantum))
         return Small(small - zeros, values.size - zeros)

@@ -73,12 +73,12 @@ class Connection(asyncio.BufferedProtocol, ABC):
 
     @property
     def is_made(self) -> bool:
-        """Whether there ever was a connection."""
+        """True if there ever was a connection."""
         return hasattr(self, "transport")
 
     @property
     def address(self) -> str:
-        """Where the other side is, as `host:port`."""
+        """Address of the other side, as `host:port`."""
         peer = self.transport.get_extra_info("peername")
         return host_port(*peer[:2]) if peer else "an unknown address"
 
@@ -119,7 +119,7 @@ class Connection(asyncio.BufferedProtocol, ABC):
             self.control(PING)
 
     def is_doubtful(self) -> bool:
-        """Whether the peer should have been heard by now, so that a newer connection may replace this one."""
+        """True if the peer should have been heard by now, so that a newer connection may replace this one."""
         self._keepalive.look(now_ns(), self._counts())
         return self._keepalive.doubtful(now_ns())
 

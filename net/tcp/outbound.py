@@ -175,7 +175,7 @@ class Outbound(TcpSession):
             _answer(opening.answer, None)
 
     def _wants(self, header: Header) -> bool:
-        """Whether there is a channel for a large frame."""
+        """True if there is a channel for a large frame."""
         if header.receiver not in self.channels:
             self.unasked(header.sender, header.receiver)
             return False

@@ -34,7 +34,7 @@ class ConnectionTable:
     waiting: dict[PendingConnection, None] = field(default_factory=dict)
     inside: int = 0
     openings: RateLimiter = field(init=False)
-    """How often each player opens a channel."""
+    """Limit on how often each player opens a channel."""
     tasks: dict[asyncio.Task[None], None] = field(default_factory=dict)
     """Sockets on their way to becoming transports."""
 
@@ -43,7 +43,7 @@ class ConnectionTable:
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many as there may be."""
+        """True if there are as many as there may be."""
         return self.inside + len(self.waiting) >= self.state.options.max_connections
 
     def make_room(self) -> bool:
@@ -105,7 +105,7 @@ class PendingConnection(Admission):
 
     @property
     def is_heard(self) -> bool:
-        """Whether there is a session, which can be told things."""
+        """True if there is a session, which can be told things."""
         return self._session is not None and self._session.is_made
 
     def dismiss(self, error: FrameError) -> None:

@@ -1,4 +1,4 @@
-"""What a program can do wrong in virtual time, said so that the place is found: who waits where, what never ends."""
+"""Errors of a program in virtual time, worded so that the place is found: who waits where, what never ends."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class FenceError(VirtualLoopError):
 
 @dataclass(frozen=True, slots=True)
 class Unhandled:
-    """What reached the loop's default exception handler: nobody else has dealt with it.
+    """Error that reached the loop's default exception handler: nobody else has dealt with it.
 
     at_ns: virtual time; exception: None where asyncio reports a mishap without one (a lost pending task).
     """

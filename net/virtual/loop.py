@@ -57,7 +57,7 @@ _log = logging.getLogger("asyncio")
 
 
 def _do_nothing(*_args: object) -> None:
-    """What a cancelled callback does."""
+    """Stand-in for a cancelled callback: does nothing."""
 
 
 class _Callback(asyncio.TimerHandle):

@@ -36,7 +36,7 @@ def exact(value: Decimal | float | str) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Who is there, and how many may collude or drop. Infeasible if that makes no sense."""
+    """Population, and the fractions of it that may collude or drop. Infeasible if that makes no sense."""
 
     owners: int
     """N."""
@@ -118,7 +118,7 @@ class Population:
         return max(threshold, (self.cohort + self.corrupt_owners) // 2 + 1)
 
     def instance(self, members: int) -> Instance:
-        """What a k-regular graph of n' members must withstand: A corrupt owners, as many as are drawn, ⌊δn'⌋ lost."""
+        """Instance that a k-regular graph of n' members must withstand: A corrupt owners, as many as are drawn, ⌊δn'⌋ lost."""
         return self._instance(members, self.all_corrupt)
 
     def published_instance(self, members: int) -> Instance:

@@ -1,4 +1,4 @@
-"""Who is at fault when boxes do not open and shares run out: rules over complaints, and nothing else.
+"""Rules that find who is at fault when boxes do not open and shares run out, from complaints alone.
 
 An owner that cannot use a box complains of its dealer, once, before it uploads. c* bounds the corrupt holders of one
 owner's secrets, and it is at least 1. In this order:
@@ -26,7 +26,7 @@ from asyncagg.protocols.names import Guilt, Player, index_of
 
 @dataclass(frozen=True, slots=True)
 class Dealing:
-    """Who of U2 holds shares of whose secrets. Whoever holds A's has its own held by A."""
+    """Holders of the shares of each owner of U2. Whoever holds A's has its own held by A."""
 
     holders: Mapping[Player, Collection[Player]]
     """Dealer → the holders of its secrets, in order of index; the dealers are in order of index too."""
@@ -37,7 +37,7 @@ class Dealing:
 
 
 class Standing:
-    """Which secrets can still be rebuilt, and who has been found guilty: the rules, one event at a time.
+    """State of the rules, one event at a time: secrets that can still be rebuilt, and owners found guilty.
 
     A complaint costs as many steps as it names dealers, a loss as many as the lost owner holds secrets.
     """
@@ -89,7 +89,7 @@ class Standing:
         self.guilty.setdefault(dealer, "false-dealing")
 
     def excluded(self) -> dict[Player, Guilt]:
-        """Whom R4 excludes if the attempt ends here; nobody, where owners were simply too few."""
+        """Owners that R4 excludes if the attempt ends here; nobody, where owners were simply too few."""
         out = dict(self.guilty)
         for dealer in sorted(self.doomed, key=index_of):
             complainers = sorted(self._complainers.get(dealer, ()), key=index_of)

@@ -61,7 +61,7 @@ class Unmasking:
         return Cost(key_agreements=agreements, shares=self.session.threshold * len(self.sharers))
 
     def expected(self, owner: Player) -> tuple[Player, ...]:
-        """Whose shares this owner answers with, in order: of all sharers whose holder it is."""
+        """Owners whose shares this owner answers with, in order: all sharers whose holder it is."""
         if self.session.parameters.complete:
             return self.sharers
         return tuple(player for player in self.session.holders(owner) if player in self._sharing)
@@ -113,7 +113,7 @@ class Unmasking:
 
 
 def pack_masks(masks: list[SignedKey]) -> tuple[int, bytes]:
-    """How many are to be added, and all keys with those first."""
+    """Number of keys whose masks are to be added, and all keys with those first."""
     added = [key for key, sign in masks if sign == 1]
     return len(added), b"".join([*added, *(key for key, sign in masks if sign == -1)])
 

@@ -19,7 +19,7 @@ from asyncagg.protocols.steps.roster import Gate, Member, member_of, read_roster
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """What an owner has after the exchange."""
+    """Result of the key exchange at an owner."""
 
     pair: KeyPair
     """Its own."""
