@@ -36,7 +36,7 @@ class Threat(StrEnum):
 
 
 class Reveal(StrEnum):
-    """Who sees the sum first."""
+    """Players that may see the sum first."""
 
     COMPUTE_NODES = "compute-nodes"
     MODEL_OWNER = "model-owner"
@@ -49,7 +49,7 @@ def _version(wanted: bool) -> None:
 
 
 def _folder(text: str | Path) -> Path:
-    """Where files go: an empty text would be the folder we are in, and a file is no folder."""
+    """Folder for files: an empty text would be the current folder, and a file is no folder."""
     if not str(text):
         raise typer.BadParameter("it is empty (a folder)")
     if os.path.isfile(text):
@@ -286,7 +286,7 @@ def keys(
 
 
 class LogForm(StrEnum):
-    """How a process that serves says what happens."""
+    """Form of the log of a process that serves."""
 
     TEXT = "text"
     JSON = "json"

@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _open_streams() -> None:
-    """What was closed (`>&-`) leads nowhere: no file or socket of ours may take its number, and be printed into."""
+    """Open closed streams (`>&-`) on the null device: no file or socket may take their number and be printed into."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

@@ -124,6 +124,6 @@ def told(experiment: Experiment, finished: RunRecord) -> Iterator[None]:
 
 
 def _expected(scenario: Scenario) -> dict[str, Any]:
-    """What must have come true; on many hosts nobody can tell whether a mean is exact."""
+    """Expectations of the scenario; on many hosts nobody can tell whether a mean is exact."""
     expected = scenario.expect.model_dump()
     return expected | {"exact": None} if scenario.engine == "hosts" else expected

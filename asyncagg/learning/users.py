@@ -12,7 +12,7 @@ from typing import Final
 from asyncagg.learning.errors import WorkloadError
 
 RAISED: Final = (Exception, SystemExit, GeneratorExit)
-"""What is the user's own: `sys.exit` too, which is to end neither a player nor the run unsaid. Ctrl-C is not."""
+"""Exceptions that count as the user's: `sys.exit` too, which must end neither a player nor the run silently."""
 
 _OURS = Path(__file__).parents[1]
 _NOT_THEIRS = (importlib.__file__, "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
@@ -28,7 +28,7 @@ def users_code(place: str) -> Iterator[None]:
 
 
 def _describe(error: BaseException) -> str:
-    """What happened, and the last line of the user's code that it happened in."""
+    """Description of an error, with the last line of the user's code that it happened in."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {error.msg}"
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,4 +1,4 @@
-"""What each peer may say in all: as much as an honest one would, attempt by attempt, and some that came late.
+"""Allowance of each peer in all: as much as an honest one would say, attempt by attempt, and some that came late.
 
 Every frame counts, whatever its label: those of attempts that are over, or were never begun, too. So a peer that
 repeats itself is noticed after a few frames, and an honest one never.

@@ -34,13 +34,13 @@ from asyncagg.vectors.vector_encoder import VectorEncoder
 
 @dataclass(frozen=True, slots=True)
 class OwnerPart:
-    """What makes one data owner: its data, and how its vectors are encoded."""
+    """Part of one data owner: its data, and how its vectors are encoded."""
 
     owner: DataOwner
     layout: Layout
     encoder: VectorEncoder
     weighted: bool
-    """Whether its weight is what `compute_gradient` says; else 1."""
+    """True if its weight is what `compute_gradient` says; else it is 1."""
     draws_key: Callable[[Label], bytes]
     """16-byte key of the rounding draws of one attempt."""
     store: LedgerStore | None
@@ -87,7 +87,7 @@ class DataOwnerPlayer(Follower):
         self.begin_with(part)
         self.kept: Kept | None = None
         self.trouble: str | None = None
-        """Why this owner had to leave its last attempt, for its own eyes."""
+        """Reason why this owner had to leave its last attempt, for its own eyes."""
         self._silent_round = -1
 
     def begin_with(self, part: OwnerPart) -> None:
@@ -158,7 +158,7 @@ class DataOwnerPlayer(Follower):
                 self.tell_failure(label, RoundFailed(self.trouble), LEAD)
 
     def _repeats(self, label: Label) -> str | None:
-        """Whether this attempt may have been played before this owner's process began: its entry must never change."""
+        """Reason why this attempt may have been played before this process began, by the owner's account; else None."""
         newest = None if self.store is None else self.store.account.newest
         if newest is None or label > newest:
             return None
@@ -200,6 +200,6 @@ class DataOwnerPlayer(Follower):
 
 
 def _where(error: BaseException) -> str:
-    """Which exception, and the file and line that it comes from, without its text: that may hold data."""
+    """Type of an exception, and the file and line that it comes from, without its text: that may hold data."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class DriverHost(Protocol):
-    """What a driver needs of the player whose role it runs."""
+    """Interface of the player whose role a driver runs."""
 
     me: Player
     deadlines: Mapping[Phase, int]
@@ -122,7 +122,7 @@ class RoleDriver:
         self.host.disconnect(peer, reason)
 
     def held(self, kind: type[Message]) -> int:
-        """How many messages of a kind wait to be taken."""
+        """Number of messages of a kind that wait to be taken."""
         return len(self._inbox.get(kind, ()))
 
     # -- the loop ---------------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ class RoleDriver:
                 self._waiting, self._wanted = None, ()
 
     def _next(self, kinds: tuple[type[Message], ...], peers: Collection[str]) -> e.Event | None:
-        """What there is to tell: messages in order of arrival, then who is gone, then what has expired."""
+        """Next event: messages in order of arrival, then peers that are gone, then what has expired; else None."""
         queues = [queue for kind in kinds if (queue := self._inbox.get(kind))]
         if queues:
             _, peer, message = min(queues, key=lambda queue: queue[0][0]).popleft()

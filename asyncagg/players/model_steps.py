@@ -16,7 +16,7 @@ Learnt = tuple[Arrays, Arrays, dict[str, float]]
 
 
 def ready(model: ModelOwner, given: Arrays | None) -> Arrays | str:
-    """What the model keeps before its first round, once it has taken back what it is given; or how it failed."""
+    """Arrays that the model keeps before its first round, once it has taken back those given; or how it failed."""
     step = "restore"
     try:
         if given is not None:

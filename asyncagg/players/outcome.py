@@ -1,4 +1,4 @@
-"""What became of one round, as the model owner knows it."""
+"""Outcome of one round, as the model owner knows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Status = Literal["ok", "failed", "skipped"]
 
 @dataclass(slots=True)
 class RoundOutcome:
-    """How one round ended, as the model owner knows it."""
+    """Outcome of one round, as the model owner knows it."""
 
     round: int
     status: Status = "failed"

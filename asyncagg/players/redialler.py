@@ -50,7 +50,7 @@ class Redialler:
             self._start(remote, self._wait_ns(remote) if reason.startswith(REFUSED) else 0)
 
     def hurry(self, remote: Player) -> asyncio.Task[None] | None:
-        """Where a lost channel is dialled again, try at once and not after the network's next pause; the attempt."""
+        """Dial a lost channel at once, not after the network's next pause; return the attempt, None if none waited."""
         former = self._tasks.pop(remote, None)
         if former is None:
             return None

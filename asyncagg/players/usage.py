@@ -1,4 +1,4 @@
-"""What one player has said, received and worked in each round: the source of a result's bytes, work and seconds."""
+"""Traffic and work of one player in each round: the source of a result's bytes, work and seconds."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Permissions:
         self._places |= {name: name for name in (MODEL_OWNER, *map(node_name, range(len(slices))))}
 
     def place(self, player: str) -> str | None:
-        """Name shared by players with the same rights: one for all data owners, one for each other player; None: a stranger."""
+        """Name for players of the same rights: one for all data owners, one for each other player; None: a stranger."""
         return self._places.get(player)
 
     def between(self, sender: str, receiver: str) -> PairPermissions:

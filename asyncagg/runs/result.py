@@ -173,7 +173,7 @@ class RunResult:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     randomness: str = ""
     transport: str | None = None
-    """How messages between processes are protected; None while that is not known."""
+    """Protection of messages between processes; None while it is not known."""
     rounding: str = ""
     rounds: list[RoundResult] = field(default_factory=list)
     virtual_seconds: float | None = None

@@ -1,4 +1,4 @@
-"""What no key can say alone: mistakes that only several keys of a scenario together make."""
+"""Checks across keys: mistakes that only several keys of a scenario together make."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What the seed decides: who takes part in a round, and who falls silent in it.
+"""Draws that the seed decides: who takes part in a round, and who falls silent in it.
 
 Every purpose and entity has a stream of its own, derived by label, so that another owner, round or fault
 shifts nobody's draws. Of `random.Random` only `random()` is used, the one method whose values are promised to

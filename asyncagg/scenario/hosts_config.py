@@ -54,12 +54,12 @@ class HostEntry:
 
     @property
     def listens(self) -> bool:
-        """Whether others dial it: all but data owners."""
+        """True if others dial it: all but data owners."""
         return self.span.role != DATA_OWNER
 
     @property
     def on_loopback(self) -> bool:
-        """Whether only this host can reach its address."""
+        """True if only this host can reach its address."""
         return is_loopback(self.host)
 
 
@@ -129,7 +129,7 @@ class HostsConfig:
         return json.dumps({**entries, KEYS: folder}, indent=4) + "\n"
 
     def line(self, entry: HostEntry, text: str) -> str:
-        """What a user reads about an entry: file, line, name in the file, text."""
+        """Line for the user about an entry: file, line, name in the file, text."""
         return _line(self.source, *self._places[entry.name], text)
 
     def _strangers(self, population: Mapping[str, PlayerRange]) -> Iterator[str]:

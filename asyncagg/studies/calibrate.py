@@ -1,4 +1,4 @@
-"""What this machine takes for each kind of work that `[compute]` prices, on one core.
+"""Calibration: the time that this machine takes for each kind of work that `[compute]` prices, on one core.
 
 Each measurement repeats the very functions that players run, until a tenth of a second has passed, five times over,
 and keeps the fastest: what else the machine does only ever makes work slower.

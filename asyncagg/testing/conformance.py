@@ -1,4 +1,4 @@
-"""Whether a protocol does what every protocol must: a suite that anyone can call from their own tests.
+"""Conformance suite: anyone can check in their own tests that a protocol does what every protocol must.
 
     from asyncagg.testing.conformance import violations
 
@@ -57,7 +57,7 @@ _LOOK_ALIKE: Final = 0.5
 
 @dataclass(slots=True)
 class _Seen:
-    """What was looked at while a run was played."""
+    """Observations made while a run was played."""
 
     clear: list[str] = field(default_factory=list)
     crowded: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ class _Seen:
 
 
 def violations(name: str, orders: int = 8) -> list[str]:
-    """What the protocol of this name breaks; empty where it conforms. `orders` is the number of delivery orders."""
+    """Violations by the protocol of this name; empty where it conforms. `orders` is the number of delivery orders."""
     protocol = find(name)
     found: list[str] = []
     for threat in protocol.threats:

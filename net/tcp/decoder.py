@@ -151,7 +151,7 @@ class _Large:
             self.fill(have)
 
     def fill(self, count: int) -> bool:
-        """Account for `count` more bytes; whether they were the last."""
+        """Account for `count` more bytes; True if they were the last."""
         rest = self.missing[0][count:]
         self.missing[:1] = [rest] if rest else []
         return not self.missing

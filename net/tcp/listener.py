@@ -56,7 +56,7 @@ class Listener:
         return player in self._doors or player in self._opening
 
     def take(self, player: str, host: str, port: int) -> None:
-        """Have the address of `player`, to whom nobody can connect yet. OSError when it cannot be had.
+        """Bind the address of `player`, to which nobody can connect yet. OSError when it cannot be had.
 
         Waits for the resolver.
         """
@@ -151,7 +151,7 @@ class Listener:
         self._table.make_room()
 
     def _receive(self, door: _Door, accepted: socket.socket, address: tuple[str, int]) -> bool:
-        """Begin a visit or send the connection away; whether it may come in."""
+        """Let the connection wait for its hello, or refuse it; True if it may come in."""
         where = host_port(*address[:2])
         objection = self._objection(address[0])
         if objection is None:

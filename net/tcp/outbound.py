@@ -95,7 +95,7 @@ class Outbound(TcpSession):
         self.say(self._players[0], kind, body)
 
     def made(self) -> None:
-        """Say hello, if it is the right one whom we reached."""
+        """Send the hello, if the player we reached is the right one."""
         super().made()
         names = certified(self.transport)
         if names is not None and self._remote not in names:
@@ -182,7 +182,7 @@ class Outbound(TcpSession):
         return True
 
     def _distrust(self, error: FrameError) -> None:
-        """Have nothing to do with whom we reached, now or later."""
+        """Refuse the player we reached, now and later."""
         _answer(self.greeting, Untrusted(self._remote, error.detail))
         self.refuse(error)
 

@@ -24,7 +24,7 @@ from asyncagg.scenario.values.players import COMPUTE_NODE, DATA_OWNER, MODEL_OWN
 
 @dataclass(frozen=True, slots=True)
 class KeysRequest:
-    """What was asked for on the command line."""
+    """Options of `asyncagg keys`, as parsed from the command line."""
 
     config: str
     out: Path

@@ -90,7 +90,10 @@ class Recording:
         self._write()
 
     def tell(self, as_json: bool, *, complains: bool = True) -> int:
-        """How it went, on stdout, and what is wrong on stderr, unless a log says that there; the exit status."""
+        """Print how the run went to stdout and what is wrong to stderr, and return the exit status.
+
+        With `complains` false nothing goes to stderr: a log says it there.
+        """
         result, path = self.finished.result, self.path
         if interrupts.noted():
             if complains:

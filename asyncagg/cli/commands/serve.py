@@ -43,7 +43,7 @@ TLS, INSECURE = "TLS 1.3", "insecure: plain TCP"
 
 @dataclass(frozen=True, slots=True)
 class ServeRequest:
-    """What was asked for on the command line."""
+    """Options of `asyncagg serve`, as parsed from the command line."""
 
     player: str
     config: str
@@ -214,7 +214,7 @@ def _pinned_cut(scenario: Scenario, keys: dict[str, Keys]) -> Batches | None:
 
 
 def _listen(request: ServeRequest, mine: HostEntry) -> tuple[str, int] | None:
-    """Where to listen, if not where config.json says: HOST, or HOST:PORT."""
+    """Address to listen at, HOST or HOST:PORT on the command line; None: where config.json says."""
     text = request.listen
     if text is None:
         return None

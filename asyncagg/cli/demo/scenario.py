@@ -43,7 +43,7 @@ def demo_scenario(owners: int, rounds: int, dropouts: bool) -> Scenario:
 
 
 def introduction(scenario: Scenario) -> Iterator[str]:
-    """What is about to be seen, in lines that fit a terminal: who there is, and who will drop out when."""
+    """Introduction in lines that fit a terminal: who takes part, and who will drop out when."""
     count = scenario.owners.count
     homes = places(identities.everyone(scenario), scenario.owners.per_process)
     fleets = len(homes) - 1 - scenario.aggregation.compute_nodes

@@ -1,4 +1,4 @@
-"""What a user reads: answers on stdout; mistakes on stderr, one plain line each, no box and no traceback.
+"""Plain output: answers on stdout; mistakes on stderr, one line each, no box and no traceback.
 
 Bad usage and bad files end a command with status 2, an answer that cannot be written with 1.
 """
@@ -38,7 +38,7 @@ class PlainGroup(TyperGroup):
         sys.exit(status if isinstance(status, int) else 0)
 
     def _command(self, args: Sequence[str] | None = None, **_: object) -> str:
-        """What was called, where the error does not say: an option without its value."""
+        """Command that was called, where the error does not say: an option without its value."""
         words = sys.argv[1:] if args is None else args
         return next((f"{PROGRAM} {word}" for word in words if word in self.commands), PROGRAM)
 

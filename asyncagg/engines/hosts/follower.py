@@ -17,9 +17,9 @@ from asyncagg.protocols.names import MODEL_OWNER
 from asyncagg.runs.trace import Trace
 
 PARTING_NS = 2_000_000_000
-"""How long a process that gives up tries to tell the model owner."""
+"""Longest time that a process that gives up tries to tell the model owner."""
 REUNION_NS = 2_000_000_000
-"""How long a compute node waits for those who dial it: longer than the pauses of whoever has lost it."""
+"""Time that a compute node waits for those who dial it: longer than the pauses of whoever has lost it."""
 
 
 async def follow(runtime: HostRuntime) -> str | None:

@@ -13,7 +13,7 @@ from asyncagg.engines.record.usage import UsageByRole, total
 from asyncagg.protocols.names import Label, Player
 
 ANSWER_NS = 120_000_000_000
-"""How long a process may take to say what it did in a round."""
+"""Longest time that a process may take to say what it did in a round."""
 
 
 class ChildrenProbe:
@@ -34,7 +34,7 @@ class ChildrenProbe:
         return total(each for (index, *_), each in self._usages.items() if index == round_index)
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
-        """What the survivors put in; None where a child that held an input has died since."""
+        """Sum of the survivors' inputs; None where a child that held an input has died since."""
         put_in = ExpectedSum.none(self._experiment.encoder)
         for child in self._children:
             here = [player for player in child.players if player in survivors]

@@ -40,13 +40,13 @@ from asyncagg.runs.trace import Record
 
 LOOPBACK = "127.0.0.1"
 DEATHS = 3
-"""How often a process may die and be started again."""
+"""Number of times that a process may die and be started again."""
 CERTIFICATE_DAYS = 30
 _SECOND = 1_000_000_000
 PHASE_NS = 2 * _SECOND
-"""How long the lead waits at a phase for faults to be acted out in other processes."""
+"""Longest time that the lead waits at a phase for faults to be acted out in other processes."""
 FAREWELL_NS = 8 * _SECOND
-"""How long children may take to end in order."""
+"""Longest time that children may take to end in order."""
 
 
 @runtime_checkable
@@ -141,7 +141,7 @@ class Parent:
         return reason
 
     async def _outcome(self) -> str | None:
-        """What the model owner says. RunFailed where it will not come to that."""
+        """Wait for the model owner's outcome: None or why the run failed. RunFailed where it will not come to that."""
         try:
             async with self._starting:
                 return await self._end
@@ -207,7 +207,7 @@ class Parent:
         }
 
     async def _handle(self, child: ChildHandle, kind: str, fields: Fields) -> Fields | None:
-        """What a child says."""
+        """Handle a child's message, and return the answer."""
         match kind:
             case "ready":
                 child.ready = True

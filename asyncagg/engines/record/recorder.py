@@ -22,13 +22,13 @@ LEAD_ROLE = "compute-node"
 
 
 class RunProbe(Protocol):
-    """Who knows what the players of a run did: their own process, or a parent that asks theirs."""
+    """Source of what the players of a run did: their own process, or a parent that asks theirs."""
 
     async def usage_by_role(self, round_index: int) -> UsageByRole:
         """Bytes and work of one round."""
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
-        """What the survivors of an attempt put in; None where nobody can tell any more."""
+        """Sum of the inputs of an attempt's survivors; None where nobody can tell any more."""
 
 
 class ResultRecorder:
@@ -72,14 +72,14 @@ class ResultRecorder:
             self._enter(each, await self._probe.usage_by_role(each.round))
 
     def _keep_trace(self, path: Path) -> None:
-        """What is new in it, for a run that may be cut off; CheckpointError where that cannot be written."""
+        """Write the new trace records, for a run that may be cut off; CheckpointError where they cannot be written."""
         try:
             self._finished.trace.extend(path)
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror} (room to write)") from None
 
     async def _sum(self, outcome: RoundOutcome, each: RoundResult) -> None:
-        """What the sum says, where there is one, and what the oracle says to it."""
+        """Note the sum, where there is one, and how it compares with the oracle's."""
         revealed, label = outcome.revealed, outcome.label
         if revealed is None or outcome.mean is None or label is None:
             return

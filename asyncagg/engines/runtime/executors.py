@@ -1,4 +1,4 @@
-"""Where heavy pure functions run: inline in virtual time, on threads in real engines."""
+"""Executors of heavy pure functions: inline in virtual time, on threads in real engines."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class _Gradients:
 
 
 def _begin(work: Callable[[], Any]) -> Future[Any]:
-    """What becomes of `work`, which begins on a thread of its own."""
+    """Start `work` on a thread of its own, and return its future."""
     call: Future[Any] = Future()
     call.set_running_or_notify_cancel()  # from now on nobody can cancel it
 

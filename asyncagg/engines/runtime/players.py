@@ -30,12 +30,12 @@ from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, in
 from asyncagg.runs.trace import Trace
 
 REUNION_NS = 1_000_000_000
-"""How long a compute node that comes back waits for those who lost it."""
+"""Longest time that a compute node that comes back waits for those who lost it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What an engine brings: how players reach each other, where they work, what their secrets come from."""
+    """Means that an engine provides: how players reach each other, where they work, what their secrets come from."""
 
     run: bytes
     """Nonce of the run."""
@@ -44,9 +44,9 @@ class Environment:
     randomness: Callable[[str], Randomness]
     """A source for one player and purpose; no two share a stream."""
     start_ns: int
-    """When the run began, by `now_ns`."""
+    """Start of the run, by `now_ns`."""
     faults: ChannelFaults | None = None
-    """What acts on the channels of `network`, where anything does."""
+    """Faults on the channels of `network`, where there are any."""
     identities: Mapping[Player, Identity] = field(default_factory=dict)
     """Signing keys of the players here (threat `lying`)."""
     pinned: Mapping[str, bytes] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Environment:
     ledgers: Path | None = None
     """Folder for the owners' accounts; None keeps them in memory."""
     patience_ns: int | None = None
-    """How long a player that has lost the model owner looks for it; None: until its process is told of the end."""
+    """Longest time that a player looks for a lost model owner; None: until its process is told of the end."""
 
 
 class OtherProcesses(Protocol):
@@ -158,7 +158,7 @@ class LocalPlayers:
         )
 
     def _part(self, index: int) -> OwnerPart:
-        """What makes a data owner, as it is when its process begins."""
+        """Part of a data owner, as it is when its process begins."""
         experiment = self.experiment
         return OwnerPart(
             owner=experiment.owner(index),
@@ -224,7 +224,7 @@ class LocalPlayers:
         return usage_by_role(self.players, round_index)
 
     def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
-        """What the survivors that live here put in."""
+        """Sum of the inputs of the survivors that live here."""
         kept: dict[str, Kept | None] = {owner.me: owner.kept for owner in self.owners}
         return expected_sum(label, survivors, kept, self.experiment.encoder)
 
@@ -236,7 +236,7 @@ class LocalPlayers:
             await self._other_processes.phase_began(label, phase)
 
     def crash(self, player: Player) -> bool:
-        """Stop a player as a crash does; whether it was running here. Without the model owner the run ends."""
+        """Stop a player as a crash does; True if it was running here. Without the model owner the run ends."""
         if player == MODEL_OWNER and self.model_owner is not None:
             self.model_owner.crash()
             self.finish(f"{MODEL_OWNER} crashed")
@@ -253,7 +253,7 @@ class LocalPlayers:
             player.finish(reason)
 
     def restart(self, player: Player, state: bool) -> bool:
-        """Bring a player back that lives here and has stopped; whether it had. It dials everyone again."""
+        """Bring back a player that lives here and has stopped; True if it had. It dials everyone again."""
         if self.tasks.runs(player) or player not in self._others:
             return False
         back = self._others[player]

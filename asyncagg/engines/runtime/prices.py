@@ -1,4 +1,4 @@
-"""What work costs in virtual time: the prices of `[compute]` applied to what a role says it does.
+"""Prices of work in virtual time: those of `[compute]` applied to what a role says it does.
 
 The work itself is done in no virtual time at all; its price is charged to the player, which has one processor: what
 it computes at the same time takes turns. The wall clock is never looked at.

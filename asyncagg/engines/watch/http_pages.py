@@ -31,7 +31,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ServerBounds:
-    """What strangers may cost."""
+    """Bounds on what strangers may cost."""
 
     connections: int = 8
     """At a time; one more, and the oldest is cut."""

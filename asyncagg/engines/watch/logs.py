@@ -50,7 +50,7 @@ class _Limit:
         self._unsaid = 0
 
     def turn(self, now: datetime) -> int:
-        """How many lines were left out of the last window, said once: when `now` is in another one."""
+        """Number of lines left out of the last window, said once: when `now` is in another one."""
         if timedelta() <= now - self._began < self._window:
             return 0
         unsaid, self._unsaid, self._began = self._unsaid, 0, now
@@ -58,7 +58,7 @@ class _Limit:
         return unsaid
 
     def admits(self, *subject: str) -> bool:
-        """Whether there may be one more line about this subject."""
+        """True if there may be one more line about this subject."""
         said = self._said.get(subject, 0)
         if said >= self._lines or (not said and len(self._said) >= self._subjects):
             self._unsaid += 1

@@ -15,8 +15,10 @@ class Plan:
     """The parameters of the full cohort."""
 
     reported: GraphParameters
-    """Parameters that a run uses; where the graph may be k-regular, the row of the published search, which counts ⌊γN⌋ corrupt
-    owners, also if a run of so few uses the complete graph."""
+    """Parameters that a run uses; where the graph may be k-regular, the row of the published search.
+
+    That row counts ⌊γN⌋ corrupt owners, also if a run of so few uses the complete graph.
+    """
     run: GraphParameters | None
     """Parameters that a run uses; None if it would be refused, as the notes say."""
     notes: tuple[str, ...]

@@ -118,7 +118,7 @@ class Population:
         return max(threshold, (self.cohort + self.corrupt_owners) // 2 + 1)
 
     def instance(self, members: int) -> Instance:
-        """Instance that a k-regular graph of n' members must withstand: A corrupt owners, as many as are drawn, ⌊δn'⌋ lost."""
+        """Demands on a k-regular graph of n' members: A corrupt owners, as many as are drawn, and ⌊δn'⌋ lost."""
         return self._instance(members, self.all_corrupt)
 
     def published_instance(self, members: int) -> Instance:

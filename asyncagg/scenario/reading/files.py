@@ -34,7 +34,7 @@ DEEPEST = 32
 
 
 def too_deep(value: object) -> bool:
-    """Whether tables and lists lie within more of their like than a scenario ever needs."""
+    """True if tables and lists are nested deeper than a scenario ever needs."""
     level = [value]
     for _ in range(DEEPEST):
         level = [inner for outer in level for inner in _within(outer)]
@@ -63,7 +63,7 @@ def read(path: str) -> File:
 
 
 def text_of(path: str, wanted: str) -> str:
-    """What a UTF-8 file holds. Raises ScenarioError, which says what was wanted where there is no file."""
+    """Text of a UTF-8 file. Raises ScenarioError, which says what was wanted where there is no file."""
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:

@@ -53,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityTrace:
-    """What a file says: owner → when it is there; and where it says so."""
+    """Content of a trace file: owner → when it is there; and where the file says so."""
 
     intervals: dict[str, Edges]
     source: Source
@@ -79,7 +79,7 @@ def written(time_ns: int) -> str:
 
 
 def read(path: str) -> AvailabilityTrace:
-    """What the file says. WrongWithin at `file` for the first mistake, with its line."""
+    """Read a trace file. WrongWithin at `file` for the first mistake, with its line."""
     text = _text(path)
     times: dict[str, list[int]] = {}
     first: dict[str, int] = {}
@@ -221,6 +221,6 @@ class AvailabilityFault(Table):
         return built
 
     def place(self, owner: str) -> tuple[KeyPath, str]:
-        """Where this owner is named: the key, and how a mistake there begins."""
+        """Place where this owner is named: the key, and how a mistake there begins."""
         line = self._source.lines.get(owner)
         return (("intervals", owner), "") if line is None else ((_FILE,), f"{self._source.path}:{line}: ")

@@ -19,13 +19,13 @@ _FILE_BYTES = 16 << 20
 
 
 class Distribution(BuildingTable):
-    """What all distributions have in common."""
+    """Base of all distributions."""
 
     min_ns: Duration = in_units(DURATION, "min", 0, "draws below it become it")
     max_ns: Duration = in_units(DURATION, "max", net.MAX_NS, "draws above it become it")
 
     def build(self) -> net.Latency:
-        """What draws from it. ValueError for parameters out of range."""
+        """Build the model that draws from it. ValueError for parameters out of range."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return _CLASSES[values.pop("model")](**values)
 
@@ -153,7 +153,7 @@ Latency = Annotated[
 
 
 def built(latency: int | Distribution) -> net.Latency:
-    """What a link draws its latencies from."""
+    """Model from which a link draws its latencies."""
     return net.Constant(latency) if isinstance(latency, int) else latency.build()
 
 

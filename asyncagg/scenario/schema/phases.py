@@ -8,7 +8,7 @@ from asyncagg.scenario.values.units import DURATION, SECOND_NS
 
 
 class PhaseSection(Table):
-    """When the lead closes a phase."""
+    """Conditions on which the lead closes a phase."""
 
     deadline_ns: PositiveDuration = in_units(
         DURATION,

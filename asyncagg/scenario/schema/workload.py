@@ -13,7 +13,7 @@ _MOST_LAYERS = 1000  # their names and shapes, about 50 bytes each, fit well int
 
 
 class WorkloadTable(Table):
-    """What every kind of workload has in common."""
+    """Base of every kind of workload."""
 
     def settings(self) -> dict[str, Any]:
         """The workload's own keys and values as a file spells them, without `kind` and without the folder."""

@@ -74,7 +74,7 @@ class PlayerRange:
 
 
 def without(span: PlayerRange, others: Iterable[PlayerRange]) -> Iterator[PlayerRange]:
-    """What is left of the span when the players of the others are taken away, by index."""
+    """Ranges that are left of the span when the players of the others are taken away, by index."""
     next_index = span.first
     for other in sorted((other for other in others if span.overlap(other)), key=lambda other: other.first):
         if other.first > next_index:
