@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,14 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from asyncagg.engines import launch
 from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.runtime.stop_order import StopOrder
 from asyncagg.learning import workload
 from asyncagg.learning.owners import DataOwner, ModelOwner
 from asyncagg.mean_inputs import check_keywords, encoding_of, fallen_of, inputs_of, weights_of
+from asyncagg.owner_failures import OnOwnerFailure, check_choice, tell
 from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.registry import find
+from asyncagg.run_thread import RunThread
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import load, parse
@@ -58,12 +60,52 @@ def run(
     seed: int | None = None,
     owners: Sequence[DataOwner] | None = None,
     model_owner: ModelOwner | None = None,
+    on_owner_failure: OnOwnerFailure = "warn",
 ) -> Result:
     """Run a scenario (a path, a mapping with its keys, or one loaded) and return how it went.
 
     With `owners` and `model_owner` those are used instead of the scenario's workload. Works inside a running loop
-    (a notebook) too: the run has a thread and a loop of its own. Raises ScenarioError for a scenario that is not right.
+    (a notebook) too: the run has a thread and a loop of its own. KeyboardInterrupt stops it within two seconds.
+    Raises ScenarioError for a scenario that is not right.
+
+    Where the computation of owners failed, their tracebacks are on stderr (with engine "processes" in their logs); at
+    the end `on_owner_failure` "warn" gives an OwnerWarning for each reason, and "raise" raises OwnerFailed.
     """
+    check_choice(on_owner_failure)
+    work = _work(scenario, engine, seed, owners, model_owner)
+    return _told(RunThread(work).wait() if _in_a_loop() else work(None), on_owner_failure)
+
+
+async def run_async(
+    scenario: Source,
+    *,
+    engine: str | None = None,
+    seed: int | None = None,
+    owners: Sequence[DataOwner] | None = None,
+    model_owner: ModelOwner | None = None,
+    on_owner_failure: OnOwnerFailure = "warn",
+) -> Result:
+    """As `run`, without blocking the loop it is awaited on. Cancelling it stops the run within two seconds."""
+    check_choice(on_owner_failure)
+    work = _work(scenario, engine, seed, owners, model_owner)
+    return _told(await RunThread(work).outcome(), on_owner_failure)
+
+
+def _told(finished: RunRecord, on_owner_failure: OnOwnerFailure) -> Result:
+    """The result, once the caller has been told of owners whose computation failed."""
+    result = Result(finished)
+    tell(finished.owner_failures, result, on_owner_failure)
+    return result
+
+
+def _work(
+    scenario: Source,
+    engine: str | None,
+    seed: int | None,
+    owners: Sequence[DataOwner] | None,
+    model_owner: ModelOwner | None,
+) -> Callable[[StopOrder | None], RunRecord]:
+    """The run that was asked for, ready to begin; it may be given an order to stop."""
     if owners is not None and not isinstance(owners, Sequence):
         raise TypeError(f"owners must be a list of asyncagg.DataOwner, not {type(owners).__name__}")
     ready = _load(scenario, engine, seed, None if owners is None else len(owners))
@@ -74,12 +116,7 @@ def run(
         if ready.engine == "processes":
             ready.refuse("engine", 'is "processes", which builds owners from the workload (sim or tcp for those given)')
         given = workload.given(owners, model_owner)
-    return Result(_on_a_free_thread(lambda: launch.run(ready, workload=given)))
-
-
-async def run_async(scenario: Source, **options: Any) -> Result:
-    """As `run`, without blocking the loop it is awaited on."""
-    return await asyncio.to_thread(run, scenario, **options)
+    return lambda stop: launch.run(ready, workload=given, stop=stop)
 
 
 def secure_mean(
@@ -196,24 +233,10 @@ def _load(source: Source, engine: str | None, seed: int | None, owners: int | No
     return parse(values)
 
 
-def _on_a_free_thread(work: Callable[[], RunRecord]) -> RunRecord:
-    """Here when no loop runs in this thread; else in a thread of its own, waited for."""
+def _in_a_loop() -> bool:
+    """Whether a loop runs in this thread; asked apart, since what `work` raises is to have no error before it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return work()
-    done: list[RunRecord] = []
-    errors: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            done.append(work())
-        except BaseException as error:  # handed to the caller's thread whatever it is
-            errors.append(error)
-
-    thread = threading.Thread(target=guarded, name="asyncagg-run")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return done[0]
+        return False
+    return True

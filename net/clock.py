@@ -25,6 +25,10 @@ class IntegerTimeLoop(asyncio.AbstractEventLoop):
         """Run `callback(*args)` at exactly `when_ns` nanoseconds, at once if that has passed."""
         raise NotImplementedError
 
+    def call_from_outside(self, callback: Callable[[], object]) -> None:
+        """Run `callback()` soon; for another thread, which ends what runs here: when that happens is left to chance."""
+        raise NotImplementedError
+
 
 def now_ns() -> int:
     """The running loop's time in nanoseconds since an arbitrary start. RuntimeError where no loop runs."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from asyncagg.cli.commands.folders import folder
 from asyncagg.cli.commands.numbers import decimal, whole
 from asyncagg.cli.output.plain import PlainGroup, answer
 from asyncagg.version import __version__
@@ -48,15 +48,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _folder(text: str | Path) -> Path:
-    """Folder for files: an empty text would be the current folder, and a file is no folder."""
-    if not str(text):
-        raise typer.BadParameter("it is empty (a folder)")
-    if os.path.isfile(text):
-        raise typer.BadParameter(f"{text} is a file (a folder)")
-    return Path(text)
-
-
 @app.callback()
 def options(
     version: Annotated[
@@ -80,7 +71,7 @@ def run(
     out: Annotated[
         Path | None,
         typer.Option(
-            parser=_folder, metavar="DIR", help="The run directory, a new one.", show_default="runs/<name>-<seed>-<n>"
+            parser=folder, metavar="DIR", help="The run directory, a new one.", show_default="runs/<name>-<seed>-<n>"
         ),
     ] = None,
     overrides: Annotated[
@@ -119,7 +110,7 @@ def demo(
     out: Annotated[
         Path | None,
         typer.Option(
-            parser=_folder, metavar="DIR", help="The run directory, a new one.", show_default="runs/demo-0-<n>"
+            parser=folder, metavar="DIR", help="The run directory, a new one.", show_default="runs/demo-0-<n>"
         ),
     ] = None,
     as_json: AsJson = False,
@@ -246,26 +237,12 @@ def calibrate(
 
 
 @app.command()
-def swarm(
-    seeds: Annotated[str, typer.Option(metavar="A..B", help="First and last seed.", show_default=False)],
-    protocol: Annotated[str | None, typer.Option(metavar="NAME", help="Of this protocol only.")] = None,
-    out: Annotated[Path, typer.Option(parser=_folder, metavar="DIR", help="Where shrunken scenarios go.")] = Path(
-        "swarm"
-    ),
-) -> None:
-    """Play scenarios drawn from seeds in sim; say which break an invariant, and shrink them."""
-    from asyncagg.cli.commands.swarm import swarm as play_swarm
-
-    raise typer.Exit(play_swarm(seeds, out, protocol))
-
-
-@app.command()
 def keys(
     config: Annotated[
         str, typer.Option(metavar="CONFIG", help="config.json: who is where, an entry a process.", show_default=False)
     ],
     out: Annotated[
-        Path, typer.Option(parser=_folder, metavar="DIR", help="The folder of keys, a new one.", show_default=False)
+        Path, typer.Option(parser=folder, metavar="DIR", help="The folder of keys, a new one.", show_default=False)
     ],
     days: Annotated[
         int, typer.Option(parser=whole(1, 36_500), metavar="DAYS", help="How long certificates are good.")
@@ -313,7 +290,7 @@ def serve(
     out: Annotated[
         Path | None,
         typer.Option(
-            parser=_folder,
+            parser=folder,
             metavar="DIR",
             help="The run directory, a new one (model owner); where accounts are kept (data owners).",
             show_default=False,
@@ -359,3 +336,35 @@ def serve(
         listen,
     )
     raise typer.Exit(serve_player(request))
+
+
+@app.command()
+def scenarios(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Print this one.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Copy it to this file, a new one.", show_default=False),
+    ] = None,
+) -> None:
+    """List the scenarios that come along, or print or copy one; `asyncagg run NAME` finds them too."""
+    from asyncagg.cli.commands.scenarios import list_scenarios, show_scenario
+
+    if name is not None:
+        show_scenario(name, out)
+    elif out is not None:
+        raise typer.BadParameter("wants the NAME of a scenario", param_hint="--out")
+    else:
+        list_scenarios()
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The folder, a new one.", show_default=False)],
+) -> None:
+    """Make a folder to start from: a scenario, an owner, a model, a test and a README."""
+    from asyncagg.cli.commands.new import new_folder
+
+    new_folder(name)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from importlib import import_module
 
 from asyncagg.cli import interrupts
 
 
 def main() -> None:
     """Run `asyncagg` with the arguments of the process; never returns."""
+    run_app("asyncagg.cli.app")
+
+
+def run_app(module: str) -> None:
+    """Run the commands of a module, its `app`, with the arguments of the process; never returns."""
     _open_streams()
     interrupts.watch()
-    from asyncagg.cli.app import app  # after the first line: Ctrl-C during the imports is not lost
+    app = import_module(module).app  # after the first line: Ctrl-C during the imports is not lost
     from asyncagg.cli.output.plain import writing
 
     try:
@@ -26,7 +33,10 @@ def main() -> None:
 
 
 def _open_streams() -> None:
-    """Open closed streams (`>&-`) on the null device: no file or socket may take their number and be printed into."""
+    """What was closed (`>&-`) leads nowhere: no file or socket of ours may take its number, and be printed into.
+
+    A letter that stdout lacks is printed as its escape, as on stderr: a run is not lost for its name.
+    """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -34,3 +44,5 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

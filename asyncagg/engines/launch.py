@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -12,6 +13,7 @@ import threadpoolctl
 from asyncagg.engines.experiment import Experiment, prepare
 from asyncagg.engines.outlook import Outlook
 from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.engines.runtime.stop_order import StopOrder
 from asyncagg.learning.workload import Workload
 from asyncagg.net.errors import NetError
 from asyncagg.players.ledger_store import StoreError
@@ -31,7 +33,8 @@ TRANSPORTS = {"sim": "in this process", "tcp": "in this process", "processes": "
 SEEDED = "seeded (insecure, simulation only)"
 SYSTEM = "system"
 
-Engine = Callable[[Experiment, RunRecord, Callable[[RoundResult], None]], None]
+Progress = Callable[[RoundResult], None]
+Engine = Callable[[Experiment, RunRecord, Progress, StopOrder], None]
 
 
 def check_engine(scenario: Scenario) -> None:
@@ -72,25 +75,26 @@ def run(
     *,
     workload: Workload | None = None,
     record: RunRecord | None = None,
-    progress: Callable[[RoundResult], None] = lambda each: None,
+    progress: Progress = lambda each: None,
+    stop: StopOrder | None = None,
 ) -> RunRecord:
     """Run a scenario on its engine, to its end; what it leaves.
 
     `workload` takes the place of the scenario's own, `record` that of a new one (a run with a directory, or a resumed
-    one). Raises ScenarioError for a scenario that this engine cannot play, WorkloadError where the user's own classes
-    cannot be built.
+    one). Another thread may give the order `stop`; CancelledError is raised then. Raises ScenarioError for a scenario
+    that this engine cannot play, WorkloadError where the user's own classes cannot be built.
     """
     check_engine(scenario)
     record = begin(scenario) if record is None else record
-    play(prepare(scenario, workload), record, progress)
+    play(prepare(scenario, workload), record, progress, stop)
     return record
 
 
-def play(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
-    """Run what is prepared. `finished.result` says how it ended, KeyboardInterrupt included."""
+def play(experiment: Experiment, finished: RunRecord, progress: Progress, stop: StopOrder | None = None) -> None:
+    """Run what is prepared. `finished.result` says how it ended, KeyboardInterrupt and an order to stop included."""
     engine: Engine = import_module(ENGINES[experiment.scenario.engine]).run
     with told(experiment, finished):
-        engine(experiment, finished, progress)
+        engine(experiment, finished, progress, stop or StopOrder())
 
 
 @contextmanager
@@ -106,7 +110,7 @@ def told(experiment: Experiment, finished: RunRecord) -> Iterator[None]:
     try:
         with threadpoolctl.threadpool_limits(1):
             yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         result.status, result.reason = "failed", INTERRUPTED
         raise
     except (NetError, StoreError) as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.record.checkpointer import Checkpointer
 from asyncagg.engines.record.oracle import ExpectedSum
+from asyncagg.engines.record.peak_memory import peak_rss_bytes
 from asyncagg.engines.record.recorder import ResultRecorder
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.record.usage import UsageByRole
@@ -17,7 +17,7 @@ from asyncagg.engines.runtime.players import Environment, LocalPlayers
 from asyncagg.net.clock import now_ns
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.start import RunHooks, RunState
-from asyncagg.protocols.names import Label, Player
+from asyncagg.protocols.names import Label, Loss, Player
 from asyncagg.runs.result import RoundResult
 
 
@@ -51,7 +51,7 @@ class OneProcess:
         finally:
             result.wall_seconds += time.perf_counter() - wall
             result.cpu_seconds += time.process_time() - cpu
-            result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            result.peak_rss_bytes = peak_rss_bytes()
             if local_players.model_owner is not None:
                 self._finished.model = local_players.model_owner.parameters
                 result.ledger = local_players.model_owner.disclosed
@@ -62,6 +62,9 @@ class OneProcess:
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
         return self.local_players.expected_sum(label, survivors)
+
+    def own_failures(self, round_index: int) -> Mapping[Player, Loss]:
+        return self.local_players.own_failures(round_index)
 
     async def _observe(self, outcome: RoundOutcome, run_state: RunState) -> None:
         await self._recorder.observe(outcome)

@@ -15,6 +15,7 @@ from asyncagg.engines.runtime.limits import frame_limits
 from asyncagg.engines.runtime.links import Linker
 from asyncagg.engines.runtime.players import Environment
 from asyncagg.engines.runtime.prices import player_prices
+from asyncagg.engines.runtime.stop_order import StopOrder
 from asyncagg.net.clock import now_ns
 from asyncagg.net.memory import MemoryNetwork
 from asyncagg.net.virtual.loop import run_virtual
@@ -22,9 +23,9 @@ from asyncagg.protocols.names import Player
 from asyncagg.runs.result import RoundResult
 
 
-def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
+def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None], stop: StopOrder) -> None:
     """Play the experiment to its end on a loop of its own."""
-    run_virtual(_play(experiment, finished, progress))
+    run_virtual(stop.heed(_play(experiment, finished, progress)))
 
 
 async def _play(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:

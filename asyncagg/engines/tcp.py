@@ -13,8 +13,9 @@ from asyncagg.crypto.randomness import SystemRandomness
 from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
 from asyncagg.engines.one_process import OneProcess
 from asyncagg.engines.record.run_record import RunRecord
-from asyncagg.engines.runtime import identities
+from asyncagg.engines.runtime import identities, open_files
 from asyncagg.engines.runtime.sockets import SocketRuntime, groups
+from asyncagg.engines.runtime.stop_order import StopOrder
 from asyncagg.net.clock import now_ns
 from asyncagg.net.frames import PairLimits
 from asyncagg.net.tcp.network import TcpNetwork
@@ -26,23 +27,26 @@ from asyncagg.version import FORMAT
 LOOPBACK = "127.0.0.1"
 
 
-def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
+def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None], stop: StopOrder) -> None:
     """Play the experiment to its end on a loop of its own."""
     with asyncio.Runner() as runner:
-        runner.run(_play(experiment, finished, progress))
+        runner.run(stop.heed(_play(experiment, finished, progress)))
 
 
 async def _play(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
     randomness = SystemRandomness()
     nonce = randomness.bytes(RUN_NONCE_BYTES)
     players = identities.everyone(experiment.scenario)
+    together = list(groups(players))
+    fleets = sum(role_of(each[0]) == "data-owner" for each in together)
+    open_files.allow(open_files.of_one_process(experiment.scenario, fleets))
     addresses = {str(player): (LOOPBACK, 0) for player in players if role_of(player) != "data-owner"}
 
     def network(together: Sequence[Player], limits: PairLimits, admit: Admit) -> TcpNetwork:
         return TcpNetwork(together, nonce, limits, addresses, admit=admit, wire_format=FORMAT)
 
     keys = identities.generate(experiment.scenario, lambda whose: randomness)
-    runtime = SocketRuntime(experiment, groups(players), network)
+    runtime = SocketRuntime(experiment, together, network)
     environment = runtime.environment(
         nonce, now_ns() - finished.elapsed_ns, keys, identities.pinned(keys, finished.folder), finished.ledgers
     )

@@ -7,17 +7,16 @@ each phase, and one for each permit. Each (peer, kind) is taken at most once an 
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.net.tcp.buffers import release
+from asyncagg.players.arrivals.mailbox import Mailbox
 from asyncagg.protocols import effects as e
 from asyncagg.protocols.messages import Faulty, Message, MessageError, RoleName
-from asyncagg.protocols.names import LEAD, Guilt, Label, Phase, Player, index_of, role_of
+from asyncagg.protocols.names import LEAD, Cause, Guilt, Label, Phase, Player, index_of, role_of
 from asyncagg.protocols.permissions import Permissions
 from asyncagg.runs.trace import Event as Traced
 
@@ -49,9 +48,12 @@ class RoundFailed(Exception):
         dropped: dict[Player, Phase] | None = None,
         exposed: bool = False,
         culprits: dict[Player, Guilt] | None = None,
+        cause: Cause = "lost",
     ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.cause = cause
+        """Whether it was this player's own computation."""
         self.dropped = dropped or {}
         self.exposed = exposed
         self.culprits = culprits or {}
@@ -70,14 +72,7 @@ class RoleDriver:
         self.role = role
         self.label = label
         self.phase: Phase = "publish"
-        self._gone: dict[str, str] = dict(host.departed)
-        """Peers that left and of whom the role has not been told."""
-        self._refused: dict[str, None] = {}
-        self._seen: dict[tuple[str, type[Message]], int] = {}
-        self._permissions = permissions
-        self._arrivals = itertools.count()
-        self._inbox: dict[type[Message], deque[tuple[int, Player, Message]]] = {}
-        self._expired: deque[Player | None] = deque()
+        self._mailbox = Mailbox(host.me, permissions, host.departed)
         self._waiting: asyncio.Future[None] | None = None
         self._wanted: tuple[type[Message], ...] = ()
         self._failure: RoundFailed | None = None
@@ -87,22 +82,15 @@ class RoleDriver:
 
     def deliver(self, peer: Player, message: Message) -> None:
         """A message of this label for this role."""
-        if peer in self._refused:
-            return
-        kind = type(message)
-        count = self._seen.get((peer, kind), 0) + 1
-        permission = self._permissions.between(peer, self.host.me).kinds.get(kind.kind)
-        if permission is None or count > permission.times:
-            self.refuse(peer, f"sent {kind.kind} {count} times")
-            return
-        self._seen[peer, kind] = count
-        self._inbox.setdefault(kind, deque()).append((next(self._arrivals), peer, message))
-        if kind in self._wanted:
+        refusal = self._mailbox.put(peer, message)
+        if refusal is not None:
+            self.refuse(peer, refusal)
+        elif type(message) in self._wanted:
             self._wake()
 
-    def depart(self, peer: str, reason: str) -> None:
+    def depart(self, peer: str, reason: str, cause: Cause = "lost") -> None:
         """A peer's connection is gone, or it has ended its part in this attempt."""
-        self._gone.setdefault(peer, reason)
+        self._mailbox.depart(peer, reason, cause)
         self._wake()
 
     def fail(self, failure: RoundFailed) -> None:
@@ -112,9 +100,8 @@ class RoleDriver:
 
     def refuse(self, peer: Player, reason: str) -> None:
         """End this peer's part in the attempt, and its channel; nobody else is touched."""
-        if peer in self._refused:
+        if not self._mailbox.refuse(peer):
             return
-        self._refused[peer] = None
         if self.role == "node" and role_of(peer) == "data-owner":
             self.host.send(self.label, LEAD, Faulty(index_of(peer), reason[:500]), self.phase)
         self.host.note(self.label, self.phase, "refuse", peer, reason)
@@ -122,8 +109,8 @@ class RoleDriver:
         self.host.disconnect(peer, reason)
 
     def held(self, kind: type[Message]) -> int:
-        """Number of messages of a kind that wait to be taken."""
-        return len(self._inbox.get(kind, ()))
+        """How many messages of a kind wait to be taken."""
+        return self._mailbox.held(kind)
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -181,7 +168,7 @@ class RoleDriver:
         while True:
             if self._failure is not None:
                 raise self._failure
-            event = self._next(kinds, peers)
+            event = self._mailbox.next(kinds, peers)
             if event is not None:
                 return event
             self._wanted = kinds
@@ -190,19 +177,6 @@ class RoleDriver:
                 await self._waiting
             finally:
                 self._waiting, self._wanted = None, ()
-
-    def _next(self, kinds: tuple[type[Message], ...], peers: Collection[str]) -> e.Event | None:
-        """Next event: messages in order of arrival, then peers that are gone, then what has expired; else None."""
-        queues = [queue for kind in kinds if (queue := self._inbox.get(kind))]
-        if queues:
-            _, peer, message = min(queues, key=lambda queue: queue[0][0]).popleft()
-            return e.Got(peer, message)
-        for name in peers if len(peers) < len(self._gone) else self._gone:
-            if name in self._gone and name in peers:
-                return e.Gone(Player(name), self._gone.pop(name))
-        if self._expired:
-            return e.Expired(self._expired.popleft())
-        return None
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -214,7 +188,7 @@ class RoleDriver:
         self.phase = name
         if self.role == "lead":
             self._stop_timers()  # permits end with the phase they were given in
-            self._expired.clear()
+            self._mailbox.forget_expired()
             await self.host.phase_began(self.label, name)
             self._start_timer(None, self.host.deadlines[name])
 
@@ -227,5 +201,5 @@ class RoleDriver:
         self._timers.clear()
 
     def _expire(self, key: Player | None) -> None:
-        self._expired.append(key)
+        self._mailbox.expire(key)
         self._wake()

@@ -125,6 +125,19 @@ class Terms:
         start, stop = self.slice_bounds(node)
         return packed_size(stop - start, self.ring.bits)
 
+    @cached_property
+    def most_attempts(self) -> int | None:
+        """How many attempts of a run an owner takes part in; None: any number.
+
+        Where a lying lead may abort attempts until a graph suits it, k and t are right for so many graphs and no more.
+        """
+        if self.threat == "curious" or self.graph is None:
+            return None
+        population = self.graph.population
+        if self.graph.parameters(population.cohort).complete:
+            return None
+        return population.rounds * population.attempts
+
     def enough_of(self, phase: str, expected: int) -> int:
         """Number of answers that closes a phase early."""
         return max(1, math.ceil(self.enough.get(phase, 1.0) * expected - 1e-9))

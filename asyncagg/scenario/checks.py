@@ -40,6 +40,7 @@ def check(scenario: Scenario) -> Iterator[Mistake]:
     yield from _reveal(scenario)
     yield from _compute_nodes(scenario)
     yield from _encoding(scenario)
+    yield from _draws(scenario)
     yield from _workload(scenario)
     yield from _faults(scenario)
     yield from _expect(scenario)
@@ -131,6 +132,18 @@ def _compute_nodes(scenario: Scenario) -> Iterator[Mistake]:
         dimension = scenario.workload.dimension
         text = f"is {nodes}, but a vector has {_number(dimension, 'coordinate')} (at most one node for each)"
         yield _mistake(text, "aggregation.compute_nodes", "workload.kind", "workload.dimension", "aggregation.protocol")
+
+
+def _draws(scenario: Scenario) -> Iterator[Mistake]:
+    """Where inputs are real and the lead may lie, nobody may be able to repeat the rounding of a single input."""
+    lying = scenario.engine == "hosts" and scenario.aggregation.threat == "lying"
+    encoding = scenario.encoding
+    if lying and encoding.rounding == "stochastic" and encoding.rounding_draws == "seeded":
+        text = (
+            'is "seeded": on hosts a lying lead could tell single inputs below one quantum from the sums of many '
+            'attempts ("system")'
+        )
+        yield _mistake(text, "encoding.rounding_draws", "engine", "aggregation.threat")
 
 
 def _encoding(scenario: Scenario) -> Iterator[Mistake]:

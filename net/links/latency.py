@@ -207,31 +207,3 @@ class Empirical(Latency):
 
     def __repr__(self) -> str:
         return f"Empirical({len(self.quantiles_ns)} quantiles)"
-
-
-def parse_quantiles(text: str) -> tuple[int, ...]:
-    """The `quantiles_ns` of an `Empirical` from the text of a file.
-
-    One latency in milliseconds a line, ascending; empty lines and what follows a `#` are left out. ValueError
-    that starts with the number of the line: `3: …`.
-    """
-    quantiles: list[int] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        value = line.partition("#")[0].strip()
-        if value:
-            quantiles.append(_parse_milliseconds(number, value, quantiles[-1] if quantiles else 0))
-    if len(quantiles) < 2:
-        raise ValueError(f"1: {len(quantiles)} latencies (two or more, one in milliseconds a line)")
-    return tuple(quantiles)
-
-
-def _parse_milliseconds(number: int, text: str, least_ns: int) -> int:
-    try:
-        value = float(text) * _MILLISECOND
-    except ValueError:
-        raise ValueError(f"{number}: {text[:40]!r} is no number (a latency in milliseconds)") from None
-    if not 0 <= value <= MAX_NS:
-        raise ValueError(f"{number}: {text} ms is out of range (0 to {MAX_NS // _MILLISECOND} ms)")
-    if round(value) < least_ns:
-        raise ValueError(f"{number}: {text} ms is less than the line before (latencies in ascending order)")
-    return round(value)

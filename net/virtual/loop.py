@@ -213,6 +213,13 @@ class VirtualLoop(RefusedCalls, IntegerTimeLoop):
             raise FenceError(f"call_soon_threadsafe from another thread on the virtual loop: {NO_THREADS}")
         return self.call_soon(callback, *args, context=context)
 
+    def call_from_outside(self, callback: Callable[[], object]) -> None:
+        """Run `callback()` before whatever comes next; any thread may say so, and only to end a run.
+
+        Appending to a deque is one step for other threads, and the loop looks at it after every callback.
+        """
+        self._ready.append(_Callback(self, self._now, callback, (), None))
+
     def call_later(
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:

@@ -11,8 +11,8 @@ import pytest
 from support.attack_driver import Coalition, Twist, changed, owners, play, scenario, sending
 
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.context import Context
-from asyncagg.protocols.effects import Rejected, Send
+from asyncagg.protocols.context import Context, Terms
+from asyncagg.protocols.effects import Abort, Effect, Rejected, Send
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, owner_name
 from asyncagg.protocols.secagg import owner, sharers_signature
 from asyncagg.protocols.secagg.owner_secrets import ENTRY_BYTES
@@ -173,6 +173,22 @@ def test_the_model_owner_signs_nothing_before_the_roster_is_fixed() -> None:
     assert "sent sharers-fixed, which is not its to send" in played.notes("refuse", LEAD)
     assert not played.of(m.SharersSigned)
     assert not played.of(m.MaskedSlice)
+
+
+def test_a_model_owner_that_asks_for_more_graphs_than_the_retries_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lead aborts attempts until a graph suits it; k and t are right for two of them, and it wants three."""
+
+    def abort(context: Context, effect: Effect) -> Iterable[Effect]:
+        spoil = isinstance(effect, Send) and isinstance(effect.message, m.ShareBoxes)
+        return (Abort("the graph does not suit me"),) if spoil else (effect,)
+
+    values = scenario(51, "secagg+", on_failure="retry", retries=2, **RING)
+    monkeypatch.setattr(Terms, "most_attempts", 2)
+    played = play(values, {"lead": abort})
+    assert played.round.attempts == 3
+    assert {each.label.attempt for each in played.of(m.Advertise)} == {1, 2}
+    one_too_many = "attempt 3 of this run is one more than its rounds and retries have (2)"
+    assert set(played.troubles.values()) == {one_too_many}
 
 
 def test_a_signature_is_good_in_one_session_only() -> None:

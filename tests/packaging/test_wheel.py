@@ -115,19 +115,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def sources() -> dict[str, bytes]:
     """What has to be installed: module or data file, by its path → SHA-256 of it."""
     found = {}
-    for top in ("asyncagg", "net"):
+    for top, installed in {"asyncagg": "asyncagg", "net": "asyncagg/net", "scenarios": "asyncagg/shipped"}.items():
         for path in (ROOT / top).rglob("*"):
             if path.is_file() and path.suffix != ".pyc":
-                inside = path.relative_to(ROOT).as_posix()
-                found[inside if top == "asyncagg" else f"asyncagg/{inside}"] = hashlib.sha256(
-                    path.read_bytes()
-                ).digest()
+                inside = path.relative_to(ROOT / top).as_posix()
+                found[f"{installed}/{inside}"] = hashlib.sha256(path.read_bytes()).digest()
     return found
 
 
 def test_both_distributions_hold_every_module_as_a_file_and_no_other_package(built: Built) -> None:
     expected = sources()
-    assert "asyncagg/net/tcp/network.py" in expected
+    assert {"asyncagg/net/tcp/network.py", "asyncagg/shipped/digits.toml"} <= expected.keys()
     with zipfile.ZipFile(built.wheel) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
         assert {name: hashlib.sha256(archive.read(name)).digest() for name in names} == expected
@@ -187,3 +185,25 @@ def test_a_net_that_nobody_asks_for_is_never_imported(built: Built, tmp_path: Pa
     own_net(tmp_path, form, UNWANTED)
     said = "import asyncagg; print(asyncagg.run({'name': 'x'}, engine=%r)['status'])"
     assert built.python(tmp_path, "-c", said % engine) == ["ok"]
+
+
+def test_a_shipped_scenario_runs_by_its_name_from_any_folder(built: Built, tmp_path: Path) -> None:
+    command = str(built.environment / "bin" / "asyncagg")
+    listed = run([command, "scenarios"], tmp_path)
+    names = sorted(path.stem for path in (ROOT / "scenarios").glob("*.toml"))
+    assert [line.partition(" ")[0] for line in listed] == names
+    summary = run([command, "run", "digits", "--quiet", "--out", "left"], tmp_path)
+    assert summary[0] == "digits: ok (engine tcp, protocol secagg+, seed 0)"
+    run([command, "scenarios", "diurnal", "-o", "mine.toml"], tmp_path)
+    assert run([command, "run", "mine.toml", "--quiet", "--set", "rounds=2"], tmp_path)[0].startswith("diurnal: ok ")
+
+
+@pytest.mark.parametrize("engine", ["sim", "tcp", "processes"])
+def test_a_new_folder_runs_and_its_test_passes(built: Built, tmp_path: Path, engine: str) -> None:
+    command = str(built.environment / "bin" / "asyncagg")
+    run([command, "new", "mine"], tmp_path)
+    folder = tmp_path / "mine"
+    assert [path.name for path in folder.glob("*.toml")] == ["mine.toml"]
+    summary = run([command, "run", "mine.toml", "--engine", engine, "--quiet"], folder)
+    assert summary[0] == f"mine: ok (engine {engine}, protocol secagg+, seed 0)"
+    built.python(folder, "-W", "error", "-m", "unittest")

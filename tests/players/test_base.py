@@ -10,7 +10,7 @@ import pytest
 
 from asyncagg.net.frames import Frame, Limits
 from asyncagg.net.memory import MemoryNetwork
-from asyncagg.players.allowance import ATTEMPTS
+from asyncagg.players.arrivals.allowance import ATTEMPTS
 from asyncagg.players.base import BasePlayer, PlayerEnvironment
 from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
 from asyncagg.protocols import effects as e

@@ -214,7 +214,7 @@ async def test_owners_and_nodes_wait_without_a_clock_and_no_timer_outlives_its_r
     await lead.run(listening(0, phase="upload"))
     await asyncio.sleep(1000)
     assert not waiting.done()
-    assert not lead._expired
+    assert not lead._mailbox._expired
     waiting.cancel()
 
 
@@ -331,4 +331,4 @@ async def test_a_mistake_of_ours_is_raised_as_it_is_and_the_role_is_closed() -> 
         await driver.run(role())
     assert closed == [True]
     await asyncio.sleep(100)
-    assert not driver._expired
+    assert not driver._mailbox._expired

@@ -253,6 +253,16 @@ def test_keys_of_the_aggregation_that_do_not_go_together(text: str, line: str) -
     assert lines(f'name = "x"\n[aggregation]\n{text}\n') == [f"a.toml:{line}"]
 
 
+def test_on_hosts_nobody_repeats_the_rounding_of_inputs_against_a_lying_lead() -> None:
+    text = 'name = "x"\nengine = "hosts"\n[aggregation]\nthreat = "lying"\n[encoding]\nrounding_draws = "seeded"\n'
+    assert lines(text) == [
+        'a.toml:6: encoding.rounding_draws: is "seeded": on hosts a lying lead could tell single inputs below one '
+        'quantum from the sums of many attempts ("system")'
+    ]
+    for harmless in ("encoding.rounding='nearest'", "aggregation.threat='curious'", "engine='tcp'"):
+        load("a.toml", [harmless])
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -425,6 +435,9 @@ def test_changes_by_keyword_name_themselves() -> None:
     [
         (b"a = 1\nb =\n", ":2: is not TOML: Invalid value (key = value)"),
         (b"a = 1\na = 2\n", ":2: is not TOML: Cannot overwrite a value (key = value)"),
+        (b"name: x\nrounds: 3\n", ":1: is not TOML: it seems to be YAML (TOML or JSON)"),
+        (b"# mine\n---\n- 1\n", ":2: is not TOML: it seems to be YAML (TOML or JSON)"),
+        (b'\n{"name": "x"}\n', ":2: is not TOML: it seems to be JSON (a file whose name ends in .json)"),
         (b"a = 'x", ":1: is not TOML: Expected \"'\" (key = value)"),
         (b"a = 1\n\nb = \"x\xff\"", ":3: is not UTF-8: the byte 0xff (UTF-8 text)"),
         (b"a = " + b"[" * 100_000, ": is nested too deeply (tables and lists within a few others)"),
@@ -467,9 +480,13 @@ def test_json(text: str, line: str) -> None:
 
 def test_files_that_cannot_be_read() -> None:
     Path("folder.toml").mkdir()
+    Path("run").mkdir()
+    for name in ("a.toml", "result.json", "scenario.toml"):
+        Path("run", name).touch()
     for path, line in {
         "no.toml": "no.toml: there is no such file (the path of a scenario)",
-        "folder.toml": "folder.toml: cannot be read: Is a directory (a file)",
+        "folder.toml": "folder.toml: is a folder (the path of a scenario)",
+        "run": "run: is a folder (a file in it, such as run/scenario.toml)",
         "a\0b": "a\0b: cannot be read: embedded null byte (a file)",
     }.items():
         with pytest.raises(ScenarioError) as caught:

@@ -23,6 +23,7 @@ from asyncagg.engines import one_process, sim
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin
 from asyncagg.engines.runtime.players import LocalPlayers
+from asyncagg.engines.runtime.stop_order import StopOrder
 from asyncagg.net.frames import Limits
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context
@@ -232,7 +233,7 @@ def play(
         stack.enter_context(mock.patch.object(owner, "OwnerSecrets", _watched(secrets, played)))
         remembered = _remembered(played)
         local_players = stack.enter_context(mock.patch.object(one_process, "LocalPlayers", side_effect=remembered))
-        sim.run(experiment, finished, lambda each: None)
+        sim.run(experiment, finished, lambda each: None, StopOrder())
     assert local_players.call_count == 1
     played.trace += finished.trace.records
     played.troubles = {owner.me: owner.trouble for owner in played.local_players.owners if owner.trouble is not None}

@@ -13,6 +13,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from asyncagg.cli.app import app
+from asyncagg.testing.app import app as testing_app
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = ROOT / "scenarios"
@@ -34,6 +35,7 @@ dimension = 20
 """A scenario that takes no time."""
 
 _COMMAND = (sys.executable, "-c", "from asyncagg.cli.main import main; main()")
+TESTING = (sys.executable, "-m", "asyncagg.testing")
 
 
 def invoke(*arguments: object) -> Any:
@@ -41,10 +43,17 @@ def invoke(*arguments: object) -> Any:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def start(folder: Path, *arguments: object, columns: int = 80, **given: Any) -> subprocess.Popen[str]:
-    """`asyncagg` as a process of its own, in a folder; stdout and stderr are piped unless given."""
+def invoke_testing(*arguments: object) -> Any:
+    """`python -m asyncagg.testing` with these arguments, in this process."""
+    return CliRunner().invoke(testing_app, [str(argument) for argument in arguments])
+
+
+def start(
+    folder: Path, *arguments: object, columns: int = 80, command: Sequence[str] = _COMMAND, **given: Any
+) -> subprocess.Popen[str]:
+    """`asyncagg`, or another command, as a process of its own, in a folder; both outputs are piped unless given."""
     return subprocess.Popen(
-        [*_COMMAND, *(str(argument) for argument in arguments)],
+        [*command, *(str(argument) for argument in arguments)],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": str(columns)},
         text=True,

@@ -27,8 +27,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join((str(site), str(ROOT)))}
 
 
-def asyncagg(environment: dict[str, str], *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "asyncagg", *arguments]
+def asyncagg(
+    environment: dict[str, str], *arguments: str, cwd: Path | None = None, module: str = "asyncagg"
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, cwd=cwd)
 
 
@@ -109,5 +111,6 @@ for seed in range(12):
 
 @pytest.mark.long
 def test_two_hundred_seeds_of_the_swarm(installed: dict[str, str], tmp_path: Path) -> None:
-    played = asyncagg(installed, "swarm", "--protocol", "ring", "--seeds", "0..199", "--out", str(tmp_path))
+    arguments = "swarm", "--protocol", "ring", "--seeds", "0..199", "--out", str(tmp_path)
+    played = asyncagg(installed, *arguments, module="asyncagg.testing")
     assert played.returncode == 0, played.stdout + played.stderr

@@ -43,8 +43,18 @@ def check_scenario(path: str, overrides: tuple[str, ...], as_json: bool) -> None
 def _text(path: str, scenario: Scenario, outlook: Outlook) -> Iterator[str]:
     yield f"# {path} with every default filled in"
     yield ""
-    yield from scenario.normalised_toml().split("\n")
+    yield from map(_spelt, scenario.normalised_toml().split("\n"))
     yield from (f"# {line}".rstrip() for line in _lines(outlook))
+
+
+def _spelt(line: str) -> str:
+    """The line with what stdout lacks as TOML escapes it, so that it can be read back."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return "".join(letter if _has(encoding, letter) else f"\\U{ord(letter):08x}" for letter in line)
+
+
+def _has(encoding: str, letter: str) -> bool:
+    return letter.isascii() or letter.encode(encoding, "ignore") != b""
 
 
 def _json(scenario: Scenario, outlook: Outlook) -> dict[str, Any]:

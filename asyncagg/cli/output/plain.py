@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
@@ -26,10 +26,13 @@ _UsageError: Any = typer.BadParameter.__base__
 class PlainGroup(TyperGroup):
     """A group of commands whose usage errors are one line."""
 
+    program: ClassVar[str] = PROGRAM
+    """As it is called."""
+
     def main(self, *args: Any, **given: Any) -> Any:
         """As click's, always to the end of the process: SystemExit with the status."""
         try:
-            status = super().main(*args, **{**given, "prog_name": PROGRAM, "standalone_mode": False})
+            status = super().main(*args, **{**given, "prog_name": self.program, "standalone_mode": False})
         except _UsageError as error:
             command = error.ctx.command_path if error.ctx is not None else self._command(*args, **given)
             said = " ".join(error.format_message().split()).replace("Value error, ", "").removesuffix(".")
@@ -40,7 +43,7 @@ class PlainGroup(TyperGroup):
     def _command(self, args: Sequence[str] | None = None, **_: object) -> str:
         """Command that was called, where the error does not say: an option without its value."""
         words = sys.argv[1:] if args is None else args
-        return next((f"{PROGRAM} {word}" for word in words if word in self.commands), PROGRAM)
+        return next((f"{self.program} {word}" for word in words if word in self.commands), self.program)
 
 
 def complain(lines: Iterable[str]) -> None:

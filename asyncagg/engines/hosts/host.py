@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from asyncagg.crypto.randomness import SystemRandomness
@@ -12,13 +11,14 @@ from asyncagg.engines.experiment import RUN_NONCE_BYTES, Experiment
 from asyncagg.engines.hosts.preflight import Preflight
 from asyncagg.engines.hosts.process_spec import HostRuntime
 from asyncagg.engines.record.checkpointer import Checkpointer
+from asyncagg.engines.record.peak_memory import peak_rss_bytes
 from asyncagg.engines.record.recorder import ResultRecorder
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.engines.runtime.players import LocalPlayers
 from asyncagg.net.clock import now_ns
 from asyncagg.players.model_owner import ModelOwnerPlayer
-from asyncagg.protocols.names import MODEL_OWNER, Label, Player
+from asyncagg.protocols.names import MODEL_OWNER, Label, Loss, Player
 from asyncagg.runs.atomic import replace
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.directory import DirectoryError
@@ -87,7 +87,7 @@ async def host(runtime: HostRuntime, run: bytes, finished: RunRecord, progress: 
     finally:
         result.wall_seconds += time.perf_counter() - began
         result.cpu_seconds += time.process_time() - cpu
-        result.peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        result.peak_rss_bytes = peak_rss_bytes()
         finished.model = owner.parameters
         result.ledger = owner.disclosed
         await recorder.close()
@@ -117,6 +117,10 @@ class _Alone:
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> None:
         """None: nobody sees the inputs of all."""
+
+    def own_failures(self, round_index: int) -> Mapping[Player, Loss]:
+        """None: owners live elsewhere."""
+        return {}
 
 
 def _fatal(missing: Sequence[HostEntry], experiment: Experiment) -> str | None:

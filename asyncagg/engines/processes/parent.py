@@ -25,11 +25,13 @@ from asyncagg.engines.processes import codec
 from asyncagg.engines.processes.child_handle import READY_NS, ChildHandle, places
 from asyncagg.engines.processes.children_probe import ChildrenProbe
 from asyncagg.engines.processes.control import Fields
+from asyncagg.engines.record.peak_memory import peak_rss_bytes
 from asyncagg.engines.record.recorder import ResultRecorder
 from asyncagg.engines.record.run_record import RunRecord
-from asyncagg.engines.runtime import identities
+from asyncagg.engines.runtime import identities, open_files
 from asyncagg.engines.runtime.faults import follows_phases
 from asyncagg.engines.runtime.players import REUNION_NS
+from asyncagg.engines.runtime.stop_order import StopOrder
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.net.clock import now_ns
 from asyncagg.protocols.names import MODEL_OWNER, Label, role_of
@@ -64,11 +66,11 @@ class RunFailed(Exception):
     """The run cannot go on; the text says why."""
 
 
-def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None]) -> None:
+def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None], stop: StopOrder) -> None:
     """Play the experiment to its end."""
     with contextlib.ExitStack() as stack, asyncio.Runner() as runner:
         folder = finished.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="asyncagg-")))
-        runner.run(_play(experiment, finished, progress, folder))
+        runner.run(stop.heed(_play(experiment, finished, progress, folder)))
 
 
 async def _play(
@@ -87,10 +89,11 @@ class Parent:
         self._finished = finished
         self._folder = folder
         self._listener = progress if isinstance(progress, ProgressListener) else None
-        players = identities.everyone(experiment.scenario)
+        everywhere = places(identities.everyone(experiment.scenario), experiment.scenario.owners.per_process)
+        open_files.allow(open_files.of_parent(len(everywhere)))
         logs = folder / "logs"
         logs.mkdir(exist_ok=True)
-        self._children = [ChildHandle(each, logs) for each in places(players, experiment.scenario.owners.per_process)]
+        self._children = [ChildHandle(each, logs) for each in everywhere]
         self._recorder = ResultRecorder(experiment, finished, ChildrenProbe(experiment, self._children), progress)
         self._authority = Authority.create("asyncagg run", datetime.now(UTC), CERTIFICATE_DAYS)
         randomness = SystemRandomness()
@@ -124,7 +127,7 @@ class Parent:
             _sweep(self._folder)
             result.wall_seconds += time.perf_counter() - began
             result.cpu_seconds += _cpu_seconds() - cpu
-            result.peak_rss_bytes = _peak_rss()
+            result.peak_rss_bytes = peak_rss_bytes(resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
     async def _ended(self, lives: Sequence[asyncio.Task[None]]) -> str | None:
         """None when all rounds are played, else why the run stopped."""
@@ -295,9 +298,3 @@ def _cpu_seconds() -> float:
     """Of this process and the children that have ended."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def _peak_rss() -> int:
-    """The largest of this process and its children, in bytes."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return max(usage.ru_maxrss for usage in usages) * 1024

@@ -12,6 +12,7 @@ from asyncagg.scenario.reading.positions import RepeatedKey, json_lines, toml_li
 
 _AT_LINE = re.compile(r" \(at line ([0-9]+), column [0-9]+\)$")
 _AT_END = " (at end of document)"
+_YAML = re.compile(r"---\s*$|%YAML|[A-Za-z_][A-Za-z0-9_-]*:(\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,27 @@ def text_of(path: str, wanted: str) -> str:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise refused(path, f"is not UTF-8: the byte 0x{error.object[error.start]:02x} (UTF-8 text)", line) from None
+    except IsADirectoryError:
+        raise refused(path, f"is a folder ({_within_folder(Path(path)) or wanted})") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise refused(path, f"cannot be read: {reason} (a file)") from None
+
+
+def _within_folder(folder: Path) -> str | None:
+    """What may have been meant: a file in it that could be a scenario, first of all that of a run directory."""
+    found = sorted(folder.glob("*.toml"), key=lambda each: (each.name != "scenario.toml", each.name))
+    return f"a file in it, such as {found[0]}" if found else None
+
+
+def _another_form(path: str, text: str) -> str | None:
+    """In words, the form in which a text is that is no TOML, where that can be told."""
+    if text.lstrip().startswith("{"):
+        return "is not TOML: it seems to be JSON (a file whose name ends in .json)"
+    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+    if path.endswith((".yaml", ".yml")) or _YAML.match(first):
+        return "is not TOML: it seems to be YAML (TOML or JSON)"
+    return None
 
 
 def _toml(path: str, text: str) -> tuple[object, dict[KeyPath, int]]:
@@ -82,6 +101,8 @@ def _toml(path: str, text: str) -> tuple[object, dict[KeyPath, int]]:
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         reason, found = str(error), _AT_LINE.search(str(error))
         line = int(found[1]) if found else text.count("\n") + 1 if reason.endswith(_AT_END) else None
+        if (form := _another_form(path, text)) is not None:
+            raise refused(path, form, line) from None
         reason = _AT_LINE.sub("", reason).removesuffix(_AT_END)
         raise refused(path, f"is not TOML: {reason} (key = value)", line) from None
 

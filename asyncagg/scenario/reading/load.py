@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from asyncagg.scenario import shipped
 from asyncagg.scenario.errors import placed, quoted, show
 from asyncagg.scenario.reading.files import DEEPEST, TOO_DEEP, File, read, refused, too_deep
 from asyncagg.scenario.reading.layers import Document, OverrideRefused
@@ -14,16 +15,26 @@ from asyncagg.scenario.schema.scenario import Scenario
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = (), **changes: object) -> Scenario:
-    """Reads a scenario, TOML or, by its suffix, JSON, and whatever it extends.
+    """Reads a scenario, TOML or, by its suffix, JSON, and whatever it extends; or one that comes along, by its name.
 
     `overrides` are texts `key.path=value` as `--set` takes them; `changes` set keys after them, where None
     changes nothing. Raises ScenarioError with a line for each mistake there is.
     """
     document = Document()
-    _lay(document, read(os.fspath(path)), ())
+    _lay(document, read(_found(os.fspath(path))), ())
     refusals = [_override(document, text) for text in overrides]
     refusals += [_put(document, key, value, f"{key}={value}") for key, value in changes.items() if value is not None]
     return validate(document, [line for line in refusals if line is not None])
+
+
+def _found(path: str) -> str:
+    """The path, or that of the scenario that comes along and has this name, where nothing is at the path."""
+    if os.path.lexists(path):
+        return path
+    named = shipped.path_of(path)
+    if named is None and (meant := shipped.meant(path)) is not None:
+        raise refused(path, f"there is no such file, and no such scenario comes along ({meant})")
+    return path if named is None else str(named)
 
 
 def parse(values: Mapping[str, Any], source: str = "scenario", base: str | os.PathLike[str] = ".") -> Scenario:

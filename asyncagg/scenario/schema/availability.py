@@ -1,14 +1,13 @@
 """The fault `availability`: when data owners are there, as a file says it, and as a scenario holds it.
 
-A file is one of comma-separated values. Its first line is `owner,from,to`; each other line names an owner and two
-times in seconds since the start of the run, `data-owner-3,0,7200`: the owner is there from the first on, and no longer
-at the second. Empty lines and what follows a `#` are left out.
+A file is one of comma-separated values (`csv_rows`). Its first line is `owner,from,to`; each other line names an owner
+and two times in seconds since the start of the run, `data-owner-3,0,7200`: the owner is there from the first on, and no
+longer at the second. The columns may stand in any order, and others beside them.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,6 +23,7 @@ from pydantic import (
 
 from asyncagg.scenario.errors import KeyPath, WrongWithin, show
 from asyncagg.scenario.schema.fields import Table
+from asyncagg.scenario.values.csv_rows import rows, text_of
 from asyncagg.scenario.values.units import SECOND_NS
 
 Edges = tuple[int, ...]
@@ -31,7 +31,7 @@ Edges = tuple[int, ...]
 
 HEADER = "owner,from,to"
 
-_FILE_BYTES = 256 << 20
+_FILE_MIB = 256
 _LARGEST_NS = 2**63 - 1
 _SECONDS = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,30}))?", re.ASCII)
 _DECIMALS = 9
@@ -78,9 +78,9 @@ def written(time_ns: int) -> str:
     return f"{whole}.{rest:0{_DECIMALS}}".rstrip("0") if rest else str(whole)
 
 
-def read(path: str) -> AvailabilityTrace:
-    """Read a trace file. WrongWithin at `file` for the first mistake, with its line."""
-    text = _text(path)
+def read(path: object) -> AvailabilityTrace:
+    """What the file says. WrongWithin at `file` for the first mistake, with its line."""
+    text = text_of(path, _FILE_MIB, _RIGHT_LINE)
     times: dict[str, list[int]] = {}
     first: dict[str, int] = {}
     try:
@@ -91,42 +91,32 @@ def read(path: str) -> AvailabilityTrace:
             raise ValueError(f"{text.count(chr(10)) + 1}: no owner is named ({_RIGHT_LINE})")
     except ValueError as error:
         raise WrongWithin(("file",), f"{path}:{error}") from None
-    return AvailabilityTrace({owner: tuple(edges) for owner, edges in times.items()}, Source(path, first))
-
-
-def _text(path: str) -> str:
-    try:
-        if Path(path).stat().st_size > _FILE_BYTES:
-            raise WrongWithin(("file",), f"{path} is too large (at most 256 MiB)")
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise WrongWithin(("file",), f"{path}:{line}: is not UTF-8 ({_RIGHT_LINE})") from None
-    except WrongWithin:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise WrongWithin(("file",), f"{path}: {reason} (a path relative to the scenario's folder)") from None
+    return AvailabilityTrace({owner: tuple(edges) for owner, edges in times.items()}, Source(str(path), first))
 
 
 def _lines(text: str) -> Iterator[tuple[int, str, int, int]]:
     """Number of the line, owner, from and to of every interval. ValueError that starts with the line."""
-    header = False
-    for number, line in enumerate(text.splitlines(), 1):
-        row = [each.strip() for each in line.partition("#")[0].split(",")]
-        if row == [""]:
+    columns: list[int] = []
+    width = 0
+    for number, row in rows(text):
+        if not columns:
+            columns, width = _columns(number, row), len(row)
             continue
-        if not header:
-            if row != HEADER.split(","):
-                raise ValueError(f"{number}: is {show(line)} (the header {HEADER})")
-            header = True
-            continue
-        if len(row) != 3 or not row[0]:
-            raise ValueError(f"{number}: is {show(line)} ({_RIGHT_LINE})")
+        if len(row) != width or not row[columns[0]]:
+            raise ValueError(f"{number}: is {show(','.join(row))} ({_RIGHT_LINE})")
+        owner, start, end = (row[column] for column in columns)
         try:
-            yield number, row[0], seconds(row[1]), seconds(row[2])
+            yield number, owner, seconds(start), seconds(end)
         except ValueError as error:
-            raise ValueError(f"{number}: {'to' if _SECONDS.fullmatch(row[1]) else 'from'} {error}") from None
+            raise ValueError(f"{number}: {'to' if _SECONDS.fullmatch(start) else 'from'} {error}") from None
+
+
+def _columns(number: int, header: list[str]) -> list[int]:
+    """Where owner, from and to stand; what else a file holds is left out. ValueError where the header lacks one."""
+    wanted = HEADER.split(",")
+    if sorted(set(wanted) & set(header)) != sorted(wanted) or len(set(header)) < len(header):
+        raise ValueError(f"{number}: is {show(','.join(header))} (the header {HEADER})")
+    return [header.index(each) for each in wanted]
 
 
 def _append(edges: list[int], start_ns: int, end_ns: int, where: str) -> None:
@@ -179,9 +169,12 @@ def _joined(edges: Edges) -> str:
     return ", ".join(f"{written(start)}-{written(end)}" for start, end in zip(edges[::2], edges[1::2], strict=True))
 
 
+_INTERVAL = r"\s*[0-9]{1,10}(\.[0-9]{1,30})?-[0-9]{1,10}(\.[0-9]{1,30})?\s*"
+_INTERVALS = f"^{_INTERVAL}(,{_INTERVAL})*$"
 _INTERVALS_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "additionalProperties": {"type": "string", "examples": ["0-7200, 9000-10800.5"]},
+    "propertyNames": {"pattern": "^data-owner-(0|[1-9][0-9]*)$"},
+    "additionalProperties": {"type": "string", "pattern": _INTERVALS, "examples": ["0-7200, 9000-10800.5"]},
 }
 _FILE = "file"
 _FILE_SCHEMA = {"type": "string", "description": f"in place of intervals: a file of lines {HEADER}, times in seconds"}
@@ -212,10 +205,7 @@ class AvailabilityFault(Table):
             return build(given)
         if "intervals" in given:
             raise WrongWithin((_FILE,), "cannot stand beside intervals (one of the two)")
-        path = given[_FILE]
-        if not isinstance(path, str) or not path:
-            raise WrongWithin((_FILE,), f"is {show(path)} (a path)")
-        trace = read(path)
+        trace = read(given[_FILE])
         built = build({key: value for key, value in given.items() if key != _FILE} | {"intervals": trace})
         built._source = trace.source
         return built

@@ -57,7 +57,9 @@ def _way_to_choose(given: object) -> str | None:
     return type(given).__name__ if isinstance(given, Table) else None
 
 
-Names = Annotated[tuple[str, ...], Strict(False), Field(min_length=1)]
+_PLAYER = r"^(model-owner|(compute-node|data-owner)-(0|[1-9][0-9]*))$"
+_Name = Annotated[str, Field(json_schema_extra={"pattern": _PLAYER})]
+Names = Annotated[tuple[_Name, ...], Strict(False), Field(min_length=1)]
 
 Players = Annotated[
     Annotated[Names, Tag("names")]

@@ -75,7 +75,8 @@ class InUnits:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {"type": "string", "examples": [self.quantity.example]}
+        pattern = self.quantity.pattern(self.positive)
+        return {"type": "string", "pattern": pattern, "examples": [self.quantity.example]}
 
 
 Duration = Annotated[int, InUnits(DURATION)]
@@ -190,7 +191,9 @@ def _class_name(value: object) -> str:
 
 
 ClassName = Annotated[
-    str, PlainValidator(_class_name), WithJsonSchema({"type": "string", "examples": ["module:Class"]})
+    str,
+    PlainValidator(_class_name),
+    WithJsonSchema({"type": "string", "pattern": "^[^:]+:[^:]+$", "examples": ["module:Class"]}),
 ]
 """A class of the user's own, "module:Class"."""
 

@@ -5,17 +5,18 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
 from asyncagg.net.links import latency as net
-from asyncagg.scenario.errors import WrongWithin, show
+from asyncagg.scenario.errors import WrongWithin
 from asyncagg.scenario.schema.fields import BuildingTable, Duration, PositiveDuration, in_units
-from asyncagg.scenario.values.units import DURATION
+from asyncagg.scenario.values.csv_rows import rows, text_of
+from asyncagg.scenario.values.units import DURATION, MILLISECOND_NS
 
-_FILE_BYTES = 16 << 20
+_FILE_MIB = 16
+_RIGHT_LINE = "one latency in milliseconds a line"
 
 
 class Distribution(BuildingTable):
@@ -86,7 +87,7 @@ class EmpiricalSection(Distribution):
     model: Literal["empirical"] = Field(description="measured quantiles, at equal steps of probability from 0 to 1")
     quantiles_ns: Annotated[tuple[Duration, ...], Strict(False)] = Field(
         alias="quantiles",
-        description='durations in ascending order; or file = "…": one latency in milliseconds a line',
+        description='durations in ascending order; or file = "…": one latency in milliseconds a line, in any order',
     )
 
     @model_validator(mode="before")
@@ -99,20 +100,51 @@ class EmpiricalSection(Distribution):
 
 
 def _quantiles(path: object) -> tuple[int, ...]:
-    if not isinstance(path, str) or not path:
-        raise WrongWithin(("file",), f"is {show(path)} (a path)")
+    text = text_of(path, _FILE_MIB, _RIGHT_LINE)
     try:
-        if Path(path).stat().st_size > _FILE_BYTES:
-            raise WrongWithin(("file",), f"{path} is too large (at most 16 MiB)")
-        return net.parse_quantiles(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WrongWithin(("file",), f"{path}: {error.strerror} (a path relative to the scenario's folder)") from None
-    except UnicodeDecodeError:
-        raise WrongWithin(("file",), f"{path} is not UTF-8 (one latency in milliseconds a line)") from None
-    except WrongWithin:
-        raise
+        return samples(text)
     except ValueError as error:
         raise WrongWithin(("file",), f"{path}:{error}") from None
+
+
+def samples(text: str) -> tuple[int, ...]:
+    """Nanoseconds, ascending, out of a file of milliseconds: one latency a line, in any order, perhaps below a header.
+
+    ValueError that starts with the number of the line: `3: …`.
+    """
+    found: list[int] = []
+    header = True
+    for number, row in rows(text):
+        if len(row) > 1:
+            raise ValueError(f"{number}: has {len(row)} fields ({_RIGHT_LINE})")
+        if not (header and not found and _is_name(row[0])):
+            found.append(_nanoseconds(number, row[0]))
+        header = False
+    if len(found) < 2:
+        raise ValueError(f"1: {len(found)} latencies (two or more, one in milliseconds a line)")
+    return tuple(sorted(found))
+
+
+def _is_name(text: str) -> bool:
+    """Whether a first line can only be a header: it says what is below it, and does not even begin as a number."""
+    return text[:1].isalpha() and not _is_number(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _nanoseconds(number: int, text: str) -> int:
+    if not _is_number(text):
+        raise ValueError(f"{number}: {text[:40]!r} is no number (a latency in milliseconds)")
+    value = float(text) * MILLISECOND_NS
+    if not 0 <= value <= net.MAX_NS:
+        raise ValueError(f"{number}: {text} ms is out of range (0 to {net.MAX_NS // MILLISECOND_NS} ms)")
+    return round(value)
 
 
 MODELS: Mapping[str, type[Distribution]] = {

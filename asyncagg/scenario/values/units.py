@@ -53,6 +53,17 @@ class Quantity:
             raise ValueError(f"is {show(value)} ({self.what} above zero, {self._such_as(False)})")
         return amount
 
+    def pattern(self, positive: bool = False) -> str:
+        """A regular expression, of ECMA 262, for what `parse` takes: an editor finds a wrong unit with it.
+
+        What only arithmetic finds is left to `parse`: parts of a base unit, and numbers that are too large.
+        """
+        number = r"\+?[0-9]{1,20}(\.[0-9]{1,20})?|-0{1,20}(\.0{1,20})?"
+        if positive:
+            number = r"\+?([0-9]*[1-9][0-9]*(\.[0-9]{1,20})?|[0-9]{1,20}\.[0-9]*[1-9][0-9]*)"
+        units = "|".join([*self.units, *(unit.replace("u", mu) for unit in self.units if "u" in unit for mu in "µμ")])
+        return rf"^\s*({number}) ?({units}){'(/s)?' if self.per_second else ''}\s*$"
+
     def format(self, amount: int) -> str:
         """The shortest exact text: the largest unit that divides the amount; `parse` reads it back."""
         if amount == 0:

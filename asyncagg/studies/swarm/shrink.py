@@ -61,7 +61,7 @@ def write(folder: Path, seed: int, values: Values, broken: list[str]) -> Path:
     lines = [
         *(f"# {line}" for line in broken),
         f"# run it:          asyncagg run {path}",
-        f"# draw it again:   asyncagg swarm --seeds {seed}..{seed}",
+        f"# draw it again:   python -m asyncagg.testing swarm --seeds {seed}..{seed}",
     ]
     path.write_text("\n".join(line.replace("\n", " ") for line in lines) + "\n\n" + to_toml(values), encoding="utf-8")
     return path

@@ -103,7 +103,8 @@ def test_open_doors_without_keys_must_be_asked_for(place: Place) -> None:
     here = config(place)
     (line,) = refused("compute-node-0", "--listen", ANY, config=here)
     assert line.endswith("(asyncagg keys makes them; or --insecure)")
-    (line,) = refused("compute-node-0", "--insecure", "--set", "aggregation.threat=lying", config=here)
+    lying = ("--set", "aggregation.threat=lying", "--set", "encoding.rounding_draws=system")
+    (line,) = refused("compute-node-0", "--insecure", *lying, config=here)
     assert 'threat "lying" needs identities' in line
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 
 import pytest
 from support.cli import ROOT, SMALL, invoke, lines, scenario_file, start, strict_json
@@ -92,3 +93,21 @@ def test_a_signal_ends_what_only_answers(tmp_path, command, number, status):
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode in (status, -number)
     assert (stdout, "Traceback" in stderr) == ("", False)
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", r"gr\xf6\xdfe"), ("cp1252", "größe"), ("utf-8", "größe")])
+def test_a_letter_that_stdout_lacks_is_an_escape(tmp_path, monkeypatch, encoding, shown):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    scenario_file(tmp_path, SMALL.replace("small", "größe"))
+    process = start(tmp_path, "run", "small.toml", "--quiet", encoding=encoding)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (0, "")
+    assert stdout.startswith(f"{shown}: ok (engine sim, ")
+
+
+def test_what_check_prints_is_read_back_whatever_stdout_lacks(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    scenario_file(tmp_path, SMALL.replace("small", "層 größe 🙂"))
+    stdout, _ = start(tmp_path, "check", "small.toml", encoding="cp1252").communicate(timeout=60)
+    assert r"größe \U0001f642" in stdout
+    assert tomllib.loads(stdout)["name"] == "層 größe 🙂"

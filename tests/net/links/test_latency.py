@@ -17,7 +17,6 @@ from asyncagg.net.links.latency import (
     Normal,
     Pareto,
     Uniform,
-    parse_quantiles,
 )
 
 MS = 1_000_000
@@ -114,29 +113,6 @@ def test_empirical_quantiles_are_met_with_straight_lines_between():
     model = Empirical((10, 20, 20, 100))
     assert [model.delay_ns(u) for u in (0.0, 1 / 6, 1 / 3, 0.5, 2 / 3, 5 / 6)] == [10, 15, 20, 20, 20, 60]
     assert model.delay_ns(1 - 2.0**-53) == 100
-
-
-def test_a_file_of_quantiles_is_milliseconds_a_line():
-    text = "# measured at home\n12\n\n 12.5 # the median\n1e2\n"
-    assert parse_quantiles(text) == (12 * MS, 12_500_000, 100 * MS)
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("", "1: 0 latencies"),
-        ("5\n", "1: 1 latencies"),
-        ("5\n\nfast\n", "3: 'fast' is no number"),
-        ("5\n4\n", "2: 4 ms is less than the line before"),
-        ("-1\n4\n", "1: -1 ms is out of range"),
-        ("1\nnan\n", "2: nan ms is out of range"),
-        ("1\ninf\n", "2: inf ms is out of range"),
-        ("1\n3600001\n", "2: 3600001 ms is out of range"),
-    ],
-)
-def test_a_bad_file_of_quantiles_is_refused_with_its_line(text, complaint):
-    with pytest.raises(ValueError, match=f"^{complaint}"):
-        parse_quantiles(text)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,18 @@ def test_a_mistake_in_the_file_is_named_with_its_line(text: str, wrong: str, tmp
     assert refusal(having({"file": "x.csv"})) == f"faults.0.file: {tmp_path / 'x.csv'}:{wrong}"
 
 
+def test_columns_are_known_by_their_names() -> None:
+    Path("x.csv").write_text('"","to","owner","who","from"\r\n"1","9","data-owner-1","a, b","5"\r\n')
+    assert intervals(parse(having({"file": "x.csv"}))) == {"data-owner-1": (5 * S, 9 * S)}
+    Path("x.csv").write_text("owner,from,to,to\ndata-owner-1,0,5,6\n")
+    assert refusal(having({"file": "x.csv"})).endswith(':1: is "owner,from,to,to" (the header owner,from,to)')
+
+
+def test_a_file_that_r_has_quoted_is_read() -> None:
+    Path("x.csv").write_bytes(b'\xef\xbb\xbf"owner","from","to"\n"data-owner-0","0","1000"\n')
+    assert intervals(parse(having({"file": "x.csv"}))) == {"data-owner-0": (0, 1000 * S)}
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     Path("x.csv").write_bytes(b"owner,from,to\ndata-owner-1,0,\xff\n")
     where = tmp_path / "x.csv"

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
@@ -416,6 +417,38 @@ def test_the_json_schema_documents_every_key() -> None:
     assert schema["$defs"]["DropFault"]["properties"]["rounds"]["default"] == "all"
     schema.clear()
     assert json_schema()
+
+
+def test_the_json_schema_has_an_editor_find_what_check_finds() -> None:
+    """Units, phases, players, classes: whatever is text and no free text has a pattern or its choices."""
+    free = {"name", "extends", "description", "path", "file", "link", "message"}
+    schema = json_schema()
+    unchecked = {
+        f"{where}.{key}"
+        for where, key, node in properties(schema)
+        for text in texts(node)
+        if key not in free and not {"pattern", "enum", "const"} & text.keys()
+    }
+    assert unchecked == set()
+    assert schema["$defs"]["Phases"]["additionalProperties"] is False
+    drop = schema["$defs"]["DropFault"]["properties"]
+    assert "upload" in drop["phase"]["enum"]
+    (names,) = (each for each in drop["players"]["oneOf"] if each.get("type") == "array")
+    assert re.search(names["items"]["pattern"], "data-owner-12")
+    assert not re.search(names["items"]["pattern"], "data-owner12")
+
+
+def texts(node: Any) -> Iterator[dict[str, Any]]:
+    """Every part of a schema that describes text."""
+    match node:
+        case {"type": "string"}:
+            yield node
+        case dict():
+            for key, inner in node.items():
+                yield from texts(inner) if key not in ("default", "propertyNames") else ()
+        case list():
+            for inner in node:
+                yield from texts(inner)
 
 
 def properties(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -1,7 +1,9 @@
 """Text with units to exact integers, and back."""
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncagg.scenario.values.units import BANDWIDTH, DURATION, RATE, SIZE, Quantity
@@ -96,3 +98,29 @@ def test_writes_the_largest_unit_that_fits(quantity: Quantity, amount: int, text
 @given(st.sampled_from([DURATION, SIZE, RATE, BANDWIDTH]), st.integers(0, 2**63 - 1))
 def test_what_is_written_reads_back(quantity: Quantity, amount: int) -> None:
     assert quantity.parse(quantity.format(amount)) == amount
+
+
+NAMES = sorted({unit for each in (DURATION, SIZE, RATE, BANDWIDTH) for unit in each.units} | {"µs", "us", "sec"})
+NUMBERS = st.from_regex(r"[+-]?[0-9]{0,3}(\.[0-9]{0,3})?", fullmatch=True)
+SPACES = st.sampled_from(["", " ", "  "])
+TEXTS = st.tuples(SPACES, NUMBERS, SPACES, st.sampled_from(NAMES), st.sampled_from(["", "/s"])).map("".join)
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("quantity", [DURATION, SIZE, RATE, BANDWIDTH])
+@given(text=TEXTS)
+@example(text="-0 s")
+@example(text="0.00 ms")
+def test_the_pattern_for_editors_takes_what_is_parsed(quantity: Quantity, positive: bool, text: str) -> None:
+    """It refuses whatever `parse` does but for parts of a base unit, and numbers that are too large."""
+    taken = re.search(quantity.pattern(positive), text, re.ASCII) is not None
+    refusal = refused(quantity, text, positive)
+    assert taken == (refusal is None) or (taken and re.search("not a whole number|too large", refusal or ""))
+
+
+def refused(quantity: Quantity, text: str, positive: bool) -> str | None:
+    try:
+        (quantity.parse_positive if positive else quantity.parse)(text)
+    except ValueError as error:
+        return str(error)
+    return None

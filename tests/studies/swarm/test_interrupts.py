@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.cli import IN_TIME, start
+from support.cli import IN_TIME, TESTING, start
 
 """Seconds that Ctrl-C may take."""
 
@@ -41,7 +41,8 @@ def command(entry: Path) -> bytes:
 
 
 def swarm(folder: Path) -> subprocess.Popen[str]:
-    return start(folder, "swarm", "--seeds", "0..100000", "--out", folder, start_new_session=True)
+    arguments = "swarm", "--seeds", "0..100000", "--out", folder
+    return start(folder, *arguments, command=TESTING, start_new_session=True)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.2, 1.5])

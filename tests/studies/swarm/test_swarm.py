@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import invoke, lines
+from support.cli import invoke_testing, lines
 
 from asyncagg.scenario import parse
 from asyncagg.studies.swarm import shrink as swarm_shrink
@@ -22,13 +22,13 @@ SLICES = 6
 @pytest.mark.parametrize("part", range(SLICES))
 def test_every_invariant_holds(part: int) -> None:
     broken = {seed: found for seed in range(part, SEEDS, SLICES) if (found := examine(scenario_of(seed)))}
-    assert not broken, f"asyncagg swarm --seeds {min(broken)}..{min(broken)}: {broken}"
+    assert not broken, f"python -m asyncagg.testing swarm --seeds {min(broken)}..{min(broken)}: {broken}"
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_two_thousand_seeds_pass_in_one_go(tmp_path: Path) -> None:
-    done = invoke("swarm", "--seeds", "0..1999", "--out", tmp_path)
+    done = invoke_testing("swarm", "--seeds", "0..1999", "--out", tmp_path)
     assert (done.exit_code, lines(done)) == (0, [])
     assert done.stdout == "2000 seeds: every invariant held\n"
 
@@ -93,12 +93,14 @@ def test_a_failing_seed_is_a_line_and_a_file(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_command_plays_a_range() -> None:
-    done = invoke("swarm", "--seeds", "0..1")
+    done = invoke_testing("swarm", "--seeds", "0..1")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "2 seeds: every invariant held\n", "")
 
 
 @pytest.mark.parametrize("seeds", ["", "3", "5..2", "a..b", "-1..4", "1...4"])
 def test_bad_seeds_are_bad_usage(seeds: str) -> None:
-    done = invoke("swarm", f"--seeds={seeds}")
+    done = invoke_testing("swarm", f"--seeds={seeds}")
     assert done.exit_code == 2
-    assert lines(done) == [f'asyncagg swarm: --seeds is "{seeds}" (first and last seed, such as 0..1999)']
+    assert lines(done) == [
+        f'python -m asyncagg.testing swarm: --seeds is "{seeds}" (first and last seed, such as 0..1999)'
+    ]

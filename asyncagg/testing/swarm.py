@@ -1,4 +1,4 @@
-"""`asyncagg swarm`: play the scenarios of many seeds on all cores, and say what they broke."""
+"""`python -m asyncagg.testing swarm`: play the scenarios of many seeds on all cores, and say what they broke."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from asyncagg.cli.output.plain import BAD_USAGE, answer, complain
 from asyncagg.cli.output.words import number
 from asyncagg.protocols import registry
 from asyncagg.studies.swarm import crew
+from asyncagg.testing.names import PROGRAM
 
 PASSED, BROKEN = 0, 1
 _SEEDS = re.compile(r"(\d{1,18})\.\.(\d{1,18})", re.ASCII)
@@ -21,10 +22,10 @@ def swarm(said: str, out: Path, protocol: str | None) -> int:
     """Play `A..B`, both in it; a line for each seed that breaks something; the exit status."""
     seeds = _seeds(said)
     if seeds is None:
-        complain([f'asyncagg swarm: --seeds is "{said}" (first and last seed, such as 0..1999)'])
+        complain([f'{PROGRAM} swarm: --seeds is "{said}" (first and last seed, such as 0..1999)'])
         return BAD_USAGE
     if protocol is not None and protocol not in registry.names():
-        complain([f"asyncagg swarm: there is no protocol {protocol!r} ({', '.join(registry.names())})"])
+        complain([f"{PROGRAM} swarm: there is no protocol {protocol!r} ({', '.join(registry.names())})"])
         return BAD_USAGE
     try:
         interrupts.release()

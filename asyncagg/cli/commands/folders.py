@@ -1,0 +1,17 @@
+"""Folders as options take them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import typer
+
+
+def folder(text: str | Path) -> Path:
+    """Where files go: an empty text would be the folder we are in, and a file is no folder."""
+    if not str(text):
+        raise typer.BadParameter("it is empty (a folder)")
+    if os.path.isfile(text):
+        raise typer.BadParameter(f"{text} is a file (a folder)")
+    return Path(text)

@@ -1,0 +1,1 @@
+"""Every order of events of one small attempt, looked through for violations."""
