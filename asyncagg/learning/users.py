@@ -19,7 +19,7 @@ _OURS = Path(__file__).parents[1]
 _NOT_THEIRS = (importlib.__file__, "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _MADE_UP = ("<frozen ", "<__array_function__")
-"""How the file names of frames begin that have no file and are no user's; a notebook's cells begin otherwise."""
+"""Beginnings of the names of frames that have no file and are no user's; a notebook's cells begin otherwise."""
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class Kept:
 
 
 UNTOLD: Final = Loss("left of its own accord, and its own log says why", "failed")
-"""What every failure of an owner's own looks like to the others where the lead may lie."""
+"""Stand-in for every failure of an owner's own, for the others where the lead may lie."""
 
 
 class Silenced(Exception):
@@ -86,9 +86,9 @@ class DataOwnerPlayer(Follower):
         self.begin_with(part)
         self.kept: Kept | None = None
         self.trouble: str | None = None
-        """Why this owner had to leave its last attempt, for its own eyes."""
+        """Reason why this owner had to leave its last attempt, for its own eyes."""
         self.failure: tuple[Label, Loss] | None = None
-        """How its own computation failed last, as an experiment's result may say it."""
+        """Last failure of its own computation, as an experiment's result may say it."""
         self._noted: dict[str, None] = {}
         """Kinds of failure that this owner has been told of in full."""
         self._silent_round = -1
@@ -189,7 +189,7 @@ class DataOwnerPlayer(Follower):
         return f"not newer than round {newest.round}, attempt {newest.attempt}, of this owner's account"
 
     def _one_too_many(self) -> str | None:
-        """Whether the model owner and the lead have had all attempts that k and t were chosen for."""
+        """Reason to leave this attempt: k and t were chosen for fewer than there have been by now; else None."""
         most = self.terms.most_attempts
         if most is None or self._attempts <= most:
             return None
@@ -215,7 +215,7 @@ class DataOwnerPlayer(Follower):
         return words
 
     def _encoded(self, values: Reals, weight: int, key: bytes) -> tuple[Reals, Encoded, str]:
-        """What is put in, as it is and encoded, and what was done to it, if anything.
+        """Input, as it is and encoded, and what was done to it, if anything.
 
         GradientFailed for values that cannot be encoded; but where the lead may lie those are changed, since a model
         owner could choose parameters that overflow for some data, and see from who leaves whose they are.

@@ -98,7 +98,7 @@ class ModelOwnerPlayer(BasePlayer):
         self._losses: dict[Player, Loss] = {}
         """Of this attempt, as the lead tells them."""
         self._parting: str | None = None
-        """What the others are told of the end, where its reason holds words of the user's."""
+        """Reason that the others are told at the end, where the real one holds words of the user's."""
         self._arrival = asyncio.Event()
         self._crashed = False
 

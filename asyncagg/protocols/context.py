@@ -127,7 +127,7 @@ class Terms:
 
     @cached_property
     def most_attempts(self) -> int | None:
-        """How many attempts of a run an owner takes part in; None: any number.
+        """Number of attempts of a run that an owner takes part in, at most; None: any number.
 
         Where a lying lead may abort attempts until a graph suits it, k and t are right for so many graphs and no more.
         """

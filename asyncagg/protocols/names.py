@@ -12,7 +12,7 @@ Exposure = Literal["public", "sealed", "masked", "share", "sum", "clear"]
 """Extent to which the receiver of a message can read what is in it; `clear` is a vector without any protection."""
 Guilt = Literal["wrong-shares", "false-dealing", "false-complaints", "bad-boxes", "contradiction"]
 Cause = Literal["lost", "failed", "refuses"]
-"""Why an owner is not in a sum: it was lost to the others, by its own computation, or by one that cannot change."""
+"""Cause of an owner's loss: it was lost to the others, by its own computation, or by one that cannot change."""
 
 CAUSES: Final[tuple[Cause, ...]] = ("lost", "failed", "refuses")
 PHASES: tuple[Phase, ...] = ("publish", "advertise", "share", "upload", "certify", "unmask", "reveal")
@@ -36,7 +36,7 @@ class Label(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """Why an owner is not in a sum, in words that hold nothing of its data."""
+    """Reason why an owner is not in a sum, in words that hold nothing of its data."""
 
     reason: str
     cause: Cause = "lost"

@@ -33,7 +33,7 @@ class RunProbe(Protocol):
         """Sum of the inputs of an attempt's survivors; None where nobody can tell any more."""
 
     def own_failures(self, round_index: int) -> Mapping[Player, Loss]:
-        """How the computations of owners in this process failed in a round, as they themselves know it."""
+        """Failures in a round of the computations of owners in this process, as they themselves know them."""
 
 
 class ResultRecorder:
@@ -80,7 +80,7 @@ class ResultRecorder:
             self._enter(each, await self._probe.usage_by_role(each.round))
 
     def _losses(self, outcome: RoundOutcome) -> dict[Player, Loss]:
-        """Why each dropped owner was: from itself, where it lives here, else as the lead tells it."""
+        """Reason for each dropped owner: from itself, where it lives here, else as the lead tells it."""
         told = {**outcome.losses, **self._probe.own_failures(outcome.round)}
         dropped = _by_index(outcome.dropped)
         return {owner: told.get(owner, Loss(f"lost in {phase}")) for owner, phase in dropped}

@@ -56,7 +56,7 @@ class Environment:
     ledgers: Path | None = None
     """Folder for the owners' accounts; None keeps them in memory."""
     patience_ns: int | None = None
-    """How long a player that has lost the model owner looks for it; None: until its process is told of the end."""
+    """Longest time that a player looks for a lost model owner; None: until its process is told of the end."""
     note_own: Callable[[OwnNote], None] = print_note
     """Told by data owners what is for their own eyes alone."""
 
@@ -234,7 +234,7 @@ class LocalPlayers:
         return expected_sum(label, survivors, kept, self.experiment.encoder)
 
     def own_failures(self, round_index: int) -> dict[Player, Loss]:
-        """How the computations of owners that live here failed in a round, the last time they did."""
+        """Failures in a round of the computations of owners that live here, the last of each."""
         failed = {owner.me: owner.failure for owner in self.owners}
         return {owner: each[1] for owner, each in failed.items() if each is not None and each[0].round == round_index}
 

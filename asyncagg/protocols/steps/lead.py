@@ -80,7 +80,7 @@ class Lead:
         self.alive: dict[Player, None] = dict.fromkeys(context.cohort)
         self.dropped: dict[Player, Phase] = {}
         self.losses: dict[Player, Loss] = {}
-        """Why those were."""
+        """Reasons for those in `dropped`."""
         self.silent_after: dict[Player, Phase] = {}
         self.culprits: dict[Player, Guilt] = {}
         self.survivors: dict[Player, None] = {}

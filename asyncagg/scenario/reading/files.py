@@ -80,7 +80,7 @@ def text_of(path: str, wanted: str) -> str:
 
 
 def _within_folder(folder: Path) -> str | None:
-    """What may have been meant: a file in it that could be a scenario, first of all that of a run directory."""
+    """Suggestion for a folder: a file in it that could be a scenario, first of all that of a run directory."""
     found = sorted(folder.glob("*.toml"), key=lambda each: (each.name != "scenario.toml", each.name))
     return f"a file in it, such as {found[0]}" if found else None
 

@@ -79,7 +79,7 @@ def written(time_ns: int) -> str:
 
 
 def read(path: object) -> AvailabilityTrace:
-    """What the file says. WrongWithin at `file` for the first mistake, with its line."""
+    """Read a trace file. WrongWithin at `file` for the first mistake, with its line."""
     text = text_of(path, _FILE_MIB, _RIGHT_LINE)
     times: dict[str, list[int]] = {}
     first: dict[str, int] = {}
@@ -112,7 +112,7 @@ def _lines(text: str) -> Iterator[tuple[int, str, int, int]]:
 
 
 def _columns(number: int, header: list[str]) -> list[int]:
-    """Where owner, from and to stand; what else a file holds is left out. ValueError where the header lacks one."""
+    """Columns of owner, from and to; what else a file holds is left out. ValueError where the header lacks one."""
     wanted = HEADER.split(",")
     if sorted(set(wanted) & set(header)) != sorted(wanted) or len(set(header)) < len(header):
         raise ValueError(f"{number}: is {show(','.join(header))} (the header {HEADER})")

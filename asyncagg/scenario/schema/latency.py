@@ -126,7 +126,7 @@ def samples(text: str) -> tuple[int, ...]:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a first line can only be a header: it says what is below it, and does not even begin as a number."""
+    """True if a first line can only be a header: it names what is below it, and does not even begin as a number."""
     return text[:1].isalpha() and not _is_number(text)
 
 
