@@ -13,7 +13,7 @@ import ssl
 from enum import StrEnum
 from typing import Final
 
-NANOSECONDS = 1_000_000_000
+from asyncagg.net.durations import SECOND_NS
 
 
 class Refusal(StrEnum):
@@ -124,7 +124,7 @@ def refused(peer: str, reason: str) -> Refused:
 
 def seconds(duration_ns: int) -> str:
     """A duration as people write it: `10 s`, `0.25 s`."""
-    return f"{duration_ns / NANOSECONDS:.3g} s"
+    return f"{duration_ns / SECOND_NS:.3g} s"
 
 
 def describe_os_error(error: OSError) -> str:

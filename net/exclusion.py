@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from asyncagg.net.errors import NANOSECONDS, seconds
+from asyncagg.net.durations import SECOND_NS
+from asyncagg.net.errors import seconds
 
-FIRST_NS, LONGEST_NS = NANOSECONDS, 60 * NANOSECONDS
-FORGOTTEN_NS = 600 * NANOSECONDS
+FIRST_NS, LONGEST_NS = SECOND_NS, 60 * SECOND_NS
+FORGOTTEN_NS = 600 * SECOND_NS
 """A refusal that is longer ago than this counts no more."""
 _MOST = 4096  # remembered by one player
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asyncagg.net.errors import NANOSECONDS
+from asyncagg.net.durations import SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
 class TcpOptions:
     """Defaults suit hosts on the same continent; times are nanoseconds."""
 
-    hello_ns: int = 5 * NANOSECONDS
+    hello_ns: int = 5 * SECOND_NS
     """Longest time for one connection attempt, and for a stranger to stay without a valid hello."""
 
-    keepalive_ns: int = 10 * NANOSECONDS
+    keepalive_ns: int = 10 * SECOND_NS
     """A connection that sent nothing for this long says so; one silent for three times this is cut."""
 
-    stall_ns: int = 30 * NANOSECONDS
+    stall_ns: int = 30 * SECOND_NS
     """A peer that takes nothing for this long while data waits for it is cut."""
 
-    linger_ns: int = 5 * NANOSECONDS
+    linger_ns: int = 5 * SECOND_NS
     """Longest time that a closed connection waits for the other side to close it too."""
 
     max_players: int = 1024

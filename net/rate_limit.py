@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from asyncagg.net.errors import NANOSECONDS
+from asyncagg.net.durations import SECOND_NS
 
 _MOST = 4096  # addresses remembered
 
@@ -15,7 +15,7 @@ class Bucket:
     __slots__ = ("_bucket_ns", "_full_at_ns", "_token_ns")
 
     def __init__(self, burst: int, per_second: int) -> None:
-        self._token_ns = NANOSECONDS // per_second or 1
+        self._token_ns = SECOND_NS // per_second or 1
         self._bucket_ns = burst * self._token_ns
         self._full_at_ns = 0
 

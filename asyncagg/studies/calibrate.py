@@ -21,6 +21,7 @@ from asyncagg.crypto.signing import Identity, verify
 from asyncagg.engines.experiment import Experiment
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.users import users_code
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.scenario.values.units import DURATION, RATE
 from asyncagg.vectors.arrays import as_arrays
 from asyncagg.vectors.encoder import Encoder
@@ -34,7 +35,6 @@ DIMENSION = 1 << 20
 """Coordinates of the vectors that rates are measured with: larger than caches, as models are."""
 HOLDERS, THRESHOLD = 100, 60
 RING_BITS = 24
-_SECOND = 1_000_000_000
 _DIGITS = 3
 
 
@@ -119,7 +119,7 @@ def _keystream(period_ns: int) -> float:
     words = Ring(RING_BITS).zeros(DIMENSION)
     keys: list[SignedKey] = [(bytes([index]) * 16, 1) for index in range(4)]
     taken_ns = fastest_ns(lambda: add_masks(words, keys), period_ns)
-    return len(keys) * words.nbytes * _SECOND / taken_ns
+    return len(keys) * words.nbytes * SECOND_NS / taken_ns
 
 
 def _add(period_ns: int) -> float:
@@ -128,14 +128,14 @@ def _add(period_ns: int) -> float:
     packed = pack(words, RING_BITS)
     packing_ns = fastest_ns(lambda: pack(words, RING_BITS), period_ns)
     adding_ns = fastest_ns(lambda: add_packed(words, packed, RING_BITS), period_ns)
-    return (words.nbytes + len(packed)) * _SECOND / (packing_ns + adding_ns)
+    return (words.nbytes + len(packed)) * SECOND_NS / (packing_ns + adding_ns)
 
 
 def _encode(period_ns: int) -> float:
     values = np.linspace(-1, 1, DIMENSION)
     encoder = Encoder.for_population(100, 8.0, 16, 1, "stochastic")
     taken_ns = fastest_ns(lambda: encoder.encode(values, 1, Uniforms(bytes(16))), period_ns)
-    return values.nbytes * _SECOND / taken_ns
+    return values.nbytes * SECOND_NS / taken_ns
 
 
 def _rounded(value: float) -> int:

@@ -31,6 +31,7 @@ from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin, play
 from asyncagg.engines.outlook import Outlook
 from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.players.base import BasePlayer
 from asyncagg.players.data_owner import DataOwnerPlayer
 from asyncagg.players.driver import RoleDriver
@@ -50,7 +51,7 @@ _DIMENSION: Final = 2000
 _BYTES_APART: Final = 0.01
 _SMALL: Final = 100
 """Bytes of an owner by which small vectors may be off: names and numbers are shorter than the largest."""
-_DEADLINE_NS: Final = 1_000_000_000
+_DEADLINE_NS: Final = SECOND_NS
 _LOOK_ALIKE: Final = 0.5
 """Share of coordinates that may be as they were before they count as said in clear."""
 

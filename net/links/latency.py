@@ -16,12 +16,13 @@ from itertools import pairwise
 from statistics import NormalDist
 from typing import ClassVar
 
-MAX_NS = 3_600 * 1_000_000_000
+from asyncagg.net.durations import SECOND_NS
+
+MAX_NS = 3_600 * SECOND_NS
 """The longest latency, one hour: what no message waits for, and a bound on the heaviest tails."""
 
 _SMALLEST = 2.0**-54  # stands for a draw of 0: half of the smallest other value of random()
 _STANDARD = NormalDist()
-_MILLISECOND = 1_000_000
 
 
 def _require(holds: bool, rule: str, model: Latency) -> None:

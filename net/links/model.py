@@ -26,15 +26,16 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.net.links.latency import NO_LATENCY, Latency
 
 SEGMENT = 1448
 """Bytes of a TCP segment over Ethernet: 1500 less headers of 40 and timestamps of 12."""
 
-MAX_RTO_NS = 60 * 1_000_000_000
+MAX_RTO_NS = 60 * SECOND_NS
 """The longest wait between two transmissions of a segment (RFC 6298, 2.5)."""
 
-_BIT_NS = 8 * 1_000_000_000  # nanoseconds that a byte takes at one bit per second
+_BIT_NS = 8 * SECOND_NS  # nanoseconds that a byte takes at one bit per second
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from asyncagg.net.channel import Accept
 from asyncagg.net.clock import now_ns
-from asyncagg.net.errors import NANOSECONDS, FrameError, Refusal, seconds
+from asyncagg.net.durations import SECOND_NS
+from asyncagg.net.errors import FrameError, Refusal, seconds
 from asyncagg.net.frames import MAGIC, Frame, pack_frame
 from asyncagg.net.rate_limit import RateLimiter
 from asyncagg.net.tcp.hello import REFUSE, pack_reason
@@ -69,7 +70,7 @@ class PendingConnection(Admission):
         self._transport: asyncio.Transport | None = None
         self._inside = self._refused = self._over = False
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.call_later(table.state.options.hello_ns / NANOSECONDS, self._no_hello)
+        self._deadline = self._loop.call_later(table.state.options.hello_ns / SECOND_NS, self._no_hello)
 
     def begin(self) -> None:
         """Wait for the first bytes, which may be there already."""

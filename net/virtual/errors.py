@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-_SECOND = 1_000_000_000
+from asyncagg.net.durations import SECOND_NS
+
 _NAMED_AT_MOST = 20
 
 
@@ -67,7 +68,7 @@ class Unhandled:
 
 def in_seconds(at_ns: int) -> str:
     """A time as text, to the nanosecond."""
-    whole, rest = divmod(at_ns, _SECOND)
+    whole, rest = divmod(at_ns, SECOND_NS)
     return f"{whole}.{rest:09} s"
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from asyncagg.engines.watch.interface import Observer
 from asyncagg.net.clock import now_ns
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, role_of
 from asyncagg.runs.trace import Record
 from asyncagg.scenario.hosts_config import HostEntry
 
-REMINDER_NS = 10_000_000_000
+REMINDER_NS = 10 * SECOND_NS
 """Interval between reminders of who is still waited for."""
 NAMED = 4
 """Most processes that a reminder names."""

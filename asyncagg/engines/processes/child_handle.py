@@ -17,16 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asyncagg.engines.processes.control import ALL_LOST, Control, ControlLost, Fields, Handler
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import Player, index_of, role_of
 
-_SECOND = 1_000_000_000
-READY_NS = 120 * _SECOND
+READY_NS = 120 * SECOND_NS
 """Longest time that a process may take to begin: imports, data, the user's own classes."""
-PAUSE_NS = 5 * _SECOND
+PAUSE_NS = 5 * SECOND_NS
 """Between two questions whether a process is there."""
-SILENCE_NS = 30 * _SECOND
+SILENCE_NS = 30 * SECOND_NS
 """Longest time for the answer; it is waited for twice, in case it was this process that stood still."""
-REAP_NS = 2 * _SECOND
+REAP_NS = 2 * SECOND_NS
 """Longest time that a child that has hung up may take to end."""
 _TAIL_BYTES = 4096
 

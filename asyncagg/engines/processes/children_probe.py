@@ -10,9 +10,10 @@ from asyncagg.engines.processes import codec
 from asyncagg.engines.processes.child_handle import ChildHandle
 from asyncagg.engines.record.oracle import ExpectedSum
 from asyncagg.engines.record.usage import UsageByRole, total
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import Label, Loss, Player
 
-ANSWER_NS = 120_000_000_000
+ANSWER_NS = 120 * SECOND_NS
 """Longest time that a process may take to say what it did in a round."""
 
 

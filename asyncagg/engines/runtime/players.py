@@ -19,6 +19,7 @@ from asyncagg.engines.record.usage import UsageByRole, usage_by_role
 from asyncagg.engines.runtime.faults import FaultInjector
 from asyncagg.engines.runtime.own_notes import print_note
 from asyncagg.engines.runtime.tasks import PlayerTasks
+from asyncagg.engines.waits import REUNION_NS
 from asyncagg.net.channel import Network
 from asyncagg.net.links.faults import ChannelFaults
 from asyncagg.players.base import BasePlayer, Executor, PlayerEnvironment
@@ -30,9 +31,6 @@ from asyncagg.players.outcome import OwnNote
 from asyncagg.players.start import RunHooks
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Loss, Phase, Player, index_of, owner_name, role_of
 from asyncagg.runs.trace import Trace
-
-REUNION_NS = 1_000_000_000
-"""Longest time that a compute node that comes back waits for those who lost it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,8 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from asyncagg.engines.waits import FAREWELL_NS
 from asyncagg.protocols.names import MODEL_OWNER, Player
-
-FAREWELL_NS = 5_000_000_000
-"""Longest time that players may take to notice that the run is over."""
 
 T = TypeVar("T")
 

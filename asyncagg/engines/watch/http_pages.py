@@ -12,12 +12,9 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
 
 from asyncagg.net.errors import ListenFailed, describe_os_error, host_port
-from asyncagg.scenario.values.addresses import split
-
-LOOPBACK: Final = "127.0.0.1"
+from asyncagg.scenario.values.addresses import LOOPBACK, split
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import Reveal, Threat
 from asyncagg.protocols.registry import ProtocolError, find
 from asyncagg.scenario.schema.fields import (
@@ -15,7 +16,7 @@ from asyncagg.scenario.schema.fields import (
     Table,
     in_units,
 )
-from asyncagg.scenario.values.units import DURATION, GIB, SECOND_NS, SIZE
+from asyncagg.scenario.values.units import DURATION, GIB, SIZE
 
 
 def not_strict(given: object) -> object:

@@ -21,10 +21,10 @@ from pydantic import (
     model_validator,
 )
 
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.scenario.errors import KeyPath, WrongWithin, show
 from asyncagg.scenario.schema.fields import Table
 from asyncagg.scenario.values.csv_rows import rows, text_of
-from asyncagg.scenario.values.units import SECOND_NS
 
 Edges = tuple[int, ...]
 """Nanoseconds since the start of the run, ascending: an owner comes at the first, goes at the second, and so on."""

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
+from asyncagg.net.durations import MILLISECOND_NS
 from asyncagg.net.links import latency as net
 from asyncagg.scenario.errors import WrongWithin
 from asyncagg.scenario.schema.fields import BuildingTable, Duration, PositiveDuration, in_units
 from asyncagg.scenario.values.csv_rows import rows, text_of
-from asyncagg.scenario.values.units import DURATION, MILLISECOND_NS
+from asyncagg.scenario.values.units import DURATION
 
 _FILE_MIB = 16
 _RIGHT_LINE = "one latency in milliseconds a line"

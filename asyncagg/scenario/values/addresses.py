@@ -9,6 +9,8 @@ import socket
 from asyncagg.scenario.errors import show
 
 LAST_PORT = 65_535
+LOOPBACK = "127.0.0.1"
+"""Address at which a process listens that only this host is to reach."""
 
 _BRACKETED = re.compile(r"\[(?P<host>[^\[\]]*)\](?P<rest>.*)")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")

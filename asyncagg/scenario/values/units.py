@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from asyncagg.net.durations import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 from asyncagg.scenario.errors import show
 
-MICROSECOND_NS = 1_000
-MILLISECOND_NS = 1_000_000
-SECOND_NS = 1_000_000_000
 MIB = 1 << 20
 GIB = 1 << 30
 

@@ -23,6 +23,7 @@ from asyncagg.engines.experiment import Experiment, prepare
 from asyncagg.engines.launch import begin, play
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.runtime.links import player_links
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.net.links.latency import Cubic, Exponential, Latency, Lognormal, Pareto
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, PHASES, owner_name
 from asyncagg.runs.result import INTERRUPTED, RoundResult
@@ -40,7 +41,7 @@ _CONTRADICTION: Final = re.compile(
 )
 """Reasons that an honest player only gives of another if bytes were changed on their way, or if there is a bug."""
 
-CALM_NS: Final = 5_000_000_000
+CALM_NS: Final = 5 * SECOND_NS
 """Latencies up to this do not miss the deadlines of the defaults."""
 
 _NOT_COMPARED: Final = ("seconds", "peak_rss_bytes")
