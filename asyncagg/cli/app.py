@@ -349,7 +349,7 @@ def scenarios(
         typer.Option("--out", "-o", metavar="FILE", help="Copy it to this file, a new one.", show_default=False),
     ] = None,
 ) -> None:
-    """List the scenarios that come along, or print or copy one; `asyncagg run NAME` finds them too."""
+    """List the included scenarios, or print or copy one; `asyncagg run NAME` finds them too."""
     from asyncagg.cli.commands.scenarios import list_scenarios, show_scenario
 
     if name is not None:

@@ -1,4 +1,4 @@
-"""The scenarios that come along: found by name wherever asyncagg is installed."""
+"""Scenarios that are included: found by name wherever asyncagg is installed."""
 
 import tomllib
 from collections.abc import Sequence
