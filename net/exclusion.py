@@ -77,6 +77,6 @@ class Exclusions:
 
 
 def _rest(players: dict[str, _Excluded], now_ns: int) -> dict[str, _Excluded]:
-    """Without those whose refusal is long ago; if that is not enough, without those that have been known longest."""
+    """Players to remember further: not those refused long ago, nor, if too many are left, those known longest."""
     kept = [(name, each) for name, each in players.items() if not each.backoff.is_over(now_ns)]
     return dict(kept[-(_MOST // 2) :])

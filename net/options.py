@@ -36,19 +36,19 @@ class TcpOptions:
     """Connections that one source address may make at once."""
 
     source_per_second: int = 64
-    """And how many every second after that."""
+    """Further connections of one source address each second after that."""
 
     opening_burst: int = 64
     """Channels that one player may open to another at once, over whichever connections."""
 
     openings_per_second: int = 8
-    """And how many every second after that."""
+    """Further openings of one player each second after that."""
 
     unasked_burst: int = 1024
     """Frames that one player may send to another at once without effect: pings, or to a channel that is closed."""
 
     unasked_per_second: int = 16
-    """And how many every second after that."""
+    """Further such frames of one player each second after that."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -1,4 +1,4 @@
-"""From a scenario to what its players agree on: workload, protocol, ring, slices, terms; the same in every engine."""
+"""Experiment made from a scenario: workload, protocol, ring, slices, terms; the same in every engine."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ class ModelOwnerPlayer(BasePlayer):
         return outcome
 
     def _stop(self, cohort: tuple[Player, ...], outcome: RoundOutcome) -> RoundOutcome:
-        """Without the culprits there are too few for any roster: the run ends, whatever the policy forgives."""
+        """End the run: without the culprits there are too few for any roster, whatever the policy forgives."""
         why = (
             f"{len(cohort)} owners may be invited, at least {self.terms.roster_floor} are needed: "
             f"{', '.join(sorted(self.culprits, key=index_of))} are not invited again in this run"

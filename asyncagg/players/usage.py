@@ -17,7 +17,7 @@ class RoundUsage:
     expanded: int = 0
     """Mask elements expanded; the length of the extended vector makes one expansion."""
     phases: list[tuple[int, str]] = field(default_factory=list)
-    """At the lead: when each phase began, in ns since the start of the run."""
+    """Beginnings of the phases, noted at the lead, in ns since the start of the run."""
 
     def charge(self, cost: Cost) -> None:
         self.key_agreements += cost.key_agreements

@@ -24,7 +24,7 @@ class Protocol:
     """Four roles, and what others need to know."""
 
     name: str
-    """As a scenario spells it."""
+    """Name as a scenario spells it."""
     phases: tuple[Phase, ...]
     """Those it has, in their order; the last but one is the last in which owners speak."""
     owner: Callable[[Context, RingVector], Role[None]]

@@ -71,7 +71,7 @@ class Permissions:
         return pair
 
     def _made(self, sender: str, receiver: str) -> PairPermissions:
-        """From the declarations of all kinds that go from a role of one to a role of the other."""
+        """Make the permissions of two roles from the declarations of all kinds that go from one to the other."""
         slices = [size for index, size in enumerate(self._slices) if node_name(index) in (sender, receiver)]
         measures = replace(self._measures, slice_bytes=slices[0] if slices else 0)
         routes = [(one, other) for one in _roles(sender) for other in _roles(receiver)]

@@ -174,7 +174,7 @@ def round_line(each: RoundResult) -> str:
 
 
 def _plain(path: Path, what: str, value: object) -> NDArray[Any]:
-    """As the file holds it: little-endian, in C order."""
+    """Array as the file holds it: little-endian, in C order."""
     array = np.asarray(value, order="C")
     if array.dtype.kind not in npz.KINDS:
         raise CheckpointError(f"{path}: {what} is of type {array.dtype} (numbers or truth values)")

@@ -76,7 +76,7 @@ def _state(path: Path) -> tuple[int, int] | None:
 
 
 def _write(descriptor: int, data: bytes, size: int, durable: bool) -> None:
-    """At the end of a file of this size, which it has again where that fails."""
+    """Append at the end of a file of this size, which it has again where that fails."""
     try:
         left = memoryview(data)
         while left:

@@ -17,7 +17,7 @@ from asyncagg.runs.atomic import replace
 from asyncagg.runs.checkpoint import CheckpointError
 
 FILE = "trace.jsonl"
-"""In the run directory."""
+"""Name of the trace in the run directory."""
 
 Event = Literal["message", "phase", "drop", "fault", "abort", "refuse"]
 

@@ -107,7 +107,7 @@ def _drawn(players: Choice, there: Sequence[T], name: Callable[[T], str], labels
 
 
 def _first_drawn(count: int, there: Sequence[T], draw: Callable[[T], float]) -> list[T]:
-    """So many of them, all equally likely: everyone draws, the lowest are chosen; the earlier where they are equal."""
+    """Choose this many, all equally likely: everyone draws, the lowest are chosen; the earlier where they are equal."""
     return sorted(there, key=draw)[:count]
 
 

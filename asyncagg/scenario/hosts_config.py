@@ -69,7 +69,7 @@ class HostsConfig:
 
     source: str
     entries: tuple[HostEntry, ...]
-    """In the file's order."""
+    """Entries in the file's order."""
     keys: Path | None
     """The folder of keys; None where the file names none."""
     _places: Mapping[str, tuple[int, str]] = field(repr=False)

@@ -139,7 +139,7 @@ def _encode(period_ns: int) -> float:
 
 
 def _rounded(value: float) -> int:
-    """To three digits: a measurement has no more."""
+    """Round to three digits: a measurement has no more."""
     whole = max(1, round(value))
     unit = 10 ** max(0, len(str(whole)) - _DIGITS)
     return int(round(whole / unit) * unit)

@@ -109,7 +109,7 @@ def _simulated(recorded: Recorded, again: RunRecord) -> Iterator[str]:
 
 
 def _rounds(recorded: Recorded, again: RunRecord, compared: list[str] | None) -> Iterator[str]:
-    """In the keys compared; None: in all."""
+    """Differences of the rounds in the keys compared; None: in all."""
     rounds = (_plain(each.to_json()) for each in again.result.rounds)
     for number, (then, now) in enumerate(zip_longest(recorded.result["rounds"], rounds)):
         if then is None:
@@ -150,7 +150,7 @@ def _distance(then: NDArray[Any], now: NDArray[Any]) -> str | None:
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    """As it is once it has been written and read."""
+    """Value as it is once it has been written and read."""
     plain: dict[str, Any] = json.loads(json.dumps(value))
     return plain
 

@@ -1,4 +1,4 @@
-"""From real values to ring elements and back: clip, shift, scale, round, weigh.
+"""Encoding of real values as ring elements and back: clip, shift, scale, round, weigh.
 
 A value x in [−clip, clip] becomes u = (x + clip)·q with q = (2^bits − 2)/(2·clip), rounded to an integer
 from 0 to 2^bits − 2; an owner of weight w contributes w·u. The number of steps is even, so that 0 falls on

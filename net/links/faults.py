@@ -83,7 +83,7 @@ class _Separation:
 
 @dataclass(slots=True)
 class _Damage:
-    """So many frames of a kind, or of any, are still to be corrupted."""
+    """Frames of a kind, or of any, that are still to be corrupted."""
 
     kind: str | None
     count: int

@@ -46,4 +46,4 @@ PRESETS: Mapping[str, Link] = MappingProxyType(
         "flamingo-2023": Link(_FLAMINGO),
     }
 )
-"""By name, as a scenario gives it."""
+"""Presets by name, as a scenario gives it."""

@@ -65,7 +65,7 @@ class Inbound(TcpSession):
         self.player = player
         self._accept = accept
         self._early: dict[str, Frame] = {}
-        """By player, what would open a channel to a player that does not listen at present."""
+        """Frames by player that would open a channel to a player that does not listen at present."""
         self._came: set[str] = set()
         """Players that have opened a channel here, or wanted to."""
         self._admission = admission

@@ -47,9 +47,9 @@ class Listener:
         self._doors: dict[str, _Door] = {}
         self._rests: dict[socket.socket, asyncio.TimerHandle] = {}
         self._opening: dict[str, object] = {}
-        """By player, whose door will be open when the resolver has answered; no two values are the same."""
+        """Players whose listener will be open when the resolver has answered; no two values are the same."""
         self._taken: dict[str, tuple[socket.socket, ...]] = {}
-        """By player, sockets that have its address and do not listen yet."""
+        """Sockets by player that have its address and do not listen yet."""
 
     def listens(self, player: str) -> bool:
         """True if this player listens, or is about to."""

@@ -27,7 +27,7 @@ _THEIR_VERDICT = {
     "UNSUPPORTED_CERTIFICATE": "it says that our certificate is not for this use",
     "ACCESS_DENIED": "it denies us access",
 }
-"""By the end of the name that OpenSSL gives to the alert."""
+"""Verdicts by the end of the name that OpenSSL gives to the alert."""
 
 
 def explain(error: ssl.SSLError) -> FrameError:

@@ -79,7 +79,7 @@ def _check_epoch(request: KeysRequest) -> None:
 
 
 def _check_players(hosts: HostsConfig) -> None:
-    """As a run will, whatever its scenario: a model owner, compute nodes and data owners, each from 0 on."""
+    """Check the players as any run will: a model owner, compute nodes and data owners, each from 0 on."""
     spans = [entry.span for entry in hosts.entries]
     lines = [
         f'{hosts.source}: {part.name}: is missing ("host:port")'

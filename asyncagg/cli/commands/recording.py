@@ -43,14 +43,14 @@ class Recording:
 
     @classmethod
     def new(cls, scenario: Scenario, out: Path | None) -> Recording:
-        """In a new directory."""
+        """Record a run in a new directory."""
         recording = cls(scenario, begin(scenario), RunDirectory.create(out, scenario.name, scenario.seed))
         recording._directory.write_scenario(scenario.normalised_toml())
         return recording
 
     @classmethod
     def again(cls, path: Path, scenario: Scenario | None = None) -> Recording:
-        """In the directory of a run that was interrupted, from its checkpoint; `scenario` must be that run's.
+        """Record in the directory of an interrupted run, from its checkpoint; `scenario` must be that run's.
 
         Raises ScenarioError, DirectoryError or CheckpointError.
         """

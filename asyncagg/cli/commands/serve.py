@@ -247,7 +247,7 @@ def _check_resume(request: ServeRequest, mine: HostEntry) -> None:
 def _check_protection(
     config: HostsConfig, scenario: Scenario, listen: tuple[str, int] | None, *, protected: bool, keys: bool
 ) -> None:
-    """Without keys only what stays on this host, or what was asked for by name."""
+    """Refuse threat "lying" without keys, and no TLS beyond this host unless the user asked for it by name."""
     if not keys and scenario.aggregation.threat == "lying":
         raise ScenarioError(
             [f'{config.source}: has no keys, and threat "lying" needs identities (asyncagg keys makes them)']

@@ -59,7 +59,7 @@ def _owners(process: Process, board: Board, phase: str) -> str:
 
 
 def _knows(process: Process, last: RoundResult) -> str:
-    """Between rounds: who was in the sum, and who knows it."""
+    """Knowledge of a process between rounds: who was in the sum, and who knows it."""
     if process.role == "data-owner":
         return _part(process, last)
     if last.status != "ok":

@@ -27,10 +27,10 @@ class PlainGroup(TyperGroup):
     """A group of commands whose usage errors are one line."""
 
     program: ClassVar[str] = PROGRAM
-    """As it is called."""
+    """Name of the program as it is called."""
 
     def main(self, *args: Any, **given: Any) -> Any:
-        """As click's, always to the end of the process: SystemExit with the status."""
+        """Run the command as click does, always to the end of the process: SystemExit with the status."""
         try:
             status = super().main(*args, **{**given, "prog_name": self.program, "standalone_mode": False})
         except _UsageError as error:

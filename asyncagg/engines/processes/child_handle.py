@@ -23,7 +23,7 @@ from asyncagg.protocols.names import Player, index_of, role_of
 READY_NS = 120 * SECOND_NS
 """Longest time that a process may take to begin: imports, data, the user's own classes."""
 PAUSE_NS = 5 * SECOND_NS
-"""Between two questions whether a process is there."""
+"""Pause between two questions whether a process is there."""
 SILENCE_NS = 30 * SECOND_NS
 """Longest time for the answer; it is waited for twice, in case it was this process that stood still."""
 REAP_NS = 2 * SECOND_NS

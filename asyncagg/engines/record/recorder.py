@@ -1,4 +1,4 @@
-"""From what the model owner knows of a round, and what the other players tell, to the result of the run."""
+"""Result recorder: fills in the result from what the model owner knows of a round and what the other players tell."""
 
 from __future__ import annotations
 

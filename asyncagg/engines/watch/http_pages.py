@@ -31,10 +31,10 @@ class ServerBounds:
     """Bounds on what strangers may cost."""
 
     connections: int = 8
-    """At a time; one more, and the oldest is cut."""
+    """Connections at a time; one more, and the oldest is cut."""
     request_bytes: int = 4096
     seconds: float = 3.0
-    """From the connection to the last byte of the answer."""
+    """Longest time from the connection to the last byte of the answer."""
     pause: float = 0.01
     """Seconds between two connections; others wait in the system's queue, which is as short as `connections`."""
 

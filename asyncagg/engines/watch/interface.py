@@ -50,7 +50,7 @@ class View(Observer):
     """The players of this process, as they are at any moment."""
 
     name: str
-    """As in config.json: a player, or a range of data owners."""
+    """Name as in config.json: a player, or a range of data owners."""
     players: Callable[[], Sequence[BasePlayer]] = tuple
     """None before they are built."""
     status: Status = "starting"

@@ -44,7 +44,7 @@ def utc_now() -> datetime:
 
 
 class _Limit:
-    """At most so many `lines` about each of so many `subjects` in a window of time; the rest is counted."""
+    """Limit of `lines` about each of so many `subjects` in a window of time; the rest is counted."""
 
     def __init__(self, window: timedelta, lines: int, subjects: int = 1) -> None:
         self._window, self._lines, self._subjects = window, lines, subjects

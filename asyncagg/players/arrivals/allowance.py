@@ -10,7 +10,7 @@ from asyncagg.protocols.messages import MessageError
 from asyncagg.protocols.permissions import Permissions
 
 ATTEMPTS = 32
-"""So many attempts' messages may come together, from a peer that was held up or that knows of more attempts."""
+"""Attempts whose messages may come together, from a peer that was held up or that knows of more attempts."""
 
 
 class Allowance:

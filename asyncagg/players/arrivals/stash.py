@@ -19,16 +19,16 @@ NO_ROUND = Label(0, 0)
 
 @dataclass(slots=True)
 class _Kept:
-    """Of one peer."""
+    """Messages kept of one peer."""
 
     label: Label
     messages: list[tuple[Message, int]] = field(default_factory=list)
-    """With their bytes."""
+    """Messages with their sizes, in bytes."""
     size: int = 0
 
 
 class Stash:
-    """By peer."""
+    """Stashed messages by peer."""
 
     def __init__(self, me: str, permissions: Permissions, *, permits: bool) -> None:
         """`permits` is true if uploads need one."""

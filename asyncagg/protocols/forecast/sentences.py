@@ -18,5 +18,5 @@ def assumed(corrupt: int) -> str:
 
 
 def owners(count: int) -> str:
-    """So many owners, in words."""
+    """Number of owners, in words."""
     return {0: "no owner", 1: "1 owner"}.get(count, f"{count} owners")

@@ -54,7 +54,7 @@ class Entry:
         return replace(everyone, least=least, state="possible")
 
     def line(self) -> str:
-        """It as JSON on one line, without the end of it."""
+        """JSON text of the entry on one line, without the end of it."""
         return _json(
             {
                 "round": self.label.round,

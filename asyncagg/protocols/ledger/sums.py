@@ -111,7 +111,7 @@ class _Summary:
         self._batches = batches
         self._said: list[str] = []
         self._unlearnt: dict[tuple[Scope, Label], int] = {}
-        """Such attempts that something was said of, and how many later ones may be close to them."""
+        """Attempts with unlearnt survivors that something was said of, and how many later ones may be close to them."""
         self._more = 0
 
     def add(self, findings: Iterable[Finding]) -> None:

@@ -151,7 +151,7 @@ def searched(population: Population, members: int | None = None) -> GraphParamet
 
 
 def _secagg_plus(population: Population, n: int, threshold: int | Auto, neighbours: int | Auto) -> GraphParameters:
-    """By-hand neighbours if safe; else everyone up to 50 members; above that the search, or a refusal."""
+    """Given neighbours if safe; else everyone up to 50 members; above that the search, or a refusal."""
     if neighbours != "auto":
         most = population.cohort - 1
         if neighbours != most and (neighbours % 2 or not 2 <= neighbours < most):

@@ -50,7 +50,7 @@ class Population:
     rounds: int = 1
     """A lying model owner may pick the round whose cohort suits the coalition."""
     attempts: int = 1
-    """In a round; a lying lead may abort them until a graph suits it."""
+    """Attempts in a round; a lying lead may abort them until a graph suits it."""
     batch: int = 1
     """T: only whole batches of at least so many owners are added up; 1: none."""
 

@@ -58,7 +58,7 @@ class Standing:
         return self._left[dealer]
 
     def lose(self, holder: Player) -> None:
-        """This holder will answer for nobody."""
+        """Note that this holder will answer for nobody."""
         if holder not in self._lost:
             self._lost[holder] = None
             for dealer in self.dealing.holders[holder]:
@@ -66,7 +66,7 @@ class Standing:
                     self._one_fewer(dealer)
 
     def complain(self, holder: Player, dealers: Collection[Player]) -> None:
-        """This holder cannot use the boxes of these dealers, whose secrets it holds."""
+        """Note that this holder cannot use the boxes of these dealers, whose secrets it holds."""
         if len(dealers) > self.dealing.most_corrupt:  # R1
             self.guilty.setdefault(holder, "false-complaints")
             self.lose(holder)
@@ -80,7 +80,7 @@ class Standing:
                 self._one_fewer(dealer)
 
     def answered_wrong(self, holder: Player, dealer: Player) -> None:
-        """This holder answered with another share than the dealer tagged."""
+        """Note that this holder answered with another share than the dealer tagged."""
         self.guilty.setdefault(holder, "wrong-shares")
         self._one_fewer(dealer)
 

@@ -47,7 +47,7 @@ class SecaggForecaster(Forecaster):
         return _at_unmasker(setting, 2 * setting.neighbours + sealed, unmasking)
 
     def mask_expansions(self, setting: Setting) -> Work:
-        """To unmask, secagg: S + D·S; secagg+: S + Σ alive neighbours.
+        """Mask expansions to unmask. secagg: S + D·S; secagg+: S + Σ alive neighbours.
 
         The latter is the expectation for dropped owners drawn at random, to the nearest integer; for known sets
         `unmask_expansions` counts exactly.

@@ -13,7 +13,7 @@ from asyncagg.protocols.secagg.session import Session
 from asyncagg.protocols.secagg.share_tags import TAG_BYTES
 
 OWN_BYTES = 2 * TAG_BYTES
-"""On the complete graph, at the end of what an owner seals: the tags of the shares that it holds itself."""
+"""Bytes at the end of what an owner seals on the complete graph: tags of the shares that it holds itself."""
 
 
 def sealed_bytes(session: Session, player: Player) -> int:

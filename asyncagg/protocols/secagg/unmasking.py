@@ -1,4 +1,4 @@
-"""From the survivors' answers to the keys of the masks that are left in the sum, at the lead or the model owner.
+"""Unmasking at the lead or the model owner: from the survivors' answers to the keys of the masks left in the sum.
 
 For an owner in the sum its self mask is removed (b is rebuilt); for one that shared but did not upload, the masks it
 has with the survivors (s_sk is rebuilt). Which of the two follows from U3, so that nobody can ask for both. S

@@ -168,7 +168,7 @@ class Lead:
             yield from self.drop(owner, reason)
 
     def drop(self, owner: Player, reason: str, cause: Cause = "lost") -> Role[None]:
-        """This owner is out of the attempt, from this phase on, and its batch with it."""
+        """Put this owner out of the attempt, from this phase on, and its batch with it."""
         self._note_loss(owner, Loss(reason, cause))
         self._refusal = reason if not reason.startswith("silent") else self._refusal
         yield from self._exclude(owner, reason)

@@ -11,10 +11,10 @@ from asyncagg.scenario.reading.words import mistakes
 from asyncagg.scenario.schema.scenario import Scenario, json_schema
 
 _NO_FAULT = {"kind": "heal", "at": "0 s"}
-"""In place of a fault that is wrong as a whole, so that those after it keep their numbers: nothing is asked of it."""
+"""Stand-in for a fault that is wrong as a whole, so that those after it keep their numbers: nothing is asked of it."""
 
 _OF_A_FAULT: dict[str, Any] = {"players": {"count": 0}, "phase": "upload"}
-"""In place of what a fault must have: nothing is asked of it either."""
+"""Stand-ins for what a fault must have: nothing is asked of them either."""
 
 
 def beside(values: dict[str, Any], found: list[Mistake]) -> list[Mistake]:

@@ -86,7 +86,7 @@ def _within_folder(folder: Path) -> str | None:
 
 
 def _another_form(path: str, text: str) -> str | None:
-    """In words, the form in which a text is that is no TOML, where that can be told."""
+    """Form of a text that is no TOML, in words, where that can be told."""
     if text.lstrip().startswith("{"):
         return "is not TOML: it seems to be JSON (a file whose name ends in .json)"
     first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")

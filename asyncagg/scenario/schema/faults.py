@@ -25,7 +25,7 @@ class Choice(Table):
 
 
 class ByCount(Choice):
-    """So many players of those in the round, chosen by the seed."""
+    """Number of players among those in the round, chosen by the seed."""
 
     count: int = Field(ge=0, description="number of players, chosen by the seed")
 

@@ -191,7 +191,7 @@ def built(latency: int | Distribution) -> net.Latency:
 
 
 def written(latency: net.Latency) -> str | dict[str, Any]:
-    """As a file says it: the inverse of reading a file and `built`."""
+    """Form of a latency in a file: the inverse of reading a file and `built`."""
     if isinstance(latency, net.Constant):
         return DURATION.format(latency.ns)
     values: dict[str, Any] = {"model": type(latency).__name__.lower()}

@@ -56,7 +56,7 @@ class PlayerRange:
 
     @property
     def name(self) -> str:
-        """As it is written: a player, or a range."""
+        """Name as it is written: a player, or a range."""
         if self.role == MODEL_OWNER:
             return MODEL_OWNER
         return f"{self.role}-{self.first}" + (f"..{self.last}" if self.last > self.first else "")

@@ -45,7 +45,7 @@ class Quantity:
         return amount.numerator
 
     def parse_positive(self, value: object) -> int:
-        """As `parse`, refusing zero."""
+        """Parse as `parse` does, refusing zero."""
         amount = self.parse(value)
         if amount == 0:
             raise ValueError(f"is {show(value)} ({self.what} above zero, {self._such_as(False)})")
