@@ -235,7 +235,7 @@ def _load(source: Source, engine: str | None, seed: int | None, owners: int | No
 
 
 def _in_a_loop() -> bool:
-    """Whether a loop runs in this thread; asked apart, since what `work` raises is to have no error before it."""
+    """True if a loop runs in this thread; asked apart, since what `work` raises is to have no error before it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""What `secure_mean` is given: checked, in the caller's own words, and the encoding that fits it."""
+"""Inputs of `secure_mean`: checked, with errors in the caller's own words, and the encoding that fits them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Inputs:
     rows: Rows
     layout: Layout
     named: bool
-    """Whether the caller gave names."""
+    """True if the caller gave names."""
 
     @cached_property
     def largest(self) -> dict[str, float]:

@@ -39,7 +39,7 @@ class RunThread(Generic[T]):
         self._thread.start()
 
     def wait(self) -> T:
-        """What the work returns, or raises. KeyboardInterrupt here stops the run within `END_AFTER` seconds."""
+        """Return or raise what the work does. KeyboardInterrupt here stops the run within `END_AFTER` seconds."""
         try:
             self._over.result()
         except BaseException:

@@ -25,7 +25,7 @@ Buffer: TypeAlias = "bytes | bytearray | memoryview | NDArray[Any]"
 
 
 class Sink(Protocol):
-    """Where a player takes what arrives. Both calls come from the event loop; they must be quick."""
+    """Receiver of a player's frames. Both calls come from the event loop; they must be quick."""
 
     def deliver(self, frame: Frame) -> None:
         """A frame for this player. Frames may arrive before `dial` has returned to its caller."""
@@ -69,7 +69,7 @@ class Channel(ABC):
 
 
 Accept: TypeAlias = Callable[[Channel], Sink]
-"""What a listener does with a new channel: called once for each, gives the sink for its frames."""
+"""Listener's callback for a new channel: called once for each, returns the sink for its frames."""
 
 
 class Network(ABC):
@@ -115,11 +115,11 @@ def flat(payload: Buffer) -> memoryview | bytes:
 
 
 REFUSED = "refused: "
-"""How the reason of a refusal begins."""
+"""Prefix of a refusal's reason."""
 
 
 def closed_reason(reason: str) -> str:
-    """What a sink is told when the other player closed the channel; a refusal speaks for itself."""
+    """Reason that a sink is given when the other player closed the channel; a refusal is passed on as it is."""
     if reason.startswith(REFUSED):
         return printable(reason)
     return f"closed: {printable(reason)}" if reason else "closed"

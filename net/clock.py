@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TypeVarTuple
 
-from asyncagg.net.errors import NANOSECONDS
+from asyncagg.net.durations import SECOND_NS
 
 Ts = TypeVarTuple("Ts")
 
@@ -37,7 +37,7 @@ def now_ns() -> int:
 
 def time_ns(loop: asyncio.AbstractEventLoop) -> int:
     """A loop's time, by `now_ns`; from any thread."""
-    return loop.time_ns() if isinstance(loop, IntegerTimeLoop) else round(loop.time() * NANOSECONDS)
+    return loop.time_ns() if isinstance(loop, IntegerTimeLoop) else round(loop.time() * SECOND_NS)
 
 
 def call_at_ns(when_ns: int, callback: Callable[[*Ts], object], *args: *Ts) -> asyncio.TimerHandle:
@@ -45,4 +45,4 @@ def call_at_ns(when_ns: int, callback: Callable[[*Ts], object], *args: *Ts) -> a
     loop = asyncio.get_running_loop()
     if isinstance(loop, IntegerTimeLoop):
         return loop.call_at_ns(when_ns, callback, *args)
-    return loop.call_at(when_ns / NANOSECONDS, callback, *args)
+    return loop.call_at(when_ns / SECOND_NS, callback, *args)

@@ -1,4 +1,4 @@
-"""What can go wrong on a channel, each with a name.
+"""Errors of a channel, each with a name.
 
 Errors of the operating system are translated into these once, here and in `tcp`; nothing above `net` sees an
 `OSError`. A `PeerError` carries the player it is about, so that it ends that player's part and no one else's.
@@ -13,11 +13,11 @@ import ssl
 from enum import StrEnum
 from typing import Final
 
-NANOSECONDS = 1_000_000_000
+from asyncagg.net.durations import SECOND_NS
 
 
 class Refusal(StrEnum):
-    """Why bytes from a peer, or the peer itself, were refused; networks count refusals by these names."""
+    """Reason why bytes from a peer, or the peer itself, were refused; networks count refusals by these names."""
 
     GARBAGE = "garbage"
     BAD_HEADER = "bad-header"
@@ -118,13 +118,13 @@ class ConnectFailed(PeerError):
 
 
 def refused(peer: str, reason: str) -> Refused:
-    """What a listener's refusal, `code: detail`, means to who dialled `peer`."""
+    """Exception for the side that dialled `peer`, from a listener's refusal, `code: detail`."""
     return (NotNow if reason.partition(":")[0] in PASSING else Refused)(peer, reason)
 
 
 def seconds(duration_ns: int) -> str:
     """A duration as people write it: `10 s`, `0.25 s`."""
-    return f"{duration_ns / NANOSECONDS:.3g} s"
+    return f"{duration_ns / SECOND_NS:.3g} s"
 
 
 def describe_os_error(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""How long whoever was refused stays away, without a clock and in bounded memory.
+"""Exclusion of refused players for a time, without a clock and in bounded memory.
 
 A refused player may not come back before it is pardoned, and then not before a wait that doubles with each refusal:
 1, 2, 4 … 60 s. One whose last refusal is long ago begins at 1 s again.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from asyncagg.net.errors import NANOSECONDS, seconds
+from asyncagg.net.durations import SECOND_NS
+from asyncagg.net.errors import seconds
 
-FIRST_NS, LONGEST_NS = NANOSECONDS, 60 * NANOSECONDS
-FORGOTTEN_NS = 600 * NANOSECONDS
+FIRST_NS, LONGEST_NS = SECOND_NS, 60 * SECOND_NS
+FORGOTTEN_NS = 600 * SECOND_NS
 """A refusal that is longer ago than this counts no more."""
 _MOST = 4096  # remembered by one player
 
@@ -24,7 +25,7 @@ class Backoff:
     _last_ns: int = 0
 
     def refused(self, now_ns: int) -> int:
-        """How long to wait after a refusal at this time, in nanoseconds."""
+        """Note a refusal at this time and return how long to wait after it, in nanoseconds."""
         if now_ns - self._last_ns > FORGOTTEN_NS:
             self._wait_ns = 0
         self._last_ns = now_ns
@@ -32,7 +33,7 @@ class Backoff:
         return self._wait_ns
 
     def is_over(self, now_ns: int) -> bool:
-        """Whether it need not be remembered any more."""
+        """True if it need not be remembered any more."""
         return now_ns - self._last_ns > FORGOTTEN_NS
 
 
@@ -46,7 +47,7 @@ class _Excluded:
 
 
 class Exclusions:
-    """Who may not come back yet, by local and remote player."""
+    """Players that may not come back yet, by local and remote player."""
 
     def __init__(self) -> None:
         self._players: dict[str, dict[str, _Excluded]] = {}
@@ -66,7 +67,7 @@ class Exclusions:
             excluded.pardoned = True
 
     def objection(self, local: str, remote: str, now_ns: int) -> str | None:
-        """Why `remote` may not come to `local` now; None when it may."""
+        """Reason why `remote` may not come to `local` now; None if it may."""
         excluded = self._players.get(local, {}).get(remote)
         if excluded is None or (excluded.pardoned and now_ns >= excluded.until_ns):
             return None
@@ -76,6 +77,6 @@ class Exclusions:
 
 
 def _rest(players: dict[str, _Excluded], now_ns: int) -> dict[str, _Excluded]:
-    """Without those whose refusal is long ago; if that is not enough, without those that have been known longest."""
+    """Players to remember further: not those refused long ago, nor, if too many are left, those known longest."""
     kept = [(name, each) for name, each in players.items() if not each.backoff.is_over(now_ns)]
     return dict(kept[-(_MOST // 2) :])

@@ -80,7 +80,7 @@ R = TypeVar("R")
 
 
 class PairLimits(Protocol):
-    """What any two players may say to each other."""
+    """Limits on what any two players may say to each other."""
 
     def between(self, sender: str, receiver: str) -> Limits:
         """The limits of what `sender` says to `receiver`; the same object for the same two."""
@@ -106,7 +106,7 @@ class Limits:
         return limits
 
     def __contains__(self, kind: str) -> bool:
-        """Whether there is such a kind."""
+        """True if there is such a kind."""
         return kind in self._kinds
 
     def between(self, sender: str, receiver: str) -> Limits:
@@ -162,7 +162,7 @@ class Everyone:
 
 @dataclass(frozen=True, slots=True)
 class FrameRules:
-    """Who may say what to whom on a connection at present, and which of its own kinds it may be sent (`control`)."""
+    """Rules of a connection at present: senders, receivers, limits, and control kinds it may be sent (`control`)."""
 
     limits: PairLimits
     senders: Container[str]
@@ -186,7 +186,7 @@ class FrameRules:
 
 
 def is_name(name: str) -> bool:
-    """Whether `name` can name a player or a kind: 1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first."""
+    """True if `name` can name a player or a kind: 1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first."""
     return _NAME.fullmatch(name) is not None
 
 

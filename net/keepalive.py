@@ -1,4 +1,4 @@
-"""Whether a connection lives: from what was counted on it and the time, without I/O and without a clock."""
+"""Liveness of a connection, from what was counted on it and the time, without I/O and without a clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DOUBTFUL_AFTER = 2
 
 
 class Sign(Enum):
-    """What to do about a connection."""
+    """Verdict on a connection: nothing to do, send a ping, or cut it and why."""
 
     FINE = auto()
     PING = auto()
@@ -49,7 +49,7 @@ class Keepalive:
 
     @property
     def interval_ns(self) -> int:
-        """How often to look: a connection is cut at most this much later than it might be."""
+        """Interval between looks, in nanoseconds: a connection is cut at most this much later than it might be."""
         return max(1, min(self._keepalive_ns, self._stall_ns) // 4)
 
     def look(self, now_ns: int, counts: Counts) -> Sign:
@@ -77,7 +77,7 @@ class Keepalive:
         self._looked_ns = now_ns
 
     def doubtful(self, now_ns: int) -> bool:
-        """Whether the peer should have said something by now, and has not."""
+        """True if the peer should have said something by now, and has not."""
         return now_ns - self._heard_ns >= DOUBTFUL_AFTER * self._keepalive_ns
 
     def describe(self, sign: Sign) -> str:

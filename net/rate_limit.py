@@ -1,10 +1,10 @@
-"""How often something may happen: a bucket of tokens, or one for each source address, without a clock."""
+"""Rate limits: a bucket of tokens, or one for each source address, without a clock."""
 
 from __future__ import annotations
 
 import socket
 
-from asyncagg.net.errors import NANOSECONDS
+from asyncagg.net.durations import SECOND_NS
 
 _MOST = 4096  # addresses remembered
 
@@ -15,12 +15,12 @@ class Bucket:
     __slots__ = ("_bucket_ns", "_full_at_ns", "_token_ns")
 
     def __init__(self, burst: int, per_second: int) -> None:
-        self._token_ns = NANOSECONDS // per_second or 1
+        self._token_ns = SECOND_NS // per_second or 1
         self._bucket_ns = burst * self._token_ns
         self._full_at_ns = 0
 
     def take(self, now_ns: int) -> bool:
-        """Whether it may happen now."""
+        """Take a token at this time: True if it may happen now."""
         full_at_ns = max(self._full_at_ns, now_ns) + self._token_ns
         if full_at_ns - now_ns > self._bucket_ns:
             return False
@@ -28,7 +28,7 @@ class Bucket:
         return True
 
     def is_full(self, now_ns: int) -> bool:
-        """Whether nothing has happened for long enough that it is as good as new."""
+        """True if nothing has happened for so long that the bucket is as good as new."""
         return self._full_at_ns <= now_ns
 
 
@@ -44,7 +44,7 @@ class RateLimiter:
         self._buckets: dict[bytes, Bucket] = {}
 
     def take(self, host: str, now_ns: int) -> bool:
-        """Whether `host`, a numeric address, may connect now; if so, it has one token less."""
+        """True if `host`, a numeric address, may connect now; it then has one token less."""
         source = _network(host)
         bucket = self._buckets.get(source)
         if bucket is None:
@@ -54,7 +54,7 @@ class RateLimiter:
         return bucket.take(now_ns)
 
     def __len__(self) -> int:
-        """How many addresses are remembered."""
+        """Number of addresses remembered."""
         return len(self._buckets)
 
     def _forget(self, now_ns: int) -> None:

@@ -1,8 +1,9 @@
-"""How the source is laid out: no folder too long, no class name twice, and `net` under one name alone."""
+"""Layout of the source: no folder too long, no class name twice, `net` under one name alone; and its docstrings."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -13,6 +14,7 @@ import pytest
 from support.cli import ROOT
 
 MOST_MODULES = 15
+CLAUSE = re.compile(r"(What|Whether|Who|Whom|Whose|Which|Where|Why|How|When)\b")
 PRODUCT = ("asyncagg", "net")  # asyncagg/net is a link to the second
 
 
@@ -58,6 +60,23 @@ def imports_net(root: Path) -> list[str]:
     return found
 
 
+def docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
+    """The docstrings of a module, its classes and functions, and the texts below attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.value
+
+
+def begins_with_a_clause(root: Path) -> list[str]:
+    """Docstrings that begin with "What …", "Whether …" and the like, and not with what a thing is or does."""
+    found = []
+    for path in modules(root):
+        for text in docstrings(ast.parse(path.read_text(encoding="utf-8"))):
+            if CLAUSE.match(str(text.value).strip()):
+                found.append(f"{path.relative_to(root)}:{text.lineno}")
+    return found
+
+
 def test_no_folder_has_more_modules_than_one_can_take_in() -> None:
     assert long_folders(ROOT) == {}
 
@@ -68,6 +87,10 @@ def test_no_class_name_has_two_meanings() -> None:
 
 def test_nothing_imports_net_as_a_package_of_its_own() -> None:
     assert imports_net(ROOT) == []
+
+
+def test_a_docstring_says_what_a_thing_is_or_does() -> None:
+    assert begins_with_a_clause(ROOT) == []
 
 
 @pytest.fixture
@@ -81,6 +104,7 @@ def crowded(tmp_path: Path) -> Path:
     (tmp_path / "asyncagg" / "one.py").write_text("import net.links\n\nclass Same: ...\n")
     (tmp_path / "net" / "two.py").write_text("def f():\n    class Same: ...\n")
     (tmp_path / "net" / "three.py").write_text("from net import links\nfrom asyncagg.net import links\n")
+    (tmp_path / "net" / "four.py").write_text('"""How it is."""\n\nn = 1\n"""\nWhom it asks."""\n\ns = """What"""\n')
     return tmp_path
 
 
@@ -88,6 +112,7 @@ def test_each_fault_of_the_layout_is_found(crowded: Path) -> None:
     assert long_folders(crowded) == {"net/links": 16}
     assert classes_twice(crowded) == {"Same": ["asyncagg/one.py:3", "net/two.py:2"]}
     assert imports_net(crowded) == ["asyncagg/one.py:1", "net/three.py:1"]
+    assert begins_with_a_clause(crowded) == ["net/four.py:1", "net/four.py:4"]
 
 
 # -- in processes of their own, in the repository's folder, where `import net` would find the package ----------------

@@ -40,7 +40,7 @@ class Threat(StrEnum):
 
 
 class Reveal(StrEnum):
-    """Who sees the sum first."""
+    """Players that may see the sum first."""
 
     COMPUTE_NODES = "compute-nodes"
     MODEL_OWNER = "model-owner"
@@ -289,7 +289,7 @@ def keys(
 
 
 class LogForm(StrEnum):
-    """How a process that serves says what happens."""
+    """Form of the log of a process that serves."""
 
     TEXT = "text"
     JSON = "json"
@@ -377,7 +377,7 @@ def scenarios(
         typer.Option("--out", "-o", metavar="FILE", help="Copy it to this file, a new one.", show_default=False),
     ] = None,
 ) -> None:
-    """List the scenarios that come along, or print or copy one; `asyncagg run NAME` finds them too."""
+    """List the included scenarios, or print or copy one; `asyncagg run NAME` finds them too."""
     from asyncagg.cli.commands.scenarios import list_scenarios, show_scenario
 
     if name is not None:

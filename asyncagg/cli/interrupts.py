@@ -66,7 +66,7 @@ def note() -> None:
 
 
 def noted() -> bool:
-    """Whether a signal has come."""
+    """True if a signal has come."""
     return bool(_noted)
 
 
@@ -110,7 +110,7 @@ def _mind_loops() -> None:
 
 
 def _watched() -> bool:
-    """Whether signals are ours to handle: a command called from Python leaves them to its caller."""
+    """True if signals are ours to handle: a command called from Python leaves them to its caller."""
     return signal.getsignal(signal.SIGTERM) in (_note, _terminate)
 
 

@@ -33,7 +33,7 @@ def run_app(module: str) -> None:
 
 
 def _open_streams() -> None:
-    """What was closed (`>&-`) leads nowhere: no file or socket of ours may take its number, and be printed into.
+    """Open closed streams (`>&-`) on the null device: no file or socket may take their number and be printed into.
 
     A letter that stdout lacks is printed as its escape, as on stderr: a run is not lost for its name.
     """

@@ -125,11 +125,11 @@ class TlsCertificate:
         return cls(pem, tuple(names), read.not_valid_before_utc, read.not_valid_after_utc, read)
 
     def has_key(self, key_pem: bytes) -> bool:
-        """Whether this private key is the certificate's. Raises CertificateError where it is no private key."""
+        """True if this private key is the certificate's. Raises CertificateError where it is no private key."""
         return _public(_private(key_pem)) == self._read.public_key().public_bytes(*_PUBLIC)
 
     def is_issued_by(self, authority: TlsCertificate) -> bool:
-        """Whether the authority's key signed it."""
+        """True if the authority's key signed it."""
         try:
             self._read.verify_directly_issued_by(authority._read)
         except (ValueError, TypeError, InvalidSignature):  # another name, another kind of key, another key

@@ -29,7 +29,7 @@ def tag(session: bytes, owner: int, node: int, payload: Payload) -> bytes:
 
 
 def matches(session: bytes, owner: int, node: int, payload: Payload, expected: bytes) -> bool:
-    """Whether `expected` is the tag of this payload."""
+    """True if `expected` is the tag of this payload."""
     return hmac.compare_digest(tag(session, owner, node, payload), expected)
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in cryptography because of what a peer sent. No text here ever carries a secret."""
+"""Errors of cryptography that come of what a peer sent. No text here ever carries a secret."""
 
 
 class CryptoError(ValueError):

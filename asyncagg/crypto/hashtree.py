@@ -56,7 +56,7 @@ def root(entries: Sequence[bytes]) -> bytes:
 
 
 def verify(root: bytes, count: int, index: int, entry: bytes, proof: Sequence[bytes]) -> bool:
-    """Whether `proof` shows that `entry` is at `index` of the `count` entries under `root`."""
+    """True if `proof` shows that `entry` is at `index` of the `count` entries under `root`."""
     if not 0 <= index < count:
         return False
     rest, node = list(proof), _leaf(entry)

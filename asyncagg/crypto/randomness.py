@@ -1,4 +1,4 @@
-"""Where secrets come from: the operating system, or, in the simulator only, a seed.
+"""Sources of secrets: the operating system, or, in the simulator only, a seed.
 
 The two are apart by construction: two classes without a common constructor, and `require_secure` for
 whoever must not run on the second. Nothing here has a default source.

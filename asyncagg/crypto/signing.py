@@ -57,7 +57,7 @@ class Identity:
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether `signature` over `message` is by the holder of `public`; malformed ones are simply not."""
+    """True if `signature` over `message` is by the holder of `public`; False if either is malformed."""
     if len(public) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:
         return False
     try:

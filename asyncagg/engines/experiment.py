@@ -1,4 +1,4 @@
-"""From a scenario to what its players agree on: workload, protocol, ring, slices, terms; the same in every engine."""
+"""Experiment made from a scenario: workload, protocol, ring, slices, terms; the same in every engine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Experiment:
         return owner
 
     def terms(self, run: bytes, identities: Mapping[str, bytes] | None = None) -> Terms:
-        """What the players of one run agree on; `run` is its nonce, `identities` are everyone's pinned keys."""
+        """Terms that the players of one run agree on; `run` is its nonce, `identities` are everyone's pinned keys."""
         scenario, aggregation = self.scenario, self.scenario.aggregation
         largest = max(self.plan.bounds(node)[1] - self.plan.bounds(node)[0] for node in range(self.plan.nodes))
         window = aggregation.memory_budget_bytes // (largest * self.encoder.ring.word_bytes * self._open_slices())
@@ -103,7 +103,7 @@ class Experiment:
 
     @property
     def durable(self) -> bool:
-        """Whether what is kept must outlive its machine's power, and not only its process."""
+        """True if what is kept must outlive a power cut, and not only its process."""
         return self.scenario.engine == "hosts"
 
     def deadlines(self) -> dict[Phase, int]:
@@ -111,7 +111,7 @@ class Experiment:
         return {name: self.scenario.phases[name].deadline_ns for name in PHASES}
 
     def account_rules(self) -> Rules | None:
-        """What the model owner's account watches for; None where nothing is protected."""
+        """Rules of the model owner's account; None where nothing is protected."""
         aggregation = self.scenario.aggregation
         if not self.protocol.protects:
             return None
@@ -127,7 +127,7 @@ class Experiment:
         return 1 if self.batches.size == 1 else 1 + self.batches.largest
 
     def _losses_count(self) -> bool:
-        """Whether a roster is what protects an input, so that it must not lose more than the dropout rate."""
+        """True if a roster is what protects an input, so that it must not lose more than the dropout rate."""
         return self.graph is not None or self.scenario.aggregation.threat == "lying"
 
     def _roster_floor(self) -> int:
@@ -137,7 +137,7 @@ class Experiment:
 
     @cached_property
     def permissions(self) -> Permissions:
-        """Who may say what to whom, and how much of it."""
+        """Table of who may send what to whom, and how much of it."""
         terms = self.terms(bytes(RUN_NONCE_BYTES))  # sizes are those of any run
         parameters = self.workload.initial_parameters()
         measures = Measures(
@@ -151,7 +151,7 @@ class Experiment:
         return Permissions(self.protocol.all_kinds, measures, slices)
 
     def _holders(self, most: int) -> int:
-        """How many may hold shares of one owner's secrets, in a roster of any size.
+        """Number of players that may hold shares of one owner's secrets, in a roster of any size.
 
         A roster that shrinks to where the complete graph begins has more neighbours than a larger one.
         """
@@ -167,7 +167,7 @@ class Experiment:
         return holders
 
     def cohort(self, round_index: int) -> tuple[Player, ...]:
-        """Who is invited to a round, in order of index."""
+        """Owners invited to a round, in order of index."""
         drawn = self.cohorts
         indices = draws.cohort(self.scenario, round_index) if drawn is None else indices_in(drawn.of(round_index))
         return tuple(owner_name(index) for index in indices)
@@ -227,7 +227,7 @@ def prepare(scenario: Scenario, workload: Workload | None = None, pinned: Batche
 
 
 def _encoder(scenario: Scenario, workload: Workload, population: Population, max_weight: int) -> VectorEncoder:
-    """How each array is encoded, in a ring that holds every sum."""
+    """Encoder of all arrays, in a ring that holds every sum."""
     encoding, layout = scenario.encoding, workload.layout
     _check_whole_numbers(scenario, workload.largest_whole)
     try:

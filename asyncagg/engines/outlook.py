@@ -1,4 +1,4 @@
-"""What follows from a scenario before anything runs: parameters, cost, and who must collude to open an input."""
+"""Outlook on a scenario before anything runs: parameters, cost, and who must collude to open an input."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Outlook:
 
     @cached_property
     def batches(self) -> BatchFigures | None:
-        """What the cut means; None where every owner is a batch of its own."""
+        """Figures of the batches; None where every owner is a batch of its own."""
         population = self.experiment.population
         return batch_figures(population) if population.batch > 1 else None
 

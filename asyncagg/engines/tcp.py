@@ -22,9 +22,8 @@ from asyncagg.net.tcp.network import TcpNetwork
 from asyncagg.net.tcp.session import Admit
 from asyncagg.protocols.names import Player, role_of
 from asyncagg.runs.result import RoundResult
+from asyncagg.scenario.values.addresses import LOOPBACK
 from asyncagg.version import FORMAT
-
-LOOPBACK = "127.0.0.1"
 
 
 def run(experiment: Experiment, finished: RunRecord, progress: Callable[[RoundResult], None], stop: StopOrder) -> None:

@@ -1,4 +1,4 @@
-"""What `compute_gradient` returns, checked at the border; and how its failure is told, to others and to its owner.
+"""Checks on what `compute_gradient` returns, and texts on its failure, for others and for its owner.
 
 A failure has two texts. `told` may leave the owner: the type and the place of an exception (`ValueError at
 mine.py:20`), or our own sentence. It holds no value and no position, no shape and no name that only the owner's arrays
@@ -38,11 +38,11 @@ class GradientFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """What must hold of a gradient and its weight."""
+    """Rules that a gradient and its weight must meet."""
 
     layout: Layout
     weighted: bool
-    """Whether the weight is what `compute_gradient` says; else 1."""
+    """True if the weight is what `compute_gradient` says; else it is 1."""
     max_weight: int
 
     def taken(self, owner: DataOwner, parameters: Arrays, round_index: int) -> tuple[Reals, int]:

@@ -68,7 +68,7 @@ class Classifier:
         return {"loss": float(loss), "accuracy": float((scores.argmax(axis=1) == labels).mean())}
 
     def _forward(self, parameters: Mapping[str, Floats], inputs: Floats) -> list[Floats]:
-        """What enters each layer, and last the scores (examples × classes)."""
+        """Input of each layer, and last the scores (examples × classes)."""
         activations = [inputs]
         last = len(self.sizes) - 2
         for layer in range(last + 1):

@@ -1,4 +1,4 @@
-"""Which rows of a data set belong to which data owner."""
+"""Partition of a data set's rows among the data owners."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def iid(rows: int, shares: Sequence[float], seed: int) -> list[NDArray[np.intp]]
 
 
 def sizes(rows: int, shares: Sequence[float]) -> list[int]:
-    """How many of `rows` rows each owner gets: quotas rounded down, the rest to the largest remainders."""
+    """Number of the `rows` rows that each owner gets: quotas rounded down, the rest to the largest remainders."""
     largest = max(shares)
     parts = [share / largest for share in shares]  # their sum cannot overflow
     total = math.fsum(parts)

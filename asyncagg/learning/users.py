@@ -13,13 +13,13 @@ from typing import Any, Final
 from asyncagg.learning.errors import WorkloadError
 
 RAISED: Final = (Exception, SystemExit, GeneratorExit)
-"""What is the user's own: `sys.exit` too, which is to end neither a player nor the run unsaid. Ctrl-C is not."""
+"""Exceptions that count as the user's: `sys.exit` too, which must end neither a player nor the run silently."""
 
 _OURS = Path(__file__).parents[1]
 _NOT_THEIRS = (importlib.__file__, "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _MADE_UP = ("<frozen ", "<__array_function__")
-"""How the file names of frames begin that have no file and are no user's; a notebook's cells begin otherwise."""
+"""Beginnings of the names of frames that have no file and are no user's; a notebook's cells begin otherwise."""
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def _of_a_library(file: str) -> bool:
 
 
 def _describe(error: BaseException) -> str:
-    """What happened, and the last line of the user's code that it happened in."""
+    """Description of an error, with the last line of the user's code that it happened in."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {error.msg}"
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"

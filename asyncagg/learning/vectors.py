@@ -32,7 +32,7 @@ _UNSOUND = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What zipfile and numpy raise on damaged files: numpy parses the headers as Python literals."""
+"""Exceptions that zipfile and numpy raise on damaged files: numpy parses the headers as Python literals."""
 
 
 def workload(owners: int, rounds: int, base: Path, *, file: str) -> Workload:

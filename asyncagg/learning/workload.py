@@ -1,4 +1,4 @@
-"""What an experiment trains on: the owners' data and the model, built one player at a time."""
+"""Workload of an experiment: the owners' data and the model, built one player at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asyncagg.vectors.arrays import FLOATS, WHOLE, ArrayError, as_arrays
 from asyncagg.vectors.flatten import Layout
 
 _BYTES_A_COORDINATE = 16
-"""What the owner of a float32 model holds at least: the parameters, a step as large, and the float64 mean."""
+"""Bytes per coordinate that the owner of a float32 model holds at least: parameters, a step as large, float64 mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Workload:
         return self.make_model_owner()
 
     def initial_parameters(self) -> Arrays:
-        """What the first round publishes."""
+        """Parameters that the first round publishes."""
         return as_arrays(self.model_owner().initial_parameters())
 
 

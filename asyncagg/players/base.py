@@ -1,4 +1,4 @@
-"""What all players have in common: channels, the roles of an attempt, and the checks between a peer's bytes and a role.
+"""Base of all players: channels, the roles of an attempt, and the checks between a peer's bytes and a role.
 
 A frame becomes a message of a label. Messages of the current label go to the driver of the role they are for,
 later ones wait (bounded) until the player is told of that label, earlier ones are dropped. Bytes that are not a
@@ -40,7 +40,7 @@ UNREADABLE = Label(-1, 0)
 
 
 class Executor(Protocol):
-    """Where heavy pure functions run: threads in real engines, inline and charged in virtual time."""
+    """Executor of heavy pure functions: threads in real engines, inline and charged in virtual time."""
 
     async def run(self, cost: Cost, work: Callable[[], Any], spent: Spent) -> Any:
         """The result of `work`. `spent` is told when it was done, unless nobody waits for it any more."""
@@ -56,7 +56,7 @@ def _unread(note: OwnNote) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PlayerEnvironment:
-    """What an engine gives to every player."""
+    """Environment that an engine gives to every player."""
 
     network: Network
     executor: Executor
@@ -66,11 +66,11 @@ class PlayerEnvironment:
     permit_limit_ns: int
     start_ns: int
     permissions: Permissions
-    """Who may say what to whom."""
+    """Table of who may send what to whom."""
     permits: bool = False
-    """Whether uploads need one."""
+    """True if uploads need one."""
     patience_ns: int | None = None
-    """How long a player that has lost the model owner looks for it; None: for as long as the run goes on."""
+    """Longest time that a player looks for a lost model owner; None: for as long as the run goes on."""
     phase_began: Callable[[Label, Phase], Awaitable[None]] = _nobody
     """Told by the lead, which waits for it at each phase: an experiment acts out its faults then."""
     note_own: Callable[[OwnNote], None] = _unread
@@ -89,7 +89,7 @@ class BasePlayer(ABC):
         self.permit_limit_ns = environment.permit_limit_ns
         self.usage = PlayerUsage()
         self.store: LedgerStore | None = None
-        """Where this player's account is kept, if it keeps one."""
+        """Store of this player's account, if it keeps one."""
         self.channels: dict[str, Channel] = {}
         self.departed: dict[str, str] = {}
         self.label = NO_ROUND
@@ -203,7 +203,7 @@ class BasePlayer(ABC):
 
     @abstractmethod
     def ends_attempt(self, peer: Player) -> bool:
-        """Whether this peer's failure is the end of the attempt for this player."""
+        """True if this peer's failure is the end of the attempt for this player."""
 
     def _failed(self, peer: Player, label: Label, message: m.Failed) -> None:
         if label != self.label:

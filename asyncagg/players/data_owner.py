@@ -33,13 +33,13 @@ from asyncagg.vectors.vector_encoder import VectorEncoder
 
 @dataclass(frozen=True, slots=True)
 class OwnerPart:
-    """What makes one data owner: its data, and how its vectors are encoded."""
+    """Part of one data owner: its data, and how its vectors are encoded."""
 
     owner: DataOwner
     layout: Layout
     encoder: VectorEncoder
     weighted: bool
-    """Whether its weight is what `compute_gradient` says; else 1."""
+    """True if its weight is what `compute_gradient` says; else it is 1."""
     draws_key: Callable[[Label], bytes]
     """16-byte key of the rounding draws of one attempt."""
     store: LedgerStore | None
@@ -60,7 +60,7 @@ class Kept:
 
 
 UNTOLD: Final = Loss("left of its own accord, and its own log says why", "failed")
-"""What every failure of an owner's own looks like to the others where the lead may lie."""
+"""Stand-in for every failure of an owner's own, for the others where the lead may lie."""
 
 
 class Silenced(Exception):
@@ -86,9 +86,9 @@ class DataOwnerPlayer(Follower):
         self.begin_with(part)
         self.kept: Kept | None = None
         self.trouble: str | None = None
-        """Why this owner had to leave its last attempt, for its own eyes."""
+        """Reason why this owner had to leave its last attempt, for its own eyes."""
         self.failure: tuple[Label, Loss] | None = None
-        """How its own computation failed last, as an experiment's result may say it."""
+        """Last failure of its own computation, as an experiment's result may say it."""
         self._noted: dict[str, None] = {}
         """Kinds of failure that this owner has been told of in full."""
         self._silent_round = -1
@@ -182,14 +182,14 @@ class DataOwnerPlayer(Follower):
         self.environment.note_own(OwnNote(self.me, label.round, text, trace, again))
 
     def _repeats(self, label: Label) -> str | None:
-        """Whether this attempt may have been played before this owner's process began: its entry must never change."""
+        """Reason why this attempt may have been played before this process began, by the owner's account; else None."""
         newest = None if self.store is None else self.store.account.newest
         if newest is None or label > newest:
             return None
         return f"not newer than round {newest.round}, attempt {newest.attempt}, of this owner's account"
 
     def _one_too_many(self) -> str | None:
-        """Whether the model owner and the lead have had all attempts that k and t were chosen for."""
+        """Reason to leave this attempt: k and t were chosen for fewer than there have been by now; else None."""
         most = self.terms.most_attempts
         if most is None or self._attempts <= most:
             return None
@@ -218,7 +218,7 @@ class DataOwnerPlayer(Follower):
         return words
 
     def _encoded(self, values: Reals, weight: int, key: bytes) -> tuple[Reals, Encoded, str]:
-        """What is put in, as it is and encoded, and what was done to it, if anything.
+        """Input, as it is and encoded, and what was done to it, if anything.
 
         GradientFailed for values that cannot be encoded; but where the lead may lie those are changed, since a model
         owner could choose parameters that overflow for some data, and see from who leaves whose they are.

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class DriverHost(Protocol):
-    """What a driver needs of the player whose role it runs."""
+    """Interface of the player whose role a driver runs."""
 
     me: Player
     deadlines: Mapping[Phase, int]
@@ -54,7 +54,7 @@ class RoundFailed(Exception):
         super().__init__(reason)
         self.reason = reason
         self.cause = cause
-        """Whether it was this player's own computation."""
+        """Cause of the failure; not "lost" where it was this player's own computation."""
         self.dropped = dropped or {}
         self.exposed = exposed
         self.culprits = culprits or {}
@@ -129,7 +129,7 @@ class RoleDriver:
         self.host.disconnect(peer, reason)
 
     def held(self, kind: type[Message]) -> int:
-        """How many messages of a kind wait to be taken."""
+        """Number of messages of a kind that wait to be taken."""
         return self._mailbox.held(kind)
 
     # -- the loop ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What compute nodes and data owners have in common: they dial out, and serve attempts until the run is over."""
+"""Base of compute nodes and data owners: they dial out, and serve attempts until the run is over."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Follower(BasePlayer):
         self._finished: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._tasks: list[asyncio.Task[None]] = []
         self.ending: str | None = None
-        """How the run ended, as this player was told or noticed."""
+        """End of the run, in words, as this player was told or noticed it; None: it goes on."""
         self.lost = asyncio.Event()
         """Set while this player has no part in the run any more, although nobody has told it that it is over."""
 
@@ -72,7 +72,7 @@ class Follower(BasePlayer):
         self.channels.clear()
 
     def dials(self, peer: Player) -> bool:
-        """Whether the channel to this peer is ours to dial."""
+        """True if the channel to this peer is ours to dial."""
         return True
 
     def ends_attempt(self, peer: Player) -> bool:

@@ -1,4 +1,4 @@
-"""Where a data owner keeps its account: a file that a restart finds again, or memory in virtual time."""
+"""Store of a data owner's account: a file that a restart finds again, or memory in virtual time."""
 
 from __future__ import annotations
 

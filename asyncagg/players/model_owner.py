@@ -45,12 +45,12 @@ _SHOWN = 3
 """Different reasons that one sentence lists."""
 OnFailure = Literal["retry", "skip", "abort"]
 DONE = "done"
-"""What everybody is told at the end of a run that went well."""
+"""Reason that everybody is told at the end of a run that went well."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPart:
-    """What makes the model owner: its model, and how a run goes on."""
+    """Part of the model owner: its model, and how a run goes on."""
 
     model: ModelOwner
     layout: Layout
@@ -61,7 +61,7 @@ class ModelPart:
     on_failure: OnFailure
     retries: int
     start: Start | None = None
-    """Where a resumed run goes on; None: at the beginning."""
+    """Start of a resumed run; None: at the beginning."""
     begins: Callable[[RunState], None] = lambda run_state: None
     """Called before an attempt is published, so that its label can be kept: a resumed run never uses one again."""
     refusing: Callable[[Label], Collection[Player]] = lambda label: ()
@@ -94,7 +94,7 @@ class ModelOwnerPlayer(BasePlayer):
         self.identity = identity
         self._observe = observe
         self.state: Arrays = {}
-        """What the model keeps between rounds, beside the parameters."""
+        """Arrays that the model keeps between rounds, beside the parameters."""
         self.account = SumAccount(rules) if rules is not None else None
         self.culprits: dict[Player, Guilt] = {}
         """Owners that are never invited again in this run, on the lead's word or the receiver's finding."""
@@ -104,7 +104,7 @@ class ModelOwnerPlayer(BasePlayer):
         self._losses: dict[Player, Loss] = {}
         """Of this attempt, as the lead tells them."""
         self._parting: str | None = None
-        """What the others are told of the end, where its reason holds words of the user's."""
+        """Reason that the others are told at the end, where the real one holds words of the user's."""
         self._crashed = False
 
     async def listen(self) -> None:
@@ -155,7 +155,7 @@ class ModelOwnerPlayer(BasePlayer):
 
     @property
     def disclosed(self) -> list[str]:
-        """What the sums of the run give away together, in sentences: for its result, once it is over."""
+        """Sentences on what the sums of the run give away together: for its result, once it is over."""
         return [] if self.account is None else self.account.sentences()
 
     def _run_state(self, round_index: int, attempt: int) -> RunState:
@@ -163,7 +163,7 @@ class ModelOwnerPlayer(BasePlayer):
         return RunState(round_index, attempt, self.parameters, self.state, noted, dict(self.culprits))
 
     def _after(self, outcome: RoundOutcome) -> RunState:
-        """Where the run stands after a round: one that failed is played again when the run is resumed."""
+        """State of the run after a round: one that failed is played again when the run is resumed."""
         if outcome.status == "failed":
             return self._run_state(outcome.round, outcome.attempts)
         return self._run_state(outcome.round + 1, 0)
@@ -202,7 +202,7 @@ class ModelOwnerPlayer(BasePlayer):
         return [player for player in players if player not in self.channels]
 
     async def _here(self, cohort: tuple[Player, ...], floor: int, deadline_ns: int) -> dict[Player, None]:
-        """Who of the cohort is connected with all of its batch, once they make a roster or the deadline has passed.
+        """Members of the cohort connected with all of their batch, once they make a roster or the deadline has passed.
 
         The others are not invited: nobody would hear of them until the phase closes.
         """
@@ -269,7 +269,7 @@ class ModelOwnerPlayer(BasePlayer):
         return outcome
 
     def _stop(self, cohort: tuple[Player, ...], outcome: RoundOutcome) -> RoundOutcome:
-        """Without the culprits there are too few for any roster: the run ends, whatever the policy forgives."""
+        """End the run: without the culprits there are too few for any roster, whatever the policy forgives."""
         why = (
             f"{len(cohort)} owners may be invited, at least {self.terms.roster_floor} are needed: "
             f"{', '.join(sorted(self.culprits, key=index_of))} are not invited again in this run"
@@ -279,7 +279,7 @@ class ModelOwnerPlayer(BasePlayer):
         return outcome
 
     def _begun_before(self, index: int) -> int:
-        """How many attempts at this round an interrupted run had begun: their labels are used up."""
+        """Number of attempts at this round that an interrupted run had begun: their labels are used up."""
         start = self.part.start
         return start.attempt if start is not None and start.round == index else 0
 
@@ -290,7 +290,7 @@ class ModelOwnerPlayer(BasePlayer):
         return RoundFailed(f"attempt {label.attempt} was interrupted", exposed=True)
 
     def _next_cohort(self, cohort: tuple[Player, ...], failure: RoundFailed) -> tuple[Player, ...]:
-        """Who is invited again: those that stayed, unless a roster of them alone could not be accepted.
+        """Owners to invite again: those that stayed, unless a roster of them alone could not be accepted.
 
         Never the culprits: where too few are left without them, the run ends.
         """
@@ -348,13 +348,13 @@ class ModelOwnerPlayer(BasePlayer):
             self.account.withdrawn(self.label)
 
     def _may_retry(self, failure: RoundFailed, outcome: RoundOutcome) -> bool:
-        """Whether the policy, and the protocol's rule on sums that may yet come to be known, allow another attempt."""
+        """True if the policy, and the protocol's rule on sums that may yet come to be known, allow another attempt."""
         if self._crashed or self.part.on_failure != "retry":
             return False
         return self._may_follow(failure, outcome)
 
     def _may_follow(self, failure: RoundFailed, outcome: RoundOutcome) -> bool:
-        """Whether the protocol allows another attempt after one that ended so."""
+        """True if the protocol allows another attempt after one that ended so."""
         if self.protocol.completed_by_late_uploads and failure.exposed and self.terms.batches.size == 1:
             if self.terms.threat == "lying":
                 outcome.reason = f"{failure.reason}; no retry once an upload began (threat lying)"
@@ -464,7 +464,7 @@ class ModelOwnerPlayer(BasePlayer):
 
 
 def _and_then(earlier: str | None, reason: str) -> str:
-    """Why the attempts at a round failed, each reason once."""
+    """Reasons why the attempts at a round failed, each once."""
     if earlier is None or earlier.endswith(reason):
         return reason if earlier is None else earlier
     return f"{earlier}; then {reason}"

@@ -19,7 +19,7 @@ Learnt = tuple[Arrays, Arrays, dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class StepFailed:
-    """How the user's model failed."""
+    """Failure of the user's model."""
 
     told: str
     """For the others: step, type and place."""
@@ -29,7 +29,7 @@ class StepFailed:
 
 
 def ready(model: ModelOwner, given: Arrays | None) -> Arrays | StepFailed:
-    """What the model keeps before its first round, once it has taken back what it is given; or how it failed."""
+    """Arrays that the model keeps before its first round, once it has taken back those given; or how it failed."""
     step = "restore"
     try:
         if given is not None:

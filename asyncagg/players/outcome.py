@@ -1,4 +1,4 @@
-"""What became of one round, as the model owner knows it; and what an owner is told of its own part."""
+"""Outcome of one round, as the model owner knows it; and what an owner is told of its own part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Status = Literal["ok", "failed", "skipped"]
 
 @dataclass(slots=True)
 class RoundOutcome:
-    """How one round ended, as the model owner knows it."""
+    """Outcome of one round, as the model owner knows it."""
 
     round: int
     status: Status = "failed"
@@ -31,7 +31,7 @@ class RoundOutcome:
     dropped: dict[Player, Phase] = field(default_factory=dict)
     """Over all attempts."""
     losses: dict[Player, Loss] = field(default_factory=dict)
-    """Why those were, as far as the model owner was told."""
+    """Reasons for those losses, as far as the model owner was told."""
     with_their_batch: list[Player] = field(default_factory=list)
     """Owners that are not in the sum because a mate of their batch is not, in order of index."""
     began_ns: int = 0
@@ -50,4 +50,4 @@ class OwnNote:
     trace: str = ""
     """The traceback of what was raised, where something was."""
     again: bool = False
-    """Whether this owner was told of the same kind before."""
+    """True if this owner was told of the same kind before."""

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 
 from asyncagg.net.channel import REFUSED
 from asyncagg.net.clock import now_ns
-from asyncagg.net.errors import NANOSECONDS, NetError, NotNow
+from asyncagg.net.durations import SECOND_NS
+from asyncagg.net.errors import NetError, NotNow
 from asyncagg.net.exclusion import Backoff
 from asyncagg.protocols.names import Player
 
@@ -41,7 +42,7 @@ class Redialler:
                 wait_ns = self._wait_ns(remote)
                 if deadline_ns is not None and now_ns() + wait_ns >= deadline_ns:
                     raise
-            await asyncio.sleep(wait_ns / NANOSECONDS)
+            await asyncio.sleep(wait_ns / SECOND_NS)
 
     def lost(self, remote: Player, reason: str, patience_ns: int | None = None) -> None:
         """A channel has ended: dial again, for as long as this; None: for ever."""
@@ -50,7 +51,7 @@ class Redialler:
             self._start(remote, self._wait_ns(remote) if reason.startswith(REFUSED) else 0)
 
     def hurry(self, remote: Player) -> asyncio.Task[None] | None:
-        """Where a lost channel is dialled again, try at once and not after the network's next pause; the attempt."""
+        """Dial a lost channel at once, not after the network's next pause; return the attempt, None if none waited."""
         former = self._tasks.pop(remote, None)
         if former is None:
             return None
@@ -76,7 +77,7 @@ class Redialler:
     async def _again(self, remote: Player, wait_ns: int) -> None:
         try:
             if wait_ns:
-                await asyncio.sleep(wait_ns / NANOSECONDS)
+                await asyncio.sleep(wait_ns / SECOND_NS)
             await self.reach(remote, self._deadlines.get(remote))
         except NetError as error:
             self._gave_up(remote, str(error))

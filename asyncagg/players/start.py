@@ -1,4 +1,4 @@
-"""Where the model owner's run starts, who is told as it goes on, and what for a checkpoint."""
+"""Start of the model owner's run, its hooks as it goes on, and its state for a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class RunState:
     attempt: int
     """The last attempt at it that was begun; 0: none."""
     parameters: Arrays
-    """What this round publishes."""
+    """Parameters that this round publishes."""
     state: Arrays
-    """What the model keeps beside them, see `ModelOwner.state`."""
+    """Arrays that the model keeps beside them, see `ModelOwner.state`."""
     noted: tuple[Entry, ...]
-    """What the model owner noted in its account since it handed out a state before."""
+    """Entries that the model owner noted in its account since it handed out a state before."""
     culprits: Mapping[Player, Guilt] = field(default_factory=dict)
     """Owners that are not invited again, and why."""
 
@@ -47,7 +47,7 @@ class Start:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, rules: Rules | None, entries: Iterable[Entry]) -> Start:
-        """Where a checkpoint goes on; CheckpointError if the account's entries, or the culprits, are none."""
+        """Start at a checkpoint; CheckpointError if the account's entries, or the culprits, are none."""
         account = None
         if rules is not None:
             try:
@@ -68,7 +68,7 @@ def _guilt(why: str) -> Guilt:
 
 @dataclass(frozen=True, slots=True)
 class RunHooks:
-    """How the run of a model owner goes: where it starts, and who is told of each attempt and each round."""
+    """Hooks of a model owner's run: its start, and callbacks for each attempt and each round."""
 
     observe: Callable[[RoundOutcome, RunState], Awaitable[None]]
     """A round has ended; waited for before the next one is published."""

@@ -1,4 +1,4 @@
-"""What one player has said, received and worked in each round: the source of a result's bytes, work and seconds."""
+"""Traffic and work of one player in each round: the source of a result's bytes, work and seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RoundUsage:
     expanded: int = 0
     """Mask elements expanded; the length of the extended vector makes one expansion."""
     phases: list[tuple[int, str]] = field(default_factory=list)
-    """At the lead: when each phase began, in ns since the start of the run."""
+    """Beginnings of the phases, noted at the lead, in ns since the start of the run."""
 
     def charge(self, cost: Cost) -> None:
         self.key_agreements += cost.key_agreements

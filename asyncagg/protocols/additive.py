@@ -84,12 +84,12 @@ def _share(context: Context, words: RingVector, keys: dict[Player, bytes]) -> di
 
 
 def _binding(context: Context, owner: Player, node: Player) -> bytes:
-    """What a seed's box is bound to: this attempt, its sender and its receiver."""
+    """Associated data of a seed's box: this attempt, its sender and its receiver."""
     return encode_fields(context.round_id, owner, node, m.SealedSeed.kind)
 
 
 def node_key_text(context: Context, node: Player, public: bytes) -> bytes:
-    """What a compute node signs when it shows its key."""
+    """Text that a compute node signs when it shows its key."""
     return encode_fields("asyncagg node key", context.round_id, str(node), public)
 
 
@@ -103,12 +103,12 @@ def check_node_key(context: Context, node: Player, shown: m.NodeKey) -> None:
 
 
 def slice_text(context: Context, owner: Player, data: m.Buffer) -> bytes:
-    """What an owner signs of its slice; SHA-256, for anybody can make another slice with the same checksum."""
+    """Text that an owner signs of its slice; SHA-256, for anybody can make another slice with the same checksum."""
     return encode_fields("asyncagg share slice", context.round_id, str(owner), hashlib.sha256(data).digest())
 
 
 def seed_text(context: Context, owner: Player, node: Player, public: bytes, box: bytes) -> bytes:
-    """What an owner signs of the seed that it seals to a compute node."""
+    """Text that an owner signs of the seed that it seals to a compute node."""
     return encode_fields("asyncagg share seed", context.round_id, str(owner), str(node), public, box)
 
 

@@ -83,7 +83,7 @@ class Batches:
         return members & self.everyone if self.size == 1 else _inside(self, members)
 
     def whole(self, members: int) -> bool:
-        """Whether every batch is inside a set or disjoint from it, and the set has nobody else."""
+        """True if every batch is inside a set or disjoint from it, and the set has nobody else."""
         return members == self.inside(members)
 
     def refusal(self, members: int) -> str | None:

@@ -48,7 +48,7 @@ class Cohorts:
 
     @property
     def drawn(self) -> int:
-        """How many batches (owners where there are none) are drawn for a round: ⌊per_round · B / N⌋."""
+        """Number of batches (owners where there are none) drawn for a round: ⌊per_round · B / N⌋."""
         return self.per_round * self.batches.count // self.batches.owners
 
     @property

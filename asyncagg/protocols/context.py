@@ -1,4 +1,4 @@
-"""What the players of a run have agreed on (`Terms`), and one attempt at a round under them (`Context`).
+"""Terms that the players of a run have agreed on (`Terms`), and one attempt at a round under them (`Context`).
 
 Every player makes its own `Terms` from the scenario and its own `Context` from what the model owner published: nothing
 here is taken from the lead. The round id binds all of it, so that two players who disagree cannot talk to each other.
@@ -31,7 +31,7 @@ from asyncagg.version import FORMAT
 
 @dataclass(frozen=True)
 class GraphPolicy:
-    """What `threshold` and `neighbours` of a scenario mean for a roster; every player computes them for itself."""
+    """Rules for `threshold` and `neighbours` of a scenario on any roster; every player computes them for itself."""
 
     protocol: GraphProtocol
     population: Population
@@ -65,7 +65,7 @@ class Terms:
     """d: coordinates of a gradient."""
     ring: Ring
     plan: SlicePlan
-    """How the extended vector (coordinates, counts, weight) is cut for the compute nodes."""
+    """Cut of the extended vector (coordinates, counts, weight) for the compute nodes."""
     clip: float
     bits: int
     max_weight: int
@@ -84,13 +84,13 @@ class Terms:
     encoding: bytes = b""
     """Digest of how each array of a gradient is encoded: name, shape, kind and clip, 32 bytes."""
     graph: GraphPolicy | None = None
-    """How neighbours and threshold follow from a roster (secagg, secagg+)."""
+    """Rules from which neighbours and threshold of a roster follow (secagg, secagg+)."""
     assumed: Population | None = None
-    """What the roster's floor follows from, where cohorts differ in size."""
+    """Population from which the roster's floor follows, where cohorts differ in size."""
     cut: Batches | None = None
-    """Which owners are only added up together; None: no batches."""
+    """Batches of owners that are only added up together; None: no batches."""
     cohorts: Cohorts | None = None
-    """Who may be invited to a round, where that is checked; None: whoever the model owner invites."""
+    """Cohorts that may be invited to a round, where that is checked; None: whoever the model owner invites."""
     identities: Mapping[str, bytes] = field(default_factory=dict)
     """Player → pinned Ed25519 public key (threat `lying`)."""
     enough: Mapping[str, float] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class Terms:
 
     @property
     def permits(self) -> bool:
-        """Whether uploads need a permit; without, everyone uploads at once."""
+        """True if uploads need a permit; without, everyone uploads at once."""
         return self.window < self.batches.count
 
     def slice_bounds(self, node: int) -> tuple[int, int]:
@@ -127,7 +127,7 @@ class Terms:
 
     @cached_property
     def most_attempts(self) -> int | None:
-        """How many attempts of a run an owner takes part in; None: any number.
+        """Number of attempts of a run that an owner takes part in, at most; None: any number.
 
         Where a lying lead may abort attempts until a graph suits it, k and t are right for so many graphs and no more.
         """
@@ -139,7 +139,7 @@ class Terms:
         return population.rounds * population.attempts
 
     def enough_of(self, phase: str, expected: int) -> int:
-        """How many answers close a phase early."""
+        """Number of answers that closes a phase early."""
         return max(1, math.ceil(self.enough.get(phase, 1.0) * expected - 1e-9))
 
 
@@ -184,7 +184,7 @@ class Context:
 
     @cached_property
     def graph(self) -> GraphPolicy | None:
-        """How neighbours and threshold follow from a roster of this round's cohort."""
+        """Rules for neighbours and threshold of a roster of this round's cohort."""
         policy = self.terms.graph
         if policy is None or policy.population.cohort == self.cohort_size:
             return policy
@@ -252,7 +252,7 @@ class Context:
 
 
 def published_text(context: Context) -> bytes:
-    """What the model owner signs when it publishes: this attempt, its sealing key, and these parameters."""
+    """Text that the model owner signs when it publishes: this attempt, its sealing key, and these parameters."""
     return encode_fields("asyncagg publish", context.round_id, context.digest)
 
 

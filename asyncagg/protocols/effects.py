@@ -1,4 +1,4 @@
-"""What a role may ask of its driver, and what it is told: the whole vocabulary of a conversation.
+"""Effects that a role may ask of its driver, and events that it is told: the whole vocabulary of a conversation.
 
 A role is a generator. It yields effects and is sent events; it touches no socket, clock or random source of its own.
 
@@ -71,7 +71,7 @@ class Send:
 class Receive:
     kinds: tuple[type[Message], ...]
     peers: Collection[str] = ()
-    """Whose departure ends the wait with `Gone`."""
+    """Players whose departure ends the wait with `Gone`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Abort:
     dropped: dict[Player, Phase] = field(default_factory=dict)
     """Owners that the lead dropped before, and when."""
     exposed: bool = False
-    """Whether uploads had begun, so that a sum may still come to be known (pairwise)."""
+    """True if uploads had begun, so that a sum may still come to be known (pairwise)."""
     culprits: dict[Player, Guilt] = field(default_factory=dict)
     """Owners that are not to be invited again in this run."""
 
@@ -151,7 +151,7 @@ class PeerGone(Exception):
 
 
 class Rejected(Exception):
-    """What others said cannot be gone along with: this player's part in the attempt ends, with these words.
+    """Raised where a player cannot accept what others said: its part in the attempt ends, with these words.
 
     `culprits` are owners that are not to be invited again in this run.
     """

@@ -1,4 +1,4 @@
-"""What a protocol says of itself before anything runs: the interface `Forecaster`, and the vocabulary of a forecast.
+"""Forecast of a protocol before anything runs: the interface `Forecaster`, and the vocabulary of a forecast.
 
 `Setting` and `Situation` are the questions, `Flow`, `Work` and sentences the answers. A protocol implements
 `Forecaster` beside its roles; `asyncagg.protocols.forecast` adds the answers up for `check`, `plan` and results, and
@@ -44,7 +44,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is aggregated, and how: an attempt in which `dropped` owners are silent from upload on."""
+    """Size and parameters of an attempt in which `dropped` owners are silent from upload on."""
 
     protocol: str
     owners: int
@@ -62,9 +62,9 @@ class Setting:
     dropped: int = 0
     """Owners silent from upload on."""
     parameter_bytes: int = 0
-    """What the model owner publishes each round."""
+    """Bytes that the model owner publishes each round."""
     permits: bool = False
-    """Whether uploads wait for a permit."""
+    """True if uploads wait for a permit."""
 
     @property
     def ring_bits(self) -> int:
@@ -78,13 +78,13 @@ class Setting:
 
     @property
     def complete(self) -> bool:
-        """Whether every owner masks with every other."""
+        """True if every owner masks with every other."""
         return self.neighbours == self.owners - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What decides who can open an input."""
+    """Facts that decide who can open an input."""
 
     protocol: str
     threat: Threat

@@ -24,7 +24,7 @@ class Protocol:
     """Four roles, and what others need to know."""
 
     name: str
-    """As a scenario spells it."""
+    """Name as a scenario spells it."""
     phases: tuple[Phase, ...]
     """Those it has, in their order; the last but one is the last in which owners speak."""
     owner: Callable[[Context, RingVector], Role[None]]
@@ -33,25 +33,25 @@ class Protocol:
     node: Callable[[Context], Role[None]]
     receiver: Callable[[Context], Role[Revealed]]
     forecaster: Forecaster
-    """What an attempt costs, and who can open an input."""
+    """Forecast of the cost of an attempt, and of who can open an input."""
     kinds: tuple[type[Message], ...] = ()
-    """What its roles say to each other, beside what players say whatever the protocol (`messages.COMMON`)."""
+    """Messages of its roles, beside those that players exchange whatever the protocol (`messages.COMMON`)."""
     protects: bool = True
-    """Whether anything is hidden: no account is kept where nothing is."""
+    """True if anything is hidden: no account is kept where nothing is."""
     graph: GraphProtocol | None = None
-    """Whose rules for neighbours and threshold it uses; None: it has neither."""
+    """Protocol whose rules for neighbours and threshold it uses; None: it has neither."""
     threats: tuple[Threat, ...] = ("curious", "lying")
     """The powers of a lead that it withstands."""
     shares: bool = False
-    """Whether every compute node holds a share of the whole vector instead of a slice; one honest node protects."""
+    """True if every compute node holds a share of the whole vector instead of a slice; one honest node protects."""
     reveals: tuple[Reveal, ...] = ("compute-nodes",)
-    """Who may see the sum first; the first one by default."""
+    """Players that may see the sum first; the first one by default."""
     reveals_only: str = ""
-    """Why it can reveal to nobody else, to stand after "with NAME"."""
+    """Reason why it can reveal to nobody else, to stand after "with NAME"."""
     least_nodes: int = 1
     """Fewest compute nodes."""
     completed_by_late_uploads: bool = False
-    """Whether a vector that arrives after an attempt has failed still completes its sum, beside a retry's."""
+    """True if a vector that arrives after an attempt has failed still completes its sum, beside a retry's."""
 
     @property
     def all_kinds(self) -> tuple[type[Message], ...]:
@@ -60,12 +60,12 @@ class Protocol:
 
     @property
     def takes_threshold(self) -> bool:
-        """Whether `aggregation.threshold` means something."""
+        """True if `aggregation.threshold` means something."""
         return self.graph is not None
 
     @property
     def takes_neighbours(self) -> bool:
-        """Whether `aggregation.neighbours` means something."""
+        """True if `aggregation.neighbours` means something."""
         return self.graph == "secagg+"
 
     @property
@@ -74,5 +74,5 @@ class Protocol:
         return self.phases[-2]
 
     def seals_answers(self, terms: Terms) -> bool:
-        """Whether owners seal their unmask answers to the model owner, which needs a fresh key for that."""
+        """True if owners seal their unmask answers to the model owner, which needs a fresh key for that."""
         return "unmask" in self.phases and terms.reveal == "model-owner"

@@ -48,7 +48,7 @@ _KEY = 16
 
 
 def parameters(measures: Measures) -> int:
-    """What the model owner publishes."""
+    """Size of the parameters that the model owner publishes, in bytes."""
     return measures.parameter_bytes
 
 
@@ -148,7 +148,7 @@ roster's (else empty), signature (threat `lying`, else empty)."""
 @says("roster", "owner", "advertise", sender="lead")
 @dataclass(frozen=True, slots=True)
 class Roster(Message):
-    """Who advertised what: U1 as a bitmap, and the entries this owner needs, in order of index."""
+    """Roster of advertised keys: U1 as a bitmap, and the entries this owner needs, in order of index."""
 
     members: Bitmap
     digest: Bytes32
@@ -411,7 +411,7 @@ class Opening(VectorMessage):
     """H(b) of every sharer, in order."""
     signatures: Signatures
     complaints: tuple[tuple[OwnerIndex, Bitmap], ...]
-    """Who complained of whose boxes."""
+    """Complainers, each with the owners whose boxes it complained of."""
 
 
 # -- the end of an attempt -------------------------------------------------------------------------------------------
@@ -503,4 +503,4 @@ COMMON: tuple[type[Message], ...] = (
     Report,
     Failed,
 )
-"""What players say to each other whatever the protocol."""
+"""Messages between players whatever the protocol."""

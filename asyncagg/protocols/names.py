@@ -9,10 +9,10 @@ Threat = Literal["curious", "lying"]
 Reveal = Literal["compute-nodes", "model-owner"]
 Phase = Literal["publish", "advertise", "share", "upload", "certify", "unmask", "reveal"]
 Exposure = Literal["public", "sealed", "masked", "share", "sum", "clear"]
-"""What the receiver of a message can read in it; `clear` is a vector without any protection."""
+"""Extent to which the receiver of a message can read what is in it; `clear` is a vector without any protection."""
 Guilt = Literal["wrong-shares", "false-dealing", "false-complaints", "bad-boxes", "contradiction"]
 Cause = Literal["lost", "failed", "refuses"]
-"""Why an owner is not in a sum: it was lost to the others, by its own computation, or by one that cannot change."""
+"""Cause of an owner's loss: it was lost to the others, by its own computation, or by one that cannot change."""
 
 CAUSES: Final[tuple[Cause, ...]] = ("lost", "failed", "refuses")
 PHASES: tuple[Phase, ...] = ("publish", "advertise", "share", "upload", "certify", "unmask", "reveal")
@@ -23,7 +23,7 @@ GUILT: Final[dict[Guilt, str]] = {
     "bad-boxes": "sealed boxes of which more owners complain than can be corrupt",
     "contradiction": "disagrees with another owner about a box, so one of the two is corrupt",
 }
-"""Why an owner is not invited again, in words."""
+"""Reasons why an owner is not invited again, in words."""
 MODEL_OWNER = Player("model-owner")
 LEAD = Player("compute-node-0")
 
@@ -36,7 +36,7 @@ class Label(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """Why an owner is not in a sum, in words that hold nothing of its data."""
+    """Reason why an owner is not in a sum, in words that hold nothing of its data."""
 
     reason: str
     cause: Cause = "lost"

@@ -1,4 +1,4 @@
-"""Who may send what: (sender, kind, receiver) → the most bytes, and how many an attempt. What is not here is refused.
+"""Permissions: (sender, kind, receiver) → the most bytes, and how many an attempt. What is not here is refused.
 
 The table is made from what the messages declare of themselves and from the sizes of one run. It knows players by name:
 compute node 0 has two roles, and each compute node has a slice of its own. Owners say nothing to each other, and
@@ -16,14 +16,14 @@ from asyncagg.protocols.names import LEAD, MODEL_OWNER, node_name, owner_name
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What one kind of message may be between two players."""
+    """Bounds on one kind of message between two players."""
 
     body: int
     """Bytes, at most."""
     payload: int
     """Bytes, at most."""
     times: int
-    """How many in one attempt."""
+    """Largest number in one attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class Permissions:
         self._places |= {name: name for name in (MODEL_OWNER, *map(node_name, range(len(slices))))}
 
     def place(self, player: str) -> str | None:
-        """What players with the same rights share: data owners one place, everyone else their own; None: a stranger."""
+        """Name for players of the same rights: one for all data owners, one for each other player; None: a stranger."""
         return self._places.get(player)
 
     def between(self, sender: str, receiver: str) -> PairPermissions:
-        """What `sender` may say to `receiver`."""
+        """Permissions of `sender` to `receiver`."""
         one, other = self.place(sender), self.place(receiver)
         return NOTHING if one is None or other is None else self.of(one, other)
 
@@ -71,7 +71,7 @@ class Permissions:
         return pair
 
     def _made(self, sender: str, receiver: str) -> PairPermissions:
-        """From the declarations of all kinds that go from a role of one to a role of the other."""
+        """Make the permissions of two roles from the declarations of all kinds that go from one to the other."""
         slices = [size for index, size in enumerate(self._slices) if node_name(index) in (sender, receiver)]
         measures = replace(self._measures, slice_bytes=slices[0] if slices else 0)
         routes = [(one, other) for one in _roles(sender) for other in _roles(receiver)]

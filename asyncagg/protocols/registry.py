@@ -67,7 +67,7 @@ def register_protocol(protocol: Protocol) -> Protocol:
 
 
 def only_in_this_process(name: str) -> bool:
-    """Whether a protocol is known by `register_protocol` alone, so that other processes cannot find it."""
+    """True if a protocol is known by `register_protocol` alone, so that other processes cannot find it."""
     return name in _registered and name not in {each.name for each in _installed()}
 
 

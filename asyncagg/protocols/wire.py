@@ -1,4 +1,4 @@
-"""How a message becomes bytes and back, and the checks on what a peer sent; the kinds themselves are in `messages`.
+"""Coding of messages as bytes, and the checks on what a peer sent; the kinds themselves are in `messages`.
 
 A kind of message says all about itself, with `says` and in the types of its fields: who says it to whom, in which
 phase, how often, and how large it can be. Everything that bounds a peer is made from that (`permissions`).
@@ -68,7 +68,7 @@ Check = Callable[[object], bool]
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What the sizes of a run's messages follow from."""
+    """Sizes of a run from which those of its messages follow."""
 
     population: int
     """N: owners in the pinned population."""
@@ -97,9 +97,9 @@ class Message:
     phase: ClassVar[Phase]
     exposure: ClassVar[Exposure]
     many: ClassVar[bool] = False
-    """Whether it is about one owner, so that a peer may send it for each of them in one attempt."""
+    """True if it is about one owner, so that a peer may send it for each of them in one attempt."""
     permitted: ClassVar[bool] = False
-    """Whether it needs a permit, where uploads do."""
+    """True if it needs a permit, where uploads do."""
     vector: ClassVar[bool] = False
     _body: ClassVar[Bound]
     _payload: ClassVar[Bound]
@@ -111,7 +111,7 @@ class Message:
 
     @classmethod
     def times(cls, measures: Measures) -> int:
-        """How often one peer may send it in one attempt.
+        """Number of times that one peer may send it in one attempt.
 
         Twice for each owner: a compute node may refuse a slice, and then its owner for sending another.
         """

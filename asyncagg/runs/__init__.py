@@ -1,4 +1,4 @@
-"""What lies in a run directory and in a folder of keys: each file, as typed values and as bytes.
+"""Files of a run directory and of a folder of keys, as typed values and as bytes.
 
 `directory` is the run directory. It is made before a run begins with a result that says `interrupted`, and filled at
 the end; one process at a time may have it. `result` is `result.json`, `trace` is `trace.jsonl`: typed records of

@@ -66,13 +66,13 @@ class Checkpoint:
     attempt: int
     """The last attempt at it that was begun; 0: none."""
     parameters: Arrays
-    """What this round publishes."""
+    """Parameters that this round publishes."""
     state: Arrays
-    """What the model keeps beside them (`ModelOwner.state`)."""
+    """Arrays that the model keeps beside them (`ModelOwner.state`)."""
     rounds_bytes: int
-    """How much of `rounds.jsonl` counts: the rounds before this one, skipped ones among them."""
+    """Bytes of `rounds.jsonl` that count: the rounds before this one, skipped ones among them."""
     account_bytes: int
-    """How much of `account.jsonl` counts; 0 where nothing is protected."""
+    """Bytes of `account.jsonl` that count; 0 where nothing is protected."""
     t: int
     """Of the last trace record, nanoseconds since the start of the run."""
     culprits: Mapping[str, str]
@@ -174,7 +174,7 @@ def round_line(each: RoundResult) -> str:
 
 
 def _plain(path: Path, what: str, value: object) -> NDArray[Any]:
-    """As the file holds it: little-endian, in C order."""
+    """Array as the file holds it: little-endian, in C order."""
     array = np.asarray(value, order="C")
     if array.dtype.kind not in npz.KINDS:
         raise CheckpointError(f"{path}: {what} is of type {array.dtype} (numbers or truth values)")

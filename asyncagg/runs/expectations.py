@@ -1,4 +1,4 @@
-"""`[expect]`: whether a run came to what its scenario says it must."""
+"""`[expect]`: check that a run came to what its scenario says it must."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which asyncagg made what a run has left: only one that has the same format goes on with it or runs it again.
+"""Format of the files that a run leaves: only an asyncagg of the same format goes on with them or runs them again.
 
 Whoever only looks at a run need not ask: fields it knows are where they were, whatever else there is.
 """
@@ -15,7 +15,7 @@ _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+!-]{0,39}")
 
 
 def stamp() -> dict[str, str | int]:
-    """Who makes a file, as it says so itself: `version` and `format`."""
+    """Stamp of this asyncagg in the files it writes: `version` and `format`."""
     return {"version": __version__, "format": FORMAT}
 
 

@@ -60,7 +60,7 @@ class KeyFilesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What one process knows of keys. Its `repr` shows no secret."""
+    """Keys that one process knows. Its `repr` shows no secret."""
 
     authority_pem: bytes
     certificate_pem: bytes

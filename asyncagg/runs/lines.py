@@ -67,7 +67,7 @@ class LineFile:
 
 
 def _state(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another of its name, and how long it is; None where there is none."""
+    """Inode, which tells a file from another of its name, and size in bytes; None where there is no file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -76,7 +76,7 @@ def _state(path: Path) -> tuple[int, int] | None:
 
 
 def _write(descriptor: int, data: bytes, size: int, durable: bool) -> None:
-    """At the end of a file of this size, which it has again where that fails."""
+    """Append at the end of a file of this size, which it has again where that fails."""
     try:
         left = memoryview(data)
         while left:
@@ -132,7 +132,7 @@ def read(path: Path, size: int) -> Iterator[str]:
 
 
 def _start_of_line(file: BinaryIO, end: int) -> int:
-    """Where the line begins that goes on to this place: behind the newline before it."""
+    """Offset where the line that reaches this place begins: behind the newline before it."""
     while end > 0:
         start = max(0, end - _BLOCK)
         file.seek(start)

@@ -43,7 +43,7 @@ class NpzError(ValueError):
 
 
 def write(file: BinaryIO | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """As `numpy.savez` does, for any names: its own would take one called `file` for its argument."""
+    """Write as `numpy.savez` does, for any names: its own would take one called `file` for its argument."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:

@@ -249,7 +249,7 @@ class RunResult:
     """What had been reckoned for a round in which everyone takes part: bytes of a data owner."""
     randomness: str = ""
     transport: str | None = None
-    """How messages between processes are protected; None while that is not known."""
+    """Protection of messages between processes; None while it is not known."""
     rounding: str = ""
     rounds: list[RoundResult] = field(default_factory=list)
     virtual_seconds: float | None = None

@@ -23,7 +23,7 @@ from asyncagg.runs.atomic import replace
 from asyncagg.runs.checkpoint import CheckpointError
 
 FILE = "trace.jsonl"
-"""In the run directory."""
+"""Name of the trace in the run directory."""
 
 Event = Literal["message", "span", "phase", "deadline", "round", "drop", "fault", "abort", "refuse"]
 EVENTS: Final[tuple[Event, ...]] = get_args(Event)

@@ -1,4 +1,4 @@
-"""What no key can say alone: mistakes that only several keys of a scenario together make."""
+"""Checks across keys: mistakes that only several keys of a scenario together make."""
 
 from collections.abc import Iterator
 
@@ -135,7 +135,7 @@ def _compute_nodes(scenario: Scenario) -> Iterator[Mistake]:
 
 
 def _draws(scenario: Scenario) -> Iterator[Mistake]:
-    """Where inputs are real and the lead may lie, nobody may be able to repeat the rounding of a single input."""
+    """Mistake where inputs are real, the lead may lie, and it could repeat the rounding of a single input."""
     lying = scenario.engine == "hosts" and scenario.aggregation.threat == "lying"
     encoding = scenario.encoding
     if lying and encoding.rounding == "stochastic" and encoding.rounding_draws == "seeded":

@@ -1,4 +1,4 @@
-"""What a scenario says of its owners as protocols count them: the population, its cut into batches, its cohorts."""
+"""Owners of a scenario as protocols count them: the population, its cut into batches, its cohorts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asyncagg.scenario.schema.scenario import Scenario
 
 
 def population(scenario: Scenario) -> Population:
-    """Who is there and what is assumed of them. Infeasible where a batch, or what is assumed, makes no sense."""
+    """Population of a scenario, and assumptions on it. Infeasible where a batch, or what is assumed, makes no sense."""
     aggregation, owners = scenario.aggregation, scenario.owners
     everyone = Population(
         owners.count,

@@ -1,4 +1,4 @@
-"""What the seed decides: who takes part in a round, and who falls silent in it.
+"""Draws that the seed decides: who takes part in a round, and who falls silent in it.
 
 Every purpose and entity has a stream of its own, derived by label, so that another owner, round or fault
 shifts nobody's draws. Of `random.Random` only `random()` is used, the one method whose values are promised to
@@ -107,7 +107,7 @@ def _drawn(players: Choice, there: Sequence[T], name: Callable[[T], str], labels
 
 
 def _first_drawn(count: int, there: Sequence[T], draw: Callable[[T], float]) -> list[T]:
-    """So many of them, all equally likely: everyone draws, the lowest are chosen; the earlier where they are equal."""
+    """Choose this many, all equally likely: everyone draws, the lowest are chosen; the earlier where they are equal."""
     return sorted(there, key=draw)[:count]
 
 

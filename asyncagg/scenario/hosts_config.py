@@ -54,12 +54,12 @@ class HostEntry:
 
     @property
     def listens(self) -> bool:
-        """Whether others dial it: all but data owners."""
+        """True if others dial it: all but data owners."""
         return self.span.role != DATA_OWNER
 
     @property
     def on_loopback(self) -> bool:
-        """Whether only this host can reach its address."""
+        """True if only this host can reach its address."""
         return is_loopback(self.host)
 
 
@@ -69,7 +69,7 @@ class HostsConfig:
 
     source: str
     entries: tuple[HostEntry, ...]
-    """In the file's order."""
+    """Entries in the file's order."""
     keys: Path | None
     """The folder of keys; None where the file names none."""
     _places: Mapping[str, tuple[int, str]] = field(repr=False)
@@ -129,7 +129,7 @@ class HostsConfig:
         return json.dumps({**entries, KEYS: folder}, indent=4) + "\n"
 
     def line(self, entry: HostEntry, text: str) -> str:
-        """What a user reads about an entry: file, line, name in the file, text."""
+        """Line for the user about an entry: file, line, name in the file, text."""
         return _line(self.source, *self._places[entry.name], text)
 
     def _strangers(self, population: Mapping[str, PlayerRange]) -> Iterator[str]:

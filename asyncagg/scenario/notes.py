@@ -1,4 +1,4 @@
-"""What is odd about a scenario and no mistake: faults that never strike, expectations that nobody can judge."""
+"""Notes on anything odd in a scenario that is no mistake: faults that never strike, expectations nobody can judge."""
 
 from collections.abc import Iterator
 

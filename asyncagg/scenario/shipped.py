@@ -1,4 +1,4 @@
-"""The scenarios that come along: found by name wherever asyncagg is installed."""
+"""Scenarios that are included: found by name wherever asyncagg is installed."""
 
 import tomllib
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def meant(path: str) -> str | None:
 
 
 def description(name: str) -> str:
-    """What it is for, in a line."""
+    """Purpose of a shipped scenario, in a line."""
     values = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     return str(values["description"])
 

@@ -1,4 +1,4 @@
-"""Where the values of a scenario came from: the file and line, or the override, that said each."""
+"""Sources of a scenario's values: the file and line, or the override, that said each."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,7 @@ from asyncagg.scenario.errors import KeyPath, Mistake, placed
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value was said: a file and its line, or an override. A higher layer wins over a lower one."""
+    """Source of a value: a file and its line, or an override. A higher layer wins over a lower one."""
 
     source: str
     line: int | None = None
@@ -27,7 +27,7 @@ class Sources:
     origins: dict[KeyPath, Origin] = field(default_factory=dict)
 
     def nearest(self, path: KeyPath) -> Origin:
-        """Where the value was said, or else the table it would be in."""
+        """Origin of the value, or else of the table it would be in."""
         said = (self.origins.get(path[:end]) for end in range(len(path), -1, -1))
         return next((origin for origin in said if origin is not None), Origin("scenario"))
 

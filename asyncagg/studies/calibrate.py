@@ -1,4 +1,4 @@
-"""What this machine takes for each kind of work that `[compute]` prices, on one core.
+"""Calibration: the time that this machine takes for each kind of work that `[compute]` prices, on one core.
 
 Each measurement repeats the very functions that players run, until a tenth of a second has passed, five times over,
 and keeps the fastest: what else the machine does only ever makes work slower.
@@ -21,6 +21,7 @@ from asyncagg.crypto.signing import Identity, verify
 from asyncagg.engines.experiment import Experiment
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.learning.users import users_code
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.scenario.values.units import DURATION, RATE
 from asyncagg.vectors.arrays import as_arrays
 from asyncagg.vectors.encoder import Encoder
@@ -34,7 +35,6 @@ DIMENSION = 1 << 20
 """Coordinates of the vectors that rates are measured with: larger than caches, as models are."""
 HOLDERS, THRESHOLD = 100, 60
 RING_BITS = 24
-_SECOND = 1_000_000_000
 _DIGITS = 3
 
 
@@ -119,7 +119,7 @@ def _keystream(period_ns: int) -> float:
     words = Ring(RING_BITS).zeros(DIMENSION)
     keys: list[SignedKey] = [(bytes([index]) * 16, 1) for index in range(4)]
     taken_ns = fastest_ns(lambda: add_masks(words, keys), period_ns)
-    return len(keys) * words.nbytes * _SECOND / taken_ns
+    return len(keys) * words.nbytes * SECOND_NS / taken_ns
 
 
 def _add(period_ns: int) -> float:
@@ -128,18 +128,18 @@ def _add(period_ns: int) -> float:
     packed = pack(words, RING_BITS)
     packing_ns = fastest_ns(lambda: pack(words, RING_BITS), period_ns)
     adding_ns = fastest_ns(lambda: add_packed(words, packed, RING_BITS), period_ns)
-    return (words.nbytes + len(packed)) * _SECOND / (packing_ns + adding_ns)
+    return (words.nbytes + len(packed)) * SECOND_NS / (packing_ns + adding_ns)
 
 
 def _encode(period_ns: int) -> float:
     values = np.linspace(-1, 1, DIMENSION)
     encoder = Encoder.for_population(100, 8.0, 16, 1, "stochastic")
     taken_ns = fastest_ns(lambda: encoder.encode(values, 1, Uniforms(bytes(16))), period_ns)
-    return values.nbytes * _SECOND / taken_ns
+    return values.nbytes * SECOND_NS / taken_ns
 
 
 def _rounded(value: float) -> int:
-    """To three digits: a measurement has no more."""
+    """Round to three digits: a measurement has no more."""
     whole = max(1, round(value))
     unit = 10 ** max(0, len(str(whole)) - _DIGITS)
     return int(round(whole / unit) * unit)

@@ -1,4 +1,4 @@
-"""Whether a run can be had again: record by record in `sim`, for the other engines by what does not depend on time."""
+"""Verification of a run: record by record in `sim`, for the other engines by what does not depend on time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _RIGHT: Final = "the directory of a finished run"
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a run directory says."""
+    """Content of a run directory."""
 
     engine: str
     result: dict[str, Any]
@@ -63,12 +63,12 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class VerifyOutcome:
-    """What came of running it again."""
+    """Outcome of running it again."""
 
     difference: str | None
     """The first one; None where there is none."""
     compared: str
-    """What was compared, in words."""
+    """Description of what was compared."""
 
 
 def verify(path: Path) -> VerifyOutcome:
@@ -104,7 +104,7 @@ def verify(path: Path) -> VerifyOutcome:
 
 
 def _compared(engine: str, drawn: bool) -> list[str]:
-    """What of a round is the same on this engine as in `sim`."""
+    """Keys of a round that are the same on this engine as in `sim`."""
     left_out = (*_OF_AN_ENGINE, *(_OF_THE_HARNESS if engine == "hosts" else ()), *(_OF_THE_DRAWS if drawn else ()))
     return [key for key in RoundResult(0, "ok").to_json() if key not in ("round", *left_out)]
 
@@ -124,7 +124,7 @@ def _simulated(recorded: Recorded, again: RunRecord) -> Iterator[str]:
 
 
 def _rounds(recorded: Recorded, again: RunRecord, compared: list[str] | None) -> Iterator[str]:
-    """In the keys compared; None: in all."""
+    """Differences of the rounds in the keys compared; None: in all."""
     rounds = (_plain(each.to_json()) for each in again.result.rounds)
     for number, (then, now) in enumerate(zip_longest(recorded.result["rounds"], rounds)):
         if then is None:
@@ -165,7 +165,7 @@ def _distance(then: NDArray[Any], now: NDArray[Any]) -> str | None:
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    """As it is once it has been written and read."""
+    """Value as it is once it has been written and read."""
     plain: dict[str, Any] = json.loads(json.dumps(value))
     return plain
 
@@ -216,7 +216,7 @@ def _result(file: Path) -> dict[str, Any]:
 
 
 def _wrong(result: object) -> str | None:
-    """What of a result is not as it is written."""
+    """Error in a result as it is written; None where there is none."""
     if not isinstance(result, dict):
         return "it is no object"
     if result.get("engine") not in ENGINES:

@@ -1,4 +1,4 @@
-"""Whether a protocol does what every protocol must: a suite that anyone can call from their own tests.
+"""Conformance suite: anyone can check in their own tests that a protocol does what every protocol must.
 
     from asyncagg.testing.conformance import violations
 
@@ -31,6 +31,7 @@ from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin, play
 from asyncagg.engines.outlook import Outlook
 from asyncagg.engines.record.run_record import RunRecord
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.players.base import BasePlayer
 from asyncagg.players.data_owner import DataOwnerPlayer
 from asyncagg.players.driver import RoleDriver
@@ -50,14 +51,14 @@ _DIMENSION: Final = 2000
 _BYTES_APART: Final = 0.01
 _SMALL: Final = 100
 """Bytes of an owner by which small vectors may be off: names and numbers are shorter than the largest."""
-_DEADLINE_NS: Final = 1_000_000_000
+_DEADLINE_NS: Final = SECOND_NS
 _LOOK_ALIKE: Final = 0.5
 """Share of coordinates that may be as they were before they count as said in clear."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What was looked at while a run was played."""
+    """Observations made while a run was played."""
 
     clear: list[str] = field(default_factory=list)
     crowded: list[str] = field(default_factory=list)
@@ -65,7 +66,7 @@ class _Seen:
 
 
 def violations(name: str, orders: int = 8) -> list[str]:
-    """What the protocol of this name breaks; empty where it conforms. `orders` is the number of delivery orders."""
+    """Violations by the protocol of this name; empty where it conforms. `orders` is the number of delivery orders."""
     protocol = find(name)
     found: list[str] = []
     for threat in protocol.threats:

@@ -1,4 +1,4 @@
-"""How the commands that test protocols are called."""
+"""Names of the commands that test protocols."""
 
 from typing import Final
 

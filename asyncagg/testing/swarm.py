@@ -51,7 +51,7 @@ def _seeds(said: str) -> range | None:
 
 
 def _play(seeds: range, out: Path, protocol: str | None) -> int:
-    """How many failed."""
+    """Play the runs and return how many failed."""
     failing = 0
     with closing(crew.play(seeds, out, os.cpu_count() or 1, protocol)) as told:
         for line in told:

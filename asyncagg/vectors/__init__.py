@@ -1,4 +1,4 @@
-"""What an input looks like on its way into the sum: ring, encoder, bit packing, named arrays, slices.
+"""Form of an input on its way into the sum: ring, encoder, bit packing, named arrays, slices.
 
 A gradient is a set of named arrays. `flatten` lays them out as one flat vector, in the order of the published
 parameters, and back. The `encoder` turns each real value into an element of a ring: it clips, scales, rounds with

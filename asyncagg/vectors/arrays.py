@@ -1,4 +1,4 @@
-"""Which kinds of numbers are taken, the same at every door: arrays, and weights.
+"""Kinds of numbers that are accepted, the same everywhere: arrays, and weights.
 
     floats of any width                                   as they are; wider than float64 as float64
     integers of any width, with sign and without          whole numbers
@@ -34,7 +34,7 @@ _RIGHT: Final = "real numbers: floats, integers or truth values"
 
 
 class ArrayError(ValueError):
-    """What is none of the numbers that are taken; of `as_array` the text goes on after "holds"."""
+    """Raised for anything but the numbers that are accepted; of `as_array` the text goes on after "holds"."""
 
 
 def as_array(value: object) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""From real values to ring elements and back: clip, shift, scale, round, weigh.
+"""Encoding of real values as ring elements and back: clip, shift, scale, round, weigh.
 
 A value x in [−clip, clip] becomes u = (x + clip)·q with q = (2^bits − 2)/(2·clip), rounded to an integer
 from 0 to 2^bits − 2; an owner of weight w contributes w·u. The number of steps is even, so that 0 falls on
@@ -65,7 +65,7 @@ class Encoded(NamedTuple):
 
 
 class Small(NamedTuple):
-    """How many values other than 0 lie below one step, and how many such values there are."""
+    """Number of values other than 0 that lie below one step, and number of values other than 0."""
 
     below: int
     nonzero: int
@@ -200,7 +200,7 @@ class Encoder:
         return self.clamp(np.rint(tamed)) if self.rounding == "none" else tamed
 
     def count_small(self, values: Reals) -> Small:
-        """How many values other than 0 there are, and how many of them are below one step."""
+        """Count the values other than 0, and those of them that are below one step."""
         zeros = int(np.count_nonzero(values == 0))
         small = int(np.count_nonzero(np.abs(values.astype(np.float64)) < self.quantum))
         return Small(small - zeros, values.size - zeros)

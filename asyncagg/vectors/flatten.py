@@ -120,7 +120,7 @@ class Layout:
                 yield "shape", f"{name!r} has shape {np.shape(array)} (must be {expected[name]})"
 
     def _known(self, name: object) -> str:
-        """Which name would be right."""
+        """Names that would be right, in words."""
         near = difflib.get_close_matches(str(name), self.names, n=1)
         if near:
             return f"did you mean {near[0]!r}?"

@@ -1,4 +1,4 @@
-"""How a vector is cut for the compute nodes, and the coordinates that travel with it.
+"""Cut of a vector for the compute nodes, and the coordinates that travel with it.
 
 The extended vector is the d coordinates in `nodes` contiguous slices, each slice followed by one count
 coordinate (1 an owner, so that it must add up to the number of survivors in every slice), and the

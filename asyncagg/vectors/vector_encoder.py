@@ -75,7 +75,7 @@ class VectorEncoder:
 
     @property
     def ring(self) -> Ring:
-        """Where the sum lives."""
+        """Ring of the sum."""
         return self.encoders[0].ring
 
     @property
@@ -147,7 +147,7 @@ class VectorEncoder:
         return _joined([run.encoder.decode(total[run.start : run.stop], total_weight) for run in self.runs])
 
     def _placed(self, error: ValueRefused, index: int) -> ArrayRefused:
-        """What is wrong in which array."""
+        """Error with the name of the array and the index in it."""
         named = zip(self.layout.names, self.layout.bounds, strict=True)
         name, start = next((name, start) for name, (start, stop) in named if start <= index < stop)
         return ArrayRefused(name, index - start, error)

@@ -20,7 +20,7 @@ from asyncagg.net.links.model import HostQueue, Path, stretch
 from asyncagg.net.waiters import Waiters
 
 QUEUE_FULL = "connection lost: queue full"
-"""What both sides are told when a host has more bytes in flight than its `queue_limit`."""
+"""Reason given to both sides when a host has more bytes in flight than its `queue_limit`."""
 
 _BROKEN = {closed_reason(reason): reason for reason in (RESET, QUEUE_FULL)}
 
@@ -34,14 +34,14 @@ class Host(NamedTuple):
 
 @dataclass(slots=True)
 class Common:
-    """What the channels of one network share."""
+    """State that the channels of one network share."""
 
     limits: PairLimits
     faults: ChannelFaults | None
     ends: dict[tuple[str, str], LinkedChannel] = field(default_factory=dict)
     """By local and remote player, until nothing more happens on them."""
     closing: dict[tuple[str, str], Waiters] = field(default_factory=dict)
-    """Who waits until an end that its player has closed is closed for the other side too."""
+    """Tasks that wait until an end that its player has closed is closed for the other side too."""
 
 
 class LinkedChannel(Channel):
@@ -147,7 +147,7 @@ class LinkedChannel(Channel):
 
     @property
     def is_closing(self) -> bool:
-        """Whether the player has closed it and the other side does not know yet."""
+        """True if the player has closed it and the other side does not know yet."""
         return self._deaf and not self._over
 
     def attach(self, inner: Channel) -> None:
@@ -190,7 +190,7 @@ class LinkedChannel(Channel):
     # --- the rest
 
     def _arrival_ns(self, present_ns: int, size: int) -> int:
-        """When a message of `size` bytes that is sent at present arrives, were there none before it."""
+        """Time at which a message of `size` bytes sent at present would arrive, were there none before it."""
         faults = self._common.faults
         slowness = USUAL if faults is None else faults.slowness(self.local)
         departed_ns = self._host.up.serve(present_ns, size, slowness.factor)

@@ -35,7 +35,7 @@ class DelayLine:
 
     @property
     def busy(self) -> bool:
-        """Whether actions are left that time will bring."""
+        """True if actions are left that time will bring."""
         return bool(self._items) and not self._held
 
     def put(self, present_ns: int, when_ns: int, size: int, action: Callable[[*Ts], object], *arguments: *Ts) -> None:

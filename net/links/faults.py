@@ -27,7 +27,7 @@ from asyncagg.net.links.delay_line import DelayLine
 from asyncagg.net.waiters import Waiters
 
 RESET = "connection reset"
-"""What both sides of a channel are told by `reset`: the words of a real one."""
+"""Reason given to both sides of a channel by `reset`: the words of a real one."""
 
 Names: TypeAlias = str | Sequence[str]
 """One player or several."""
@@ -43,7 +43,7 @@ class FaultyChannel(Protocol):
 
     @property
     def outward(self) -> DelayLine:
-        """What is on its way to the other side."""
+        """Line of the frames on their way to the other side."""
 
     def break_off(self, reason: str) -> None:
         """End the channel at once; tell both sides."""
@@ -51,7 +51,7 @@ class FaultyChannel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Slowness:
-    """How much longer than usual a player's frames take: `factor` times, and `delay_ns` more."""
+    """Slowdown of a player's frames: they take `factor` times as long as usual, and `delay_ns` more."""
 
     factor: float = 1.0
     delay_ns: int = 0
@@ -83,7 +83,7 @@ class _Separation:
 
 @dataclass(slots=True)
 class _Damage:
-    """So many frames of a kind, or of any, are still to be corrupted."""
+    """Frames of a kind, or of any, that are still to be corrupted."""
 
     kind: str | None
     count: int
@@ -159,11 +159,11 @@ class ChannelFaults:
         self._channels.pop(channel, None)
 
     def stop(self, source: str, target: str) -> bool:
-        """Whether frames from `source` to `target` are held back at present."""
+        """True if frames from `source` to `target` are held back at present."""
         return any(cut.stops(source, target) for cut in self._cuts)
 
     def slowness(self, player: str) -> Slowness:
-        """How slow the player is at present."""
+        """Slowdown of the player at present."""
         return self._slow.get(player, USUAL)
 
     def damage(

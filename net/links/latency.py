@@ -16,12 +16,13 @@ from itertools import pairwise
 from statistics import NormalDist
 from typing import ClassVar
 
-MAX_NS = 3_600 * 1_000_000_000
+from asyncagg.net.durations import SECOND_NS
+
+MAX_NS = 3_600 * SECOND_NS
 """The longest latency, one hour: what no message waits for, and a bound on the heaviest tails."""
 
 _SMALLEST = 2.0**-54  # stands for a draw of 0: half of the smallest other value of random()
 _STANDARD = NormalDist()
-_MILLISECOND = 1_000_000
 
 
 def _require(holds: bool, rule: str, model: Latency) -> None:
@@ -31,10 +32,10 @@ def _require(holds: bool, rule: str, model: Latency) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency(ABC):
-    """What all models have in common. ValueError from the constructor for parameters out of range."""
+    """Base of all latency models. ValueError from the constructor for parameters out of range."""
 
     varies: ClassVar[bool] = True
-    """Whether the delay depends on the draw."""
+    """True if the delay depends on the draw."""
 
     min_ns: int = 0
     max_ns: int = MAX_NS
@@ -49,7 +50,7 @@ class Latency(ABC):
 
     @abstractmethod
     def quantile(self, u: float) -> float:
-        """What, before rounding and bounds, a fraction `u` of the messages do not exceed; 0 < u < 1."""
+        """Quantile function, in nanoseconds, before rounding and clamping; 0 < u < 1."""
 
     def delay_ns(self, u: float) -> int:
         """The latency for a draw `u` of `random()`, 0 <= u < 1."""

@@ -1,4 +1,4 @@
-"""What a link does to messages, in closed form: latency, jitter, loss, and a queue at either end of it.
+"""Model of a link, in closed form: latency, jitter, loss, and a queue at either end of it.
 
 A host is one player. It has one line up and one line down, each first in, first out, one message after the
 other; all channels of the player share them. A message of `size` bytes sent at `now` on a channel from S to R
@@ -26,20 +26,21 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.net.links.latency import NO_LATENCY, Latency
 
 SEGMENT = 1448
 """Bytes of a TCP segment over Ethernet: 1500 less headers of 40 and timestamps of 12."""
 
-MAX_RTO_NS = 60 * 1_000_000_000
+MAX_RTO_NS = 60 * SECOND_NS
 """The longest wait between two transmissions of a segment (RFC 6298, 2.5)."""
 
-_BIT_NS = 8 * 1_000_000_000  # nanoseconds that a byte takes at one bit per second
+_BIT_NS = 8 * SECOND_NS  # nanoseconds that a byte takes at one bit per second
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How a player is connected. ValueError for values out of range."""
+    """Connection of a player. ValueError for values out of range."""
 
     latency: Latency = NO_LATENCY
     """One way, without the time on the lines up and down."""
@@ -78,7 +79,7 @@ class Link:
 
     @property
     def delays(self) -> bool:
-        """Whether messages take any time between departure and arrival."""
+        """True if messages take any time between departure and arrival."""
         return self.latency.varies or self.latency.delay_ns(0) > 0 or self.jitter_ns > 0 or self.loss > 0
 
 
@@ -125,11 +126,11 @@ class HostQueue:
 
     @property
     def full(self) -> bool:
-        """Whether no further message may come."""
+        """True if no further message may come."""
         return self._limit is not None and self.load > self._limit
 
     def serve(self, now_ns: int, size: int, factor: float = 1.0) -> int:
-        """When the line is done with a message of `size` bytes that comes now and takes `factor` as long."""
+        """Time when the line is done with a message of `size` bytes that comes now and takes `factor` times as long."""
         if self._bandwidth is None:
             return now_ns
         busy_ns = -(-size * _BIT_NS // self._bandwidth)
@@ -138,7 +139,7 @@ class HostQueue:
 
 
 def losses_in_a_row(loss: float, size: int, u: float) -> int:
-    """How often the unluckiest segment of a message of `size` bytes is lost, for a draw `u`.
+    """Number of times that the unluckiest segment of a message of `size` bytes is lost, for a draw `u`.
 
     All n segments are lost at most k times with probability (1 - loss ** (k + 1)) ** n; this is its inverse.
     """
@@ -150,7 +151,7 @@ def losses_in_a_row(loss: float, size: int, u: float) -> int:
 
 
 def retransmission_ns(rto_ns: int, losses: int) -> int:
-    """What so many losses in a row cost: rto + 2 rto + 4 rto + …, no term above `MAX_RTO_NS`."""
+    """Time that so many losses in a row cost, in ns: rto + 2 rto + 4 rto + …, no term above `MAX_RTO_NS`."""
     return sum(min(rto_ns << min(nth, 64), MAX_RTO_NS) for nth in range(losses))
 
 

@@ -92,7 +92,7 @@ class LinkedNetwork(Network):
         return end
 
     def _matters(self, local: str, dialler: str) -> bool:
-        """Whether there is anything for us to do at this end of a channel."""
+        """True if there is anything for us to do at this end of a channel."""
         ours = self._links(local)
         has_lines = ours.bandwidth_up is not None or ours.bandwidth_down is not None
         return self._common.faults is not None or has_lines or self._links(dialler).delays

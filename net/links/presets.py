@@ -26,10 +26,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from asyncagg.net.durations import MICROSECOND_NS, MILLISECOND_NS
 from asyncagg.net.links.latency import Constant, Cubic, Lognormal
 from asyncagg.net.links.model import Link
 
-_US, _MS = 1_000, 1_000_000
+_US, _MS = MICROSECOND_NS, MILLISECOND_NS
 _MBIT, _GBIT = 1_000_000, 1_000_000_000
 
 _DATACENTER = Lognormal(125 * _US, sigma=0.7)
@@ -45,4 +46,4 @@ PRESETS: Mapping[str, Link] = MappingProxyType(
         "flamingo-2023": Link(_FLAMINGO),
     }
 )
-"""By name, as a scenario gives it."""
+"""Presets by name, as a scenario gives it."""

@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import cast
 
 from asyncagg.net.clock import now_ns
-from asyncagg.net.errors import NANOSECONDS, FrameError, Refusal, describe_os_error, host_port
+from asyncagg.net.durations import SECOND_NS
+from asyncagg.net.errors import FrameError, Refusal, describe_os_error, host_port
 from asyncagg.net.frames import Frame, FrameRules
 from asyncagg.net.keepalive import Counts, Keepalive, Sign
 from asyncagg.net.options import TcpOptions
@@ -41,7 +42,7 @@ class Connection(asyncio.BufferedProtocol, ABC):
         self.transport: asyncio.Transport
         self.send_queue: SendQueue
         self._received = 0
-        self._probed_ns = -NANOSECONDS
+        self._probed_ns = -SECOND_NS
         self._discard_from = 0
         self._keepalive = Keepalive(now_ns(), options.keepalive_ns, options.stall_ns)
         self._look_timer: asyncio.TimerHandle | None = None
@@ -73,12 +74,12 @@ class Connection(asyncio.BufferedProtocol, ABC):
 
     @property
     def is_made(self) -> bool:
-        """Whether there ever was a connection."""
+        """True if there ever was a connection."""
         return hasattr(self, "transport")
 
     @property
     def address(self) -> str:
-        """Where the other side is, as `host:port`."""
+        """Address of the other side, as `host:port`."""
         peer = self.transport.get_extra_info("peername")
         return host_port(*peer[:2]) if peer else "an unknown address"
 
@@ -104,7 +105,7 @@ class Connection(asyncio.BufferedProtocol, ABC):
     def set_deadline(self, after_ns: int, callback: Callable[[], None]) -> None:
         """Call `callback` after this time, unless another deadline is set or the connection ends before."""
         self.clear_deadline()
-        self._deadline = asyncio.get_running_loop().call_later(after_ns / NANOSECONDS, callback)
+        self._deadline = asyncio.get_running_loop().call_later(after_ns / SECOND_NS, callback)
 
     def clear_deadline(self) -> None:
         """Forget the deadline, if there is one."""
@@ -114,12 +115,12 @@ class Connection(asyncio.BufferedProtocol, ABC):
 
     def probe(self) -> None:
         """Say something that a lost connection is noticed by; not more than once a second, however often asked."""
-        if now_ns() - self._probed_ns >= NANOSECONDS:
+        if now_ns() - self._probed_ns >= SECOND_NS:
             self._probed_ns = now_ns()
             self.control(PING)
 
     def is_doubtful(self) -> bool:
-        """Whether the peer should have been heard by now, so that a newer connection may replace this one."""
+        """True if the peer should have been heard by now, so that a newer connection may replace this one."""
         self._keepalive.look(now_ns(), self._counts())
         return self._keepalive.doubtful(now_ns())
 
@@ -206,7 +207,7 @@ class Connection(asyncio.BufferedProtocol, ABC):
         self._look_later()
 
     def _look_later(self) -> None:
-        interval = self._keepalive.interval_ns / NANOSECONDS
+        interval = self._keepalive.interval_ns / SECOND_NS
         self._look_timer = asyncio.get_running_loop().call_later(interval, self._look)
 
     def _stop_looking(self) -> None:

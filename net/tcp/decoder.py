@@ -45,11 +45,11 @@ class Decoder:
 
     @property
     def inside_frame(self) -> bool:
-        """Whether the bytes so far end inside a frame."""
+        """True if the bytes so far end inside a frame."""
         return self._large is not None or self._header is not None or self._skip > 0 or self._end > self._start
 
     def get_buffer(self) -> memoryview:
-        """Where the next bytes belong; never empty."""
+        """Buffer for the next bytes; never empty."""
         if self._large is not None:
             return self._large.missing[0]
         if self._skip:
@@ -151,7 +151,7 @@ class _Large:
             self.fill(have)
 
     def fill(self, count: int) -> bool:
-        """Account for `count` more bytes; whether they were the last."""
+        """Account for `count` more bytes; True if they were the last."""
         rest = self.missing[0][count:]
         self.missing[:1] = [rest] if rest else []
         return not self.missing

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import TypeAlias
 
 from asyncagg.net.clock import now_ns
-from asyncagg.net.errors import NANOSECONDS, ConnectFailed, PeerError, Refused, describe_os_error, host_port
+from asyncagg.net.durations import SECOND_NS
+from asyncagg.net.errors import ConnectFailed, PeerError, Refused, describe_os_error, host_port
 from asyncagg.net.keepalive import SILENT_AFTER
 from asyncagg.net.tcp.outbound import Failure, Occupied, Outbound
 from asyncagg.net.tcp.session import NetworkState, TcpChannel
@@ -57,7 +58,7 @@ class Dialler:
         occupied_ns: int | None = None
         failure: Failure = "no answer"
         try:
-            async with asyncio.timeout(None if deadline_ns is None else (deadline_ns - started_ns) / NANOSECONDS):
+            async with asyncio.timeout(None if deadline_ns is None else (deadline_ns - started_ns) / SECOND_NS):
                 for pause in _pauses():
                     if self._state.closed:
                         raise PeerError(remote, _CLOSED)
@@ -111,7 +112,7 @@ class Dialler:
         if not port:
             return "it has no address yet"
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._state.options.hello_ns / NANOSECONDS
+        until = loop.time() + self._state.options.hello_ns / SECOND_NS
         try:
             async with asyncio.timeout_at(until):
                 hosts = await _resolve(host, port)

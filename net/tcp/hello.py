@@ -1,4 +1,4 @@
-"""What the two ends of a connection say to each other, apart from what their players say.
+"""Control messages between the two ends of a connection, apart from what their players say.
 
 The side that dialled sends a hello: version, run, the players it carries, facts about itself. The listener
 answers welcome, with facts of its own, or refuse with the reason. A hello without a run asks which run it is:
@@ -38,20 +38,20 @@ _REASON = 1024  # bytes; 200 characters at most
 _LAST = {REFUSE: (_REASON, 0), PING: (0, 0)}
 _CHANNELS = _LAST | {BYE: (_REASON, 0)}
 ENDS = Limits.control(_LAST)
-"""What is accepted of a side that may say no more."""
+"""Limits for a side that may say no more."""
 GREETING = Limits.control(_LAST | {WELCOME: (MAX_FACTS + MAX_RUN + 32, 0)})
-"""What the dialling side accepts before the welcome."""
+"""Limits of what the dialling side accepts before the welcome."""
 FROM_LISTENER = Limits.control(_CHANNELS | {OPENED: (16, 0)})
 TO_LISTENER = Limits.control(_CHANNELS | {OPEN: (16, 0)})
 
 
 Facts: TypeAlias = Mapping[str, str | int | bytes]
-"""What one side tells the other about itself; what it means is the business of those who use the network."""
+"""Facts that one side tells the other about itself; what they mean is the business of those who use the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who dials: run nonce (empty: not known yet), the players carried, facts about them, and the format they speak."""
+    """First message of who dials: run nonce (empty: not known yet), players carried, facts about them, wire format."""
 
     run: bytes
     players: Sequence[str]
@@ -60,7 +60,7 @@ class Hello:
 
 
 def stranger_limits(max_players: int) -> Limits:
-    """What a listener accepts before the hello: the hello, as large as `max_players` can make it, or a refusal."""
+    """Limits of what a listener accepts before the hello: a hello of at most `max_players`, or a refusal."""
     return Limits.control({REFUSE: (_REASON, 0), HELLO: (MAX_FACTS + MAX_RUN + 64 + max_players * (MAX_NAME + 2), 0)})
 
 
@@ -131,12 +131,12 @@ def parse_welcome(body: bytes, run: bytes | None) -> tuple[bytes, Facts]:
 
 
 def is_run(run: bytes) -> bool:
-    """Whether this can be the nonce of a run."""
+    """True if this can be the nonce of a run."""
     return 1 <= len(run) <= MAX_RUN
 
 
 def check_facts(facts: object) -> str | None:
-    """What is wrong with facts: they map printable text to printable text, integers or bytes, and are small."""
+    """Error in the facts, or None: they map printable text to printable text, integers or bytes, and are small."""
     if not isinstance(facts, Mapping):
         return "facts must be a map"
     for key, value in facts.items():

@@ -33,9 +33,9 @@ STRANGER = "stranger"  # whom we address while nobody has said a name that we be
 
 
 class Admission(ABC):
-    """Where an accepted connection stands until it is let in; it has the clock and the count of those who wait.
+    """Interface of an accepted connection to its listener: the clock and the count of those that wait to be let in.
 
-    Afterwards it has the count of the channels that are opened.
+    Once it has been let in, it counts the channels that are opened.
     """
 
     @abstractmethod
@@ -44,7 +44,7 @@ class Admission(ABC):
 
     @abstractmethod
     def may_open(self, player: str) -> bool:
-        """Whether `player`, which is about to open a channel, does not do so too often."""
+        """True if `player`, which is about to open a channel, does not do so too often."""
 
     @abstractmethod
     def refused(self) -> None:
@@ -65,7 +65,7 @@ class Inbound(TcpSession):
         self.player = player
         self._accept = accept
         self._early: dict[str, Frame] = {}
-        """By player, what would open a channel to a player that does not listen at present."""
+        """Frames by player that would open a channel to a player that does not listen at present."""
         self._came: set[str] = set()
         """Players that have opened a channel here, or wanted to."""
         self._admission = admission
@@ -111,7 +111,7 @@ class Inbound(TcpSession):
 
     @property
     def address(self) -> str:
-        """Where the other side is; known even when its socket is broken already."""
+        """Address of the other side; known even when its socket is broken already."""
         return self._address
 
     def unsafe(self, error: OSError) -> None:
@@ -187,7 +187,7 @@ class Inbound(TcpSession):
             raise first
 
     def _excluded(self, player: str) -> FrameError | None:
-        """Why this player may not come at present, if it may not."""
+        """Error that says why this player may not come at present; None if it may."""
         objection = self.state.exclusions.objection(self.player, player, now_ns())
         return None if objection is None else FrameError(Refusal.EXCLUDED, objection)
 
@@ -202,11 +202,11 @@ class Inbound(TcpSession):
                 other.cut("replaced by a newer connection")
 
     def _is_idle_and_of(self, sender: str) -> bool:
-        """Whether it was let in for this player's hello and carries no channel."""
+        """True if it was let in for this player's hello and carries no channel."""
         return self._addressee == sender and self.lingers and not self.channels
 
     def _wants(self, header: Header) -> bool:
-        """Whether there is a channel for a large frame: if not any more, it was on its way when that was closed."""
+        """True if there is a channel for a large frame; if no longer, the frame was on its way when that was closed."""
         if header.sender not in self._came:
             raise FrameError(Refusal.UNKNOWN_SENDER, f"{header.sender} has opened no channel on this connection")
         if header.sender not in self.channels:
@@ -248,7 +248,7 @@ class Inbound(TcpSession):
         channel.sink = accept(channel)
 
     def _make_room(self, player: str) -> bool:
-        """Whether `player` may open a channel: it has none, or one over a connection that seems dead.
+        """True if `player` may open a channel: it has none, or one over a connection that seems dead.
 
         A living channel is never replaced, or whoever learnt a name could push its owner out. A connection
         that has missed its keep-alive is: its owner may have lost it without our hearing of it, and comes

@@ -30,7 +30,7 @@ _Found: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tup
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Door:
-    """Where one player listens; a host name may stand for several addresses."""
+    """Listening sockets of one player; a host name may stand for several addresses."""
 
     player: str
     accept: Accept
@@ -47,16 +47,16 @@ class Listener:
         self._doors: dict[str, _Door] = {}
         self._rests: dict[socket.socket, asyncio.TimerHandle] = {}
         self._opening: dict[str, object] = {}
-        """By player, whose door will be open when the resolver has answered; no two values are the same."""
+        """Players whose listener will be open when the resolver has answered; no two values are the same."""
         self._taken: dict[str, tuple[socket.socket, ...]] = {}
-        """By player, sockets that have its address and do not listen yet."""
+        """Sockets by player that have its address and do not listen yet."""
 
     def listens(self, player: str) -> bool:
-        """Whether this player's door is open, or about to be."""
+        """True if this player listens, or is about to."""
         return player in self._doors or player in self._opening
 
     def take(self, player: str, host: str, port: int) -> None:
-        """Have the address of `player`, to whom nobody can connect yet. OSError when it cannot be had.
+        """Bind the address of `player`, to which nobody can connect yet. OSError when it cannot be had.
 
         Waits for the resolver.
         """
@@ -104,7 +104,7 @@ class Listener:
         await asyncio.gather(*self._table.tasks)
 
     async def _found(self, player: str, host: str, port: int) -> Iterable[_Found]:
-        """What the resolver says. NetError when the door is to stay closed meanwhile."""
+        """Addresses from the resolver. NetError if the player is to listen no more, or the network was closed."""
         opening = self._opening[player] = object()
         loop = asyncio.get_running_loop()
         try:
@@ -151,7 +151,7 @@ class Listener:
         self._table.make_room()
 
     def _receive(self, door: _Door, accepted: socket.socket, address: tuple[str, int]) -> bool:
-        """Begin a visit or send the connection away; whether it may come in."""
+        """Let the connection wait for its hello, or refuse it; True if it may come in."""
         where = host_port(*address[:2])
         objection = self._objection(address[0])
         if objection is None:
@@ -163,7 +163,7 @@ class Listener:
         return objection is None
 
     def _objection(self, host: str) -> FrameError | None:
-        """Why a connection from this address may not come in, if it may not."""
+        """Error that says why a connection from this address may not come in; None if it may."""
         options = self._state.options
         if not self._rate_limiter.take(host, now_ns()):
             return FrameError(

@@ -78,7 +78,7 @@ class TcpNetwork(Network):
 
     @property
     def refusals(self) -> dict[str, int]:
-        """How many connections and channels were refused, by `errors.Refusal`."""
+        """Number of connections and channels refused, by `errors.Refusal`."""
         return dict(self._state.refusals)
 
     async def learn_run(self, remote: str, deadline_ns: int | None = None) -> bytes:
@@ -171,7 +171,7 @@ class TcpNetwork(Network):
                 session.cut("the network is closed")
 
     def _place(self, player: str) -> tuple[str, int]:
-        """Where a player that may listen now does."""
+        """Address at which the player is to listen. ValueError if it may not; NetError if the network is closed."""
         if player not in self._state.players or player not in self._addresses or self._listener.listens(player):
             raise ValueError(f"{player} is not local, has no address or listens already")
         if self._state.closed:

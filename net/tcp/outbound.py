@@ -95,7 +95,7 @@ class Outbound(TcpSession):
         self.say(self._players[0], kind, body)
 
     def made(self) -> None:
-        """Say hello, if it is the right one whom we reached."""
+        """Send the hello, if the player we reached is the right one."""
         super().made()
         names = certified(self.transport)
         if names is not None and self._remote not in names:
@@ -175,14 +175,14 @@ class Outbound(TcpSession):
             _answer(opening.answer, None)
 
     def _wants(self, header: Header) -> bool:
-        """Whether there is a channel for a large frame."""
+        """True if there is a channel for a large frame."""
         if header.receiver not in self.channels:
             self.unasked(header.sender, header.receiver)
             return False
         return True
 
     def _distrust(self, error: FrameError) -> None:
-        """Have nothing to do with whom we reached, now or later."""
+        """Refuse the player we reached, now and later."""
         _answer(self.greeting, Untrusted(self._remote, error.detail))
         self.refuse(error)
 

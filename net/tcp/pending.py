@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from asyncagg.net.channel import Accept
 from asyncagg.net.clock import now_ns
-from asyncagg.net.errors import NANOSECONDS, FrameError, Refusal, seconds
+from asyncagg.net.durations import SECOND_NS
+from asyncagg.net.errors import FrameError, Refusal, seconds
 from asyncagg.net.frames import MAGIC, Frame, pack_frame
 from asyncagg.net.rate_limit import RateLimiter
 from asyncagg.net.tcp.hello import REFUSE, pack_reason
@@ -34,7 +35,7 @@ class ConnectionTable:
     waiting: dict[PendingConnection, None] = field(default_factory=dict)
     inside: int = 0
     openings: RateLimiter = field(init=False)
-    """How often each player opens a channel."""
+    """Limit on how often each player opens a channel."""
     tasks: dict[asyncio.Task[None], None] = field(default_factory=dict)
     """Sockets on their way to becoming transports."""
 
@@ -43,7 +44,7 @@ class ConnectionTable:
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many as there may be."""
+        """True if there are as many as there may be."""
         return self.inside + len(self.waiting) >= self.state.options.max_connections
 
     def make_room(self) -> bool:
@@ -69,7 +70,7 @@ class PendingConnection(Admission):
         self._transport: asyncio.Transport | None = None
         self._inside = self._refused = self._over = False
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.call_later(table.state.options.hello_ns / NANOSECONDS, self._no_hello)
+        self._deadline = self._loop.call_later(table.state.options.hello_ns / SECOND_NS, self._no_hello)
 
     def begin(self) -> None:
         """Wait for the first bytes, which may be there already."""
@@ -105,7 +106,7 @@ class PendingConnection(Admission):
 
     @property
     def is_heard(self) -> bool:
-        """Whether there is a session, which can be told things."""
+        """True if there is a session, which can be told things."""
         return self._session is not None and self._session.is_made
 
     def dismiss(self, error: FrameError) -> None:

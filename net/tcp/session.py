@@ -25,10 +25,10 @@ from asyncagg.net.tcp.hello import BYE, PING, REFUSE, Facts, Hello, pack_reason,
 from asyncagg.net.tls.transport import SecuredProtocol
 
 Admit: TypeAlias = Callable[[Hello, asyncio.BaseTransport], str | None]
-"""Whether to let the players of a hello in: None, or why not. The transport knows their certificate."""
+"""Callback that admits the players of a hello: None, or the reason why not. The transport knows their certificate."""
 
 Recognise: TypeAlias = Callable[[str, Facts], str | None]
-"""Whether to talk to the player that was dialled, going by the facts of its welcome: None, or why not."""
+"""Callback that accepts the player that was dialled, from the facts of its welcome: None, or the reason why not."""
 
 OnRefusal: TypeAlias = Callable[[str, str], None]
 """Told the address and the reason whenever a connection or a channel is refused."""
@@ -36,7 +36,7 @@ OnRefusal: TypeAlias = Callable[[str, str], None]
 
 @dataclass(slots=True)
 class NetworkState:
-    """What the sessions of one network share."""
+    """State that the sessions of one network share."""
 
     players: tuple[str, ...]
     run: bytes | None
@@ -56,7 +56,7 @@ class NetworkState:
     refusals: dict[str, int] = field(default_factory=dict)
     exclusions: Exclusions = field(default_factory=Exclusions)
     unasked: RateLimiter = field(init=False)
-    """How often each player sends something without effect."""
+    """Limit on how often each player sends something without effect."""
     closed: bool = False
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ class TcpChannel(Channel):
 
 
 class TcpSession(Connection, SecuredProtocol):
-    """What both ends of a connection have in common."""
+    """Base of both ends of a connection."""
 
     def __init__(self, state: NetworkState, rules: FrameRules) -> None:
         super().__init__(state.options, state.pool, rules)

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What one process shows of itself and whom it believes, for either end of a connection."""
+    """TLS contexts of one process for either end of a connection: its own certificate, and the authority it trusts."""
 
     server: ssl.SSLContext = field(repr=False)
     client: ssl.SSLContext = field(repr=False)

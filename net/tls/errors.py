@@ -1,4 +1,4 @@
-"""What an error of TLS means, in words: whose certificate it is about, what is wrong, what would help.
+"""Errors of TLS in words: whose certificate each is about, what is wrong, what would help.
 
 In TLS 1.3 a client believes that the handshake is done before the server has looked at its certificate, so the
 server's verdict on it comes as an alert in place of the first answer.
@@ -27,7 +27,7 @@ _THEIR_VERDICT = {
     "UNSUPPORTED_CERTIFICATE": "it says that our certificate is not for this use",
     "ACCESS_DENIED": "it denies us access",
 }
-"""By the end of the name that OpenSSL gives to the alert."""
+"""Verdicts by the end of the name that OpenSSL gives to the alert."""
 
 
 def explain(error: ssl.SSLError) -> FrameError:
@@ -48,7 +48,7 @@ def explain(error: ssl.SSLError) -> FrameError:
 
 
 def final(remote: str, error: ssl.SSLError) -> Refused | str:
-    """What an error of TLS means to who dialled `remote`; a text only when trying again may help."""
+    """Error for the side that dialled `remote`; a text only where trying again may help."""
     refusal = explain(error)
     if refusal.code is Refusal.TLS_FAILED:
         return refusal.detail

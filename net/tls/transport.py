@@ -17,7 +17,7 @@ _ANSWERS_AT_MOST = 64 * 1024
 
 
 class _Shared(threading.local):
-    """What all connections of a thread receive into: it is emptied in the same call that says it is filled."""
+    """Receive buffer of all connections of a thread: it is emptied in the same call that says it is filled."""
 
     def __init__(self) -> None:
         self.received = memoryview(bytearray(256 * 1024))
@@ -30,7 +30,7 @@ class SecuredProtocol(asyncio.BufferedProtocol):
     """The protocol above a TlsLayer: it hears what asyncio's protocols hear, and of a handshake that failed."""
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next decrypted bytes go; never empty."""
+        """Buffer for the next decrypted bytes; never empty."""
         raise NotImplementedError
 
     def unsafe(self, error: OSError) -> None:
@@ -131,7 +131,7 @@ class TlsLayer(asyncio.Transport, asyncio.BufferedProtocol):
         return self._raw.get_write_buffer_size()
 
     def can_write_eof(self) -> bool:
-        """Whether the transport below can: TLS 1.3 closes each direction on its own (RFC 8446, 6.1)."""
+        """True if the transport below can: TLS 1.3 closes each direction on its own (RFC 8446, 6.1)."""
         return self._raw.can_write_eof()
 
     def write_eof(self) -> None:

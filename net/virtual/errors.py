@@ -1,4 +1,4 @@
-"""What a program can do wrong in virtual time, said so that the place is found: who waits where, what never ends."""
+"""Errors of a program in virtual time, worded so that the place is found: who waits where, what never ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-_SECOND = 1_000_000_000
+from asyncagg.net.durations import SECOND_NS
+
 _NAMED_AT_MOST = 20
 
 
@@ -55,7 +56,7 @@ class FenceError(VirtualLoopError):
 
 @dataclass(frozen=True, slots=True)
 class Unhandled:
-    """What reached the loop's default exception handler: nobody else has dealt with it.
+    """Error that reached the loop's default exception handler: nobody else has dealt with it.
 
     at_ns: virtual time; exception: None where asyncio reports a mishap without one (a lost pending task).
     """
@@ -67,7 +68,7 @@ class Unhandled:
 
 def in_seconds(at_ns: int) -> str:
     """A time as text, to the nanosecond."""
-    whole, rest = divmod(at_ns, _SECOND)
+    whole, rest = divmod(at_ns, SECOND_NS)
     return f"{whole}.{rest:09} s"
 
 

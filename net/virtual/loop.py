@@ -34,6 +34,7 @@ from typing import Any, TypeVar, TypeVarTuple, cast
 from weakref import WeakKeyDictionary
 
 from asyncagg.net.clock import IntegerTimeLoop
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.net.virtual.errors import Deadlock as Deadlock
 from asyncagg.net.virtual.errors import FenceError as FenceError
 from asyncagg.net.virtual.errors import Livelock as Livelock
@@ -49,7 +50,6 @@ ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 STEP_LIMIT = 10_000_000
 """Steps at one instant after which a loop counts as stuck: 10,000 players may each say 1,000 things."""
 
-_SECOND = 1_000_000_000
 _NEVER = 1 << 200  # a time in ns that no run reaches: where timers with an infinite delay are kept
 _COMPACT_FROM = 64  # with fewer cancelled timers than this, forgetting them is not worth a pass over all
 _DEBUG_ORIGIN_DEPTH = 10  # frames kept of where a coroutine was made, in debug mode, as in asyncio
@@ -57,7 +57,7 @@ _log = logging.getLogger("asyncio")
 
 
 def _do_nothing(*_args: object) -> None:
-    """What a cancelled callback does."""
+    """Stand-in for a cancelled callback: does nothing."""
 
 
 class _Callback(asyncio.TimerHandle):
@@ -85,7 +85,7 @@ class _Callback(asyncio.TimerHandle):
         self.queued = False  # whether it is among the loop's timers: sleep() cancels its timer after it ran
 
     def when(self) -> float:
-        return self.when_ns / _SECOND
+        return self.when_ns / SECOND_NS
 
     def get_context(self) -> Context:
         return self.context
@@ -187,7 +187,7 @@ class VirtualLoop(RefusedCalls, IntegerTimeLoop):
 
     def time(self) -> float:
         """Virtual time in seconds."""
-        return self._now / _SECOND
+        return self._now / SECOND_NS
 
     def time_ns(self) -> int:
         """Virtual time in nanoseconds, exact."""
@@ -502,7 +502,7 @@ def run_virtual(main: Coroutine[Any, Any, T], step_limit: int = STEP_LIMIT) -> T
 
 def _nanoseconds(seconds: float) -> int:
     try:
-        return round(seconds * _SECOND)
+        return round(seconds * SECOND_NS)
     except OverflowError:
         return _NEVER if seconds > 0 else -_NEVER
 

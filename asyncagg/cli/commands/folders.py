@@ -9,7 +9,7 @@ import typer
 
 
 def folder(text: str | Path) -> Path:
-    """Where files go: an empty text would be the folder we are in, and a file is no folder."""
+    """Folder for files: an empty text would be the current folder, and a file is no folder."""
     if not str(text):
         raise typer.BadParameter("it is empty (a folder)")
     if os.path.isfile(text):

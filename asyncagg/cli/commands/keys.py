@@ -24,7 +24,7 @@ from asyncagg.scenario.values.players import COMPUTE_NODE, DATA_OWNER, MODEL_OWN
 
 @dataclass(frozen=True, slots=True)
 class KeysRequest:
-    """What was asked for on the command line."""
+    """Options of `asyncagg keys`, as parsed from the command line."""
 
     config: str
     out: Path
@@ -79,7 +79,7 @@ def _check_epoch(request: KeysRequest) -> None:
 
 
 def _check_players(hosts: HostsConfig) -> None:
-    """As a run will, whatever its scenario: a model owner, compute nodes and data owners, each from 0 on."""
+    """Check the players as any run will: a model owner, compute nodes and data owners, each from 0 on."""
     spans = [entry.span for entry in hosts.entries]
     lines = [
         f'{hosts.source}: {part.name}: is missing ("host:port")'

@@ -30,7 +30,7 @@ INFEASIBLE = 1
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was asked for on the command line."""
+    """Options of `asyncagg plan`, as parsed from the command line."""
 
     owners: int
     corrupt: str
@@ -51,7 +51,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What follows from parameters."""
+    """Figures that follow from parameters."""
 
     graph: GraphParameters | None
     """None for protocols without one."""
@@ -65,7 +65,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What follows from the question."""
+    """Answer to the question."""
 
     reported: Figures
     """For secagg+ those of the k-regular search's row."""
@@ -117,7 +117,7 @@ def _population(question: Question, corrupt: Decimal, dropout: Decimal) -> Popul
 
 
 def _hint(question: Question, population: Population) -> tuple[str, ...]:
-    """What batches would be, where none were asked for and a lead that lies makes a run have them."""
+    """Hint at the size of batches, where none were asked for and a lead that lies makes a run have them."""
     if question.batch != 1 or not population.lying or not question.protocol.protects:
         return ()
     try:

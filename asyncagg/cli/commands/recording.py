@@ -47,14 +47,14 @@ class Recording:
 
     @classmethod
     def new(cls, scenario: Scenario, out: Path | None) -> Recording:
-        """In a new directory."""
+        """Record a run in a new directory."""
         recording = cls(scenario, begin(scenario), RunDirectory.create(out, scenario.name, scenario.seed))
         recording._directory.write_scenario(scenario.normalised_toml())
         return recording
 
     @classmethod
     def again(cls, path: Path, scenario: Scenario | None = None) -> Recording:
-        """In the directory of a run that was interrupted, from its checkpoint; `scenario` must be that run's.
+        """Record in the directory of an interrupted run, from its checkpoint; `scenario` must be that run's.
 
         Raises ScenarioError, DirectoryError or CheckpointError.
         """
@@ -94,7 +94,9 @@ class Recording:
         self._write()
 
     def tell(self, as_json: bool, *, complains: bool = True, way_out: str = _WAY_OUT) -> int:
-        """How it went, on stdout, and what is wrong on stderr, unless a log says that there; the exit status.
+        """Print how the run went to stdout and what is wrong to stderr, and return the exit status.
+
+        With `complains` false nothing goes to stderr: a log says it there.
 
         `way_out` is what helps where only an expectation is not met.
         """

@@ -17,7 +17,7 @@ from asyncagg.scenario.reading.load import load
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What was asked for on the command line."""
+    """Options of `asyncagg run`, as parsed from the command line."""
 
     scenario: str
     overrides: tuple[str, ...]

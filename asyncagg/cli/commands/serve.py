@@ -44,7 +44,7 @@ TLS, INSECURE = "TLS 1.3", "insecure: plain TCP"
 
 @dataclass(frozen=True, slots=True)
 class ServeRequest:
-    """What was asked for on the command line."""
+    """Options of `asyncagg serve`, as parsed from the command line."""
 
     player: str
     config: str
@@ -222,7 +222,7 @@ def _pinned_cut(scenario: Scenario, keys: dict[str, Keys]) -> Batches | None:
 
 
 def _listen(request: ServeRequest, mine: HostEntry) -> tuple[str, int] | None:
-    """Where to listen, if not where config.json says: HOST, or HOST:PORT."""
+    """Address to listen at, HOST or HOST:PORT on the command line; None: where config.json says."""
     text = request.listen
     if text is None:
         return None
@@ -255,7 +255,7 @@ def _check_resume(request: ServeRequest, mine: HostEntry) -> None:
 def _check_protection(
     config: HostsConfig, scenario: Scenario, listen: tuple[str, int] | None, *, protected: bool, keys: bool
 ) -> None:
-    """Without keys only what stays on this host, or what was asked for by name."""
+    """Refuse threat "lying" without keys, and no TLS beyond this host unless the user asked for it by name."""
     if not keys and scenario.aggregation.threat == "lying":
         raise ScenarioError(
             [f'{config.source}: has no keys, and threat "lying" needs identities (asyncagg keys makes them)']

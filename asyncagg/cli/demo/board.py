@@ -1,4 +1,4 @@
-"""What is known of a demo that goes on: its processes, the phases of the round, the rounds that have ended."""
+"""State of a demo that goes on: its processes, the phases of the round, the rounds that have ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Process:
     state: str = ""
     """One or two words; empty before it starts."""
     loss: str = ""
-    """How the process here was lost that was there before."""
+    """Reason why the process that was here before was lost."""
 
     @property
     def name(self) -> str:
@@ -39,12 +39,12 @@ class Process:
 
     @property
     def there(self) -> bool:
-        """Whether it takes part, or did to the end."""
+        """True if it takes part, or did to the end."""
         return self.state.startswith(("ready", "ended"))
 
     @property
     def lost(self) -> bool:
-        """Whether it ended otherwise than it was told to."""
+        """True if it ended otherwise than it was told to."""
         return self.state not in _REGULAR
 
 
@@ -123,7 +123,7 @@ class Board:
                 yield phase, next(ends, self._clock()) - self._began[phase]
 
     def silent(self, players: Sequence[Player]) -> int:
-        """How many of these owners are silent by now in the round that goes on, as the scenario has it."""
+        """Number of these owners that are silent by now in the round that goes on, as the scenario has it."""
         if self.label is None or self.current is None:
             return 0
         dropped = draws.dropped(self.scenario, self.label.round)

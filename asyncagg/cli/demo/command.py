@@ -23,7 +23,7 @@ from asyncagg.scenario.schema.scenario import Scenario
 
 @dataclass(frozen=True, slots=True)
 class DemoRequest:
-    """What was asked for on the command line."""
+    """Options of `asyncagg demo`, as parsed from the command line."""
 
     owners: int | None
     rounds: int
@@ -63,7 +63,7 @@ def _watched(scenario: Scenario, finished: RunRecord) -> None:
 
 
 def _epilogue(finished: RunRecord, dropped: bool) -> Iterator[str]:
-    """What was to be seen, who saw what, and what to try next."""
+    """Closing lines: what was to be seen, who saw what, and what to try next."""
     result, folder = finished.result, finished.folder
     sent = Counter(record.exposure for record in finished.trace.records if record.event == "message")
     yield ""

@@ -13,10 +13,10 @@ from asyncagg.scenario.reading.load import parse
 from asyncagg.scenario.schema.scenario import Scenario
 
 OWNERS = 3
-"""As many as in the smallest example: with three compute nodes and the model owner, seven processes."""
+"""Number of owners in the smallest example: with three compute nodes and the model owner, seven processes."""
 OWNERS_WITH_DROPOUTS = 5
 FEWEST_WITH_DROPOUTS = 4
-"""Without one of three owners the sum is that of two, either of whom can work out the other's part."""
+"""Smallest number with dropouts: without one of three owners, either of the other two can work out the other's part."""
 OWNER_PROCESSES = 8
 """Most processes of data owners; where there are more owners, they share them."""
 _EVERY = 6
@@ -43,7 +43,7 @@ def demo_scenario(owners: int, rounds: int, dropouts: bool) -> Scenario:
 
 
 def introduction(scenario: Scenario) -> Iterator[str]:
-    """What is about to be seen, in lines that fit a terminal: who there is, and who will drop out when."""
+    """Introduction in lines that fit a terminal: who takes part, and who will drop out when."""
     count = scenario.owners.count
     homes = places(identities.everyone(scenario), scenario.owners.per_process)
     fleets = len(homes) - 1 - scenario.aggregation.compute_nodes
@@ -80,7 +80,7 @@ def _minimum_cohort(owners: int) -> int:
 
 
 def _dropouts(owners: int, rounds: int) -> dict[str, object]:
-    """In some rounds a fifth of the owners is silent from the upload on, in others one from unmasking on.
+    """Faults of some rounds: a fifth of the owners is silent from the upload on, or one from unmasking on.
 
     A phase in which somebody is waited for lasts to its deadline: long enough for all others, on a busy machine too.
     """

@@ -102,7 +102,7 @@ class LineShow:
 
 
 def show(board: Board, introduction: Iterable[str]) -> LiveShow | LineShow:
-    """What suits stderr, behind the introduction."""
+    """Print the introduction to stderr, and return the show that suits it."""
     console = Steady(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
     console.print("\n".join(introduction), end="\n\n")
     if sys.stderr.isatty() and not console.is_dumb_terminal:

@@ -1,4 +1,4 @@
-"""What a process does and sees in each phase of a round, and what it knows once the round has ended, in a few words."""
+"""Descriptions, in a few words, of what a process does and sees in each phase, and of what it knows after a round."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MODEL_OWNER = dict.fromkeys(_OWNER, "waits for the sum") | {
 
 
 def doing(process: Process, board: Board) -> str:
-    """What there is to say of a process now."""
+    """Description of what a process does now."""
     if not process.there:
         return f"lost ({process.loss})" if process.loss else ""
     if board.last is not None:
@@ -59,7 +59,7 @@ def _owners(process: Process, board: Board, phase: str) -> str:
 
 
 def _knows(process: Process, last: RoundResult) -> str:
-    """Between rounds: who was in the sum, and who knows it."""
+    """Knowledge of a process between rounds: who was in the sum, and who knows it."""
     if process.role == "data-owner":
         return _part(process, last)
     if last.status != "ok":
@@ -86,7 +86,7 @@ def _left_out(player: str, last: RoundResult) -> str:
 
 
 def remarks(each: RoundResult) -> str:
-    """What is out of the ordinary in a round."""
+    """Remarks on anything out of the ordinary in a round."""
     parts = [f"left out: {_some(list(each.dropped))}"] if each.dropped else []
     parts += [f"silent in {phase}: {_some(names)}" for phase, names in _by_phase(each.silent_after).items()]
     parts += [f"{each.attempts} attempts"] if each.attempts > 1 else []

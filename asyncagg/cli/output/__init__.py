@@ -1,4 +1,4 @@
-"""What a user reads on a terminal, and how it gets there.
+"""Output of commands on a terminal.
 
 `plain` writes: answers to stdout, mistakes to stderr, one plain line each, with no box, no wrapping and no traceback.
 A name or path of anybody's is escaped where it could move a cursor or break a line. A full disk and a reader that has

@@ -33,7 +33,7 @@ def parameter_lines(graph: GraphParameters | None, ring_bits: int, minimum_cohor
 
 
 def precision_lines(encoder: VectorEncoder) -> Iterator[str]:
-    """How fine values are encoded: one step, of which arrays, and what is not rounded at all."""
+    """Precision of encoded values: one step, of which arrays, and which are not rounded at all."""
     quanta = encoder.quanta
     for quantum in sorted(set(quanta.values()), reverse=True):
         names = [name for name, each in quanta.items() if each == quantum]

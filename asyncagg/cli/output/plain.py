@@ -1,4 +1,4 @@
-"""What a user reads: answers on stdout; mistakes on stderr, one plain line each, no box and no traceback.
+"""Plain output: answers on stdout; mistakes on stderr, one line each, no box and no traceback.
 
 Bad usage and bad files end a command with status 2, an answer that cannot be written with 1.
 """
@@ -27,10 +27,10 @@ class PlainGroup(TyperGroup):
     """A group of commands whose usage errors are one line."""
 
     program: ClassVar[str] = PROGRAM
-    """As it is called."""
+    """Name of the program as it is called."""
 
     def main(self, *args: Any, **given: Any) -> Any:
-        """As click's, always to the end of the process: SystemExit with the status."""
+        """Run the command as click does, always to the end of the process: SystemExit with the status."""
         try:
             status = super().main(*args, **{**given, "prog_name": self.program, "standalone_mode": False})
         except _UsageError as error:
@@ -41,7 +41,7 @@ class PlainGroup(TyperGroup):
         sys.exit(status if isinstance(status, int) else 0)
 
     def _command(self, args: Sequence[str] | None = None, **_: object) -> str:
-        """What was called, where the error does not say: an option without its value."""
+        """Command that was called, where the error does not say: an option without its value."""
         words = sys.argv[1:] if args is None else args
         return next((f"{self.program} {word}" for word in words if word in self.commands), self.program)
 

@@ -1,4 +1,4 @@
-"""How a run went, in a few plain lines."""
+"""Summary of a run in a few plain lines."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _rounds(result: RunResult, done: list[RoundResult]) -> Iterator[str]:
 
 
 def _checked(done: list[RoundResult]) -> str:
-    """What the harness found, where it looked: a mean is exact if it is that of the encoded inputs, bit for bit."""
+    """Verdict of the check, where there was one: a mean is exact if it is that of the encoded inputs, bit for bit."""
     told = [each for each in done if each.exact is not None]
     if not told:
         return ""

@@ -21,7 +21,7 @@ def seconds(value: float) -> str:
 
 
 def figures(metrics: Mapping[str, float]) -> str:
-    """What was measured on the model, `loss 0.31, accuracy 0.912`."""
+    """Measurements of the model, as in `loss 0.31, accuracy 0.912`."""
     return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 

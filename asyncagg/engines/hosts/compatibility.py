@@ -1,4 +1,4 @@
-"""What processes on different hosts tell each other in their hellos, so that none plays in another's experiment."""
+"""Facts that processes on different hosts exchange in their hellos, so that none plays in another's experiment."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def parting(ours: Facts, reason: str) -> Facts:
 
 
 def objection(ours: Facts, theirs: Mapping[str, object]) -> str | None:
-    """Why to have nothing to do with a process of these facts, in words that follow its name; None where nothing is."""
+    """Reason to refuse a process of these facts, in words that follow its name; None where there is none."""
     if _GIVES_UP in theirs:
         return f"gave up: {theirs[_GIVES_UP]}"
     if theirs.get("asyncagg") != ours["asyncagg"]:

@@ -10,17 +10,13 @@ from dataclasses import replace
 from asyncagg.engines.hosts.join_tracker import REMINDER_NS, JoinTracker, diallers, peers
 from asyncagg.engines.hosts.process_spec import HostRuntime
 from asyncagg.engines.runtime.players import LocalPlayers
+from asyncagg.engines.waits import HOSTS_REUNION_NS, PARTING_NS
 from asyncagg.engines.watch.interface import Observer
 from asyncagg.net.clock import now_ns
 from asyncagg.net.errors import NetError, PeerError
 from asyncagg.players.model_owner import DONE
 from asyncagg.protocols.names import MODEL_OWNER
 from asyncagg.runs.trace import Trace
-
-PARTING_NS = 2_000_000_000
-"""How long a process that gives up tries to tell the model owner."""
-REUNION_NS = 2_000_000_000
-"""How long a compute node waits for those who dial it: longer than the pauses of whoever has lost it."""
 
 
 async def follow(runtime: HostRuntime) -> str | None:
@@ -78,7 +74,7 @@ async def _arrive(runtime: HostRuntime, local_players: LocalPlayers) -> None:
         runtime.spec.observation.add(tracker)
     await local_players.listen()
     for tracker in arrivals:
-        await tracker.complete(now_ns() + min(REUNION_NS, runtime.spec.wait_ns // 4))
+        await tracker.complete(now_ns() + min(HOSTS_REUNION_NS, runtime.spec.wait_ns // 4))
 
 
 class _Search(Observer):

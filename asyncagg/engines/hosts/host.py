@@ -124,7 +124,7 @@ class _Alone:
 
 
 def _fatal(missing: Sequence[HostEntry], experiment: Experiment) -> str | None:
-    """Why the run cannot begin without these; None where it can."""
+    """Reason why the run cannot begin without these; None where it can."""
     nodes = [entry.name for entry in missing if entry.listens]
     if nodes:
         return f"preflight: {', '.join(nodes)} did not join"

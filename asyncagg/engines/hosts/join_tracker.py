@@ -1,4 +1,4 @@
-"""Which of the other processes have joined this one, and which are still waited for."""
+"""Track of the other processes: those that have joined this one, and those still waited for."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from collections.abc import Callable, Iterator, Sequence
 
 from asyncagg.engines.watch.interface import Observer
 from asyncagg.net.clock import now_ns
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, role_of
 from asyncagg.runs.trace import Record
 from asyncagg.scenario.hosts_config import HostEntry
 
-REMINDER_NS = 10_000_000_000
-"""How often it is said who is still waited for."""
+REMINDER_NS = 10 * SECOND_NS
+"""Interval between reminders of who is still waited for."""
 NAMED = 4
 """Most processes that a reminder names."""
 
 
 def role_table(entries: Sequence[HostEntry], here: Sequence[str]) -> Iterator[str]:
-    """Who is where; `here` are the names of this process's own entries."""
+    """Table of processes and their places; `here` are the names of this process's own entries."""
     width = max(len(entry.name) for entry in entries)
     for entry in entries:
         yield f"{entry.name:<{width}}  {'this process' if entry.name in here else place(entry)}"
 
 
 def place(entry: HostEntry) -> str:
-    """Where a process is, in words."""
+    """Place of a process, in words."""
     return f"at {entry.address}" if entry.listens else f"on {entry.host}"
 
 
@@ -81,7 +82,7 @@ class JoinTracker(Observer):
         return [entry for name, entry in self.entries.items() if self._missing[name]]
 
     def absent(self, entry: HostEntry) -> int:
-        """How many players of a process have not joined."""
+        """Number of players of a process that have not joined."""
         return len(dict.fromkeys(remote for _, remote in self._missing[entry.name]))
 
     async def complete(self, deadline_ns: int, say: Callable[[str], None] = lambda line: None) -> bool:

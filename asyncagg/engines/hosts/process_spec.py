@@ -32,12 +32,12 @@ from asyncagg.scenario.hosts_config import HostEntry
 from asyncagg.version import FORMAT
 
 REUNION_WAITS = 10
-"""How many times longer than for the others at the beginning a lost model owner is waited for."""
+"""Factor by which a lost model owner is waited for longer than the others at the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """What one process serves, and with what."""
+    """Specification of one process: what it serves, and with what."""
 
     experiment: Experiment
     entries: Sequence[HostEntry]
@@ -47,14 +47,14 @@ class ProcessSpec:
     tls: Mapping[str, Tls]
     """By entry that lives here; empty where connections are not encrypted."""
     wait_ns: int
-    """How long to wait for the others."""
+    """Longest time to wait for the others."""
     observation: Observers
     listen: tuple[str, int] | None = None
-    """Where the listener here does, if that is not where config.json says that others find it."""
+    """Address of the listener here, if it is not the one in config.json, where others find it."""
     identities: Mapping[Player, Identity] = field(default_factory=dict)
     roster: Mapping[str, bytes] = field(default_factory=dict)
     ledgers: Path = Path("ledgers")
-    """Where data owners keep their accounts, in a folder for each run."""
+    """Folder of the data owners' accounts, with a folder in it for each run."""
 
     @property
     def players(self) -> list[Player]:
@@ -62,7 +62,7 @@ class ProcessSpec:
 
     @property
     def patience_ns(self) -> int:
-        """How long a model owner that was lost is looked for: its host may be started anew, and the run resumed."""
+        """Longest time to look for a lost model owner: its host may be started anew, and the run resumed."""
         return REUNION_WAITS * self.wait_ns
 
     def deadline_ns(self) -> int:
@@ -134,7 +134,7 @@ class HostRuntime(SocketRuntime):
         return network
 
     def _objection(self, hello: Hello) -> str | None:
-        """Why not to let somebody in."""
+        """Reason not to let somebody in; None where there is none."""
         player = hello.players[0]
         found = objection(self._facts, hello.facts)
         if found is None:

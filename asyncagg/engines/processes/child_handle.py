@@ -17,17 +17,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asyncagg.engines.processes.control import ALL_LOST, Control, ControlLost, Fields, Handler
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import Player, index_of, role_of
 
-_SECOND = 1_000_000_000
-READY_NS = 120 * _SECOND
-"""How long a process may take to begin: imports, data, the user's own classes."""
-PAUSE_NS = 5 * _SECOND
-"""Between two questions whether a process is there."""
-SILENCE_NS = 30 * _SECOND
-"""How long the answer may take; it is waited for twice, in case it was this process that stood still."""
-REAP_NS = 2 * _SECOND
-"""How long a child that has hung up may take to end."""
+READY_NS = 120 * SECOND_NS
+"""Longest time that a process may take to begin: imports, data, the user's own classes."""
+PAUSE_NS = 5 * SECOND_NS
+"""Pause between two questions whether a process is there."""
+SILENCE_NS = 30 * SECOND_NS
+"""Longest time for the answer; it is waited for twice, in case it was this process that stood still."""
+REAP_NS = 2 * SECOND_NS
+"""Longest time that a child that has hung up may take to end."""
 _TAIL_BYTES = 4096
 
 
@@ -44,7 +44,7 @@ class ChildHandle:
         self._lifeline = -1
         self._control: Control | None = None
         self._silent_ns: int | None = None
-        """How long the process had given no answer when it was ended for that."""
+        """Time that the process had given no answer when it was ended for that; None: it was not."""
 
     @property
     def pid(self) -> int | None:
@@ -120,7 +120,7 @@ class ChildHandle:
                 self._process.kill()
 
     async def _reap(self) -> str:
-        """How the process, which has hung up, ended."""
+        """Wait for the process, which has hung up, and return how it ended."""
         process = self._process
         if process is None:
             raise ValueError("no process")
@@ -148,7 +148,7 @@ class ChildHandle:
 
 
 async def _answers(control: Control, limit_ns: int) -> bool:
-    """Whether the process says in time that it is there. ControlLost when it is gone."""
+    """True if the process answers in time. ControlLost when it is gone."""
     try:
         async with asyncio.timeout(limit_ns / 1e9):
             await control.ask("pulse")
@@ -171,7 +171,7 @@ def place_name(players: Sequence[Player]) -> str:
 
 
 def places(players: Sequence[Player], per_process: int) -> list[tuple[Player, ...]]:
-    """Who lives with whom: data owners in fleets of `per_process`, everyone else alone."""
+    """Groups of players that share a process: data owners by `per_process`, everyone else alone."""
     alone: list[tuple[Player, ...]] = [(player,) for player in players if role_of(player) != "data-owner"]
     owners = [player for player in players if role_of(player) == "data-owner"]
     return alone + [tuple(owners[first : first + per_process]) for first in range(0, len(owners), per_process)]

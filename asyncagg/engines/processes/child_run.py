@@ -206,7 +206,7 @@ class ChildRun:
         local_players.finish("the run is over")
 
     def _learn(self, of: dict[str, tuple[str, int]]) -> None:
-        """Where others listen; of its own ports this process knows more than the parent."""
+        """Note where others listen; of its own ports this process knows more than the parent."""
         own = self._setup["listens"]
         self._addresses |= {player: (host, port) for player, (host, port) in of.items() if player not in own}
 

@@ -10,10 +10,11 @@ from asyncagg.engines.processes import codec
 from asyncagg.engines.processes.child_handle import ChildHandle
 from asyncagg.engines.record.oracle import ExpectedSum
 from asyncagg.engines.record.usage import UsageByRole, total
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import Label, Loss, Player
 
-ANSWER_NS = 120_000_000_000
-"""How long a process may take to say what it did in a round."""
+ANSWER_NS = 120 * SECOND_NS
+"""Longest time that a process may take to say what it did in a round."""
 
 
 class ChildrenProbe:
@@ -34,7 +35,7 @@ class ChildrenProbe:
         return total(each for (index, *_), each in self._usages.items() if index == round_index)
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
-        """What the survivors put in; None where a child that held an input has died since."""
+        """Sum of the survivors' inputs; None where a child that held an input has died since."""
         put_in = ExpectedSum.none(self._experiment.encoder)
         for child in self._children:
             here = [player for player in child.players if player in survivors]

@@ -1,4 +1,4 @@
-"""What parent and children tell each other, as plain values that msgpack carries."""
+"""Coding of what parent and children tell each other, as plain values that msgpack carries."""
 
 from __future__ import annotations
 

@@ -30,25 +30,23 @@ from asyncagg.engines.record.recorder import ResultRecorder
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.runtime import identities, open_files
 from asyncagg.engines.runtime.faults import follows_phases
-from asyncagg.engines.runtime.players import REUNION_NS
 from asyncagg.engines.runtime.stop_order import StopOrder
+from asyncagg.engines.waits import CHILDREN_FAREWELL_NS, REUNION_NS
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.net.clock import now_ns
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import MODEL_OWNER, Label, role_of
 from asyncagg.runs import checkpoint
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Arrival, Record
+from asyncagg.scenario.values.addresses import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 DEATHS = 3
-"""How often a process may die and be started again."""
+"""Number of times that a process may die and be started again."""
 CERTIFICATE_DAYS = 30
-_SECOND = 1_000_000_000
-PHASE_NS = 2 * _SECOND
-"""How long the lead waits at a phase for faults to be acted out in other processes."""
-FAREWELL_NS = 8 * _SECOND
-"""How long children may take to end in order."""
+PHASE_NS = 2 * SECOND_NS
+"""Longest time that the lead waits at a phase for faults to be acted out in other processes."""
 
 
 @runtime_checkable
@@ -144,7 +142,7 @@ class Parent:
         return reason
 
     async def _outcome(self) -> str | None:
-        """What the model owner says. RunFailed where it will not come to that."""
+        """Wait for the model owner's outcome: None or why the run failed. RunFailed where it will not come to that."""
         try:
             async with self._starting:
                 return await self._end
@@ -156,7 +154,7 @@ class Parent:
         for child in self._children:
             child.tell("end")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL_NS / 1e9):
+            async with asyncio.timeout(CHILDREN_FAREWELL_NS / 1e9):
                 await asyncio.gather(*lives, return_exceptions=True)
 
     # -- children ---------------------------------------------------------------------------------------------------
@@ -210,7 +208,7 @@ class Parent:
         }
 
     async def _handle(self, child: ChildHandle, kind: str, fields: Fields) -> Fields | None:
-        """What a child says."""
+        """Handle a child's message, and return the answer."""
         match kind:
             case "ready":
                 child.ready = True

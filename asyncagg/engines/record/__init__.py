@@ -1,4 +1,4 @@
-"""What a run leaves: its result, its checks, and what it needs to go on after an interruption.
+"""Record of a run: its result, its checks, and what it needs to go on after an interruption.
 
 A `run_record` is made before a run begins and filled while it goes on; until the end its result says `interrupted`,
 so whatever happens, what is on the disk is true. The `recorder` adds each round as it ends. It has the model owner's

@@ -88,7 +88,7 @@ def check_account(stored: Checkpoint, folder: Path, owners: int) -> None:
 
 
 def stored_entries(stored: Checkpoint, folder: Path, owners: int) -> Iterator[Entry]:
-    """What counts of the model owner's account; CheckpointError, naming the line, where that is none."""
+    """Entries of the model owner's account that count; CheckpointError, naming the line, for one that is none."""
     path = folder / ACCOUNT
     for number, text in enumerate(stored.account(folder), 1):
         try:

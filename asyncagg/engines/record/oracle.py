@@ -27,7 +27,7 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class ExpectedSum:
-    """What some survivors put into a sum."""
+    """Sum that some survivors' inputs come to."""
 
     owners: int
     words: RingVector
@@ -60,7 +60,7 @@ class ExpectedSum:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What the comparison came to."""
+    """Result of the comparison."""
 
     exact: bool
     """The revealed sum and weight are those of the survivors' encoded inputs, and the mean is theirs, bit for bit."""
@@ -75,7 +75,7 @@ class Comparison:
 def expected_sum(
     label: Label, survivors: Sequence[str], kept: Mapping[str, Kept | None], encoder: VectorEncoder
 ) -> ExpectedSum:
-    """What those of the survivors that kept an input to this attempt put in."""
+    """Sum of the inputs of those survivors that kept one to this attempt."""
     total = ExpectedSum.none(encoder)
     for player in survivors:
         each = kept.get(player)

@@ -1,4 +1,4 @@
-"""From what the model owner knows of a round, and what the other players tell, to the result of the run."""
+"""Result recorder: fills in the result from what the model owner knows of a round and what the other players tell."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ LEAD_ROLE = "compute-node"
 
 
 class RunProbe(Protocol):
-    """Who knows what the players of a run did: their own process, or a parent that asks theirs."""
+    """Source of what the players of a run did: their own process, or a parent that asks theirs."""
 
     async def usage_by_role(self, round_index: int) -> UsageByRole:
         """Bytes and work of one round."""
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
-        """What the survivors of an attempt put in; None where nobody can tell any more."""
+        """Sum of the inputs of an attempt's survivors; None where nobody can tell any more."""
 
     def own_failures(self, round_index: int) -> Mapping[Player, Loss]:
-        """How the computations of owners in this process failed in a round, as they themselves know it."""
+        """Failures in a round of the computations of owners in this process, as they themselves know them."""
 
 
 class ResultRecorder:
@@ -111,7 +111,7 @@ class ResultRecorder:
             each.owners = found.of_owners()
 
     def _losses(self, outcome: RoundOutcome) -> dict[Player, Loss]:
-        """Why each dropped owner was: from itself, where it lives here, else as the lead tells it."""
+        """Reason for each dropped owner: from itself, where it lives here, else as the lead tells it."""
         told = {**outcome.losses, **self._probe.own_failures(outcome.round)}
         dropped = _by_index(outcome.dropped)
         return {owner: told.get(owner, Loss(f"lost in {phase}")) for owner, phase in dropped}
@@ -127,14 +127,14 @@ class ResultRecorder:
         each.warnings = [*each.warnings, *(f"{some(owners)}: {reason}" for reason, owners in failed.items())]
 
     def _keep_trace(self, path: Path) -> None:
-        """What is new in it, for a run that may be cut off; CheckpointError where that cannot be written."""
+        """Write the new trace records, for a run that may be cut off; CheckpointError where they cannot be written."""
         try:
             self._finished.trace.extend(path)
         except OSError as error:
             raise CheckpointError(f"{path}: {error.strerror} (room to write)") from None
 
     async def _sum(self, outcome: RoundOutcome, each: RoundResult) -> None:
-        """What the sum says, where there is one, and what the oracle says to it."""
+        """Note the sum, where there is one, and how it compares with the oracle's."""
         revealed, label = outcome.revealed, outcome.label
         if revealed is None or outcome.mean is None or label is None:
             return

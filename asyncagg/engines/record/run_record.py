@@ -1,4 +1,4 @@
-"""What a run leaves, filled as it goes on."""
+"""Record that a run leaves, filled as it goes on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RunRecord:
     folder: Path | None = None
     """The run directory, for what players keep there while they run: accounts, roster, checkpoint, logs."""
     resumed: Checkpoint | None = None
-    """Where the run goes on, if it was interrupted."""
+    """Checkpoint at which the run goes on, if it was interrupted."""
 
     @property
     def elapsed_ns(self) -> int:
@@ -41,5 +41,5 @@ class RunRecord:
 
     @property
     def ledgers(self) -> Path | None:
-        """Where data owners keep their accounts; None where they are kept in memory."""
+        """Folder of the data owners' accounts; None where they are kept in memory."""
         return None if self.folder is None else self.folder / "ledgers"

@@ -1,4 +1,4 @@
-"""What the players of a process, or of several, said, received and worked in one round: by role."""
+"""Traffic and work of the players of a process, or of several, in one round: by role."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 
 
 class _Signals:
-    """Who is told of them, as `signal.set_wakeup_fd` wants it, and the loop that therefore is not."""
+    """Descriptor that is told of signals, as `signal.set_wakeup_fd` wants it, and the loop that therefore is not."""
 
     descriptor = -1
     loop: asyncio.AbstractEventLoop | None = None

@@ -1,4 +1,4 @@
-"""Where heavy pure functions run: inline in virtual time, on threads in real engines."""
+"""Executors of heavy pure functions: inline in virtual time, on threads in real engines."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from asyncagg.scenario.schema.compute import ComputeSection
 INLINE_NS = 200_000
 """Work that is estimated to take less than this is not worth the trip to a thread."""
 THREADS = 2
-"""At work at once: so many for the protocol, and so many for gradients."""
+"""Threads at work at once: this many for the protocol, and this many for gradients."""
 PATIENCE_NS = 500_000_000
 """A gradient that takes longer does not keep others waiting for its turn to end."""
 MOST_GRADIENTS = 32
-"""At once; when so many hang, no other is computed."""
+"""Gradients at once; when this many hang, no other is computed."""
 
 
 def estimate_ns(cost: Cost) -> float:
@@ -172,7 +172,7 @@ class _Gradients:
 
 
 def _begin(work: Callable[[], Any]) -> Future[Any]:
-    """What becomes of `work`, which begins on a thread of its own."""
+    """Start `work` on a thread of its own, and return its future."""
     call: Future[Any] = Future()
     call.set_running_or_notify_cancel()  # from now on nobody can cancel it
 

@@ -26,13 +26,13 @@ BEFORE = Label(0, 0)
 
 
 class FaultTarget(Protocol):
-    """Where players can be stopped and brought back."""
+    """Players that can be stopped and brought back."""
 
     def crash(self, player: Player) -> bool:
-        """Stop a player; whether it was there."""
+        """Stop a player; True if it was there."""
 
     def restart(self, player: Player, state: bool) -> bool:
-        """Bring a player back, with or without what it kept in memory; whether it had been stopped."""
+        """Bring a player back, with or without what it kept in memory; True if it had been stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +45,22 @@ class _ActiveCut:
 
 
 _Lasting: TypeAlias = _ActiveCut | tuple[str, str]
-"""What may end by itself: a cut, or a kind of fault and the player that it has struck."""
+"""Fault that may end by itself: a cut, or a kind of fault and the player that it has struck."""
 
 
 def channel_faults(scenario: Scenario) -> ChannelFaults | None:
-    """What acts on the channels of a process; None where the scenario has nothing to act out there."""
+    """Faults on the channels of a process; None where the scenario has none."""
     needed = any(isinstance(fault, faults.ON_CHANNELS) for fault in scenario.faults)
     return ChannelFaults(scenario.seed) if needed else None
 
 
 def follows_phases(scenario: Scenario) -> bool:
-    """Whether something happens at a phase, so that the lead must wait until it has, wherever it does."""
+    """True if something happens at a phase, so that the lead must wait until it has, wherever it does."""
     return any(isinstance(fault, faults.Event) and fault.phase is not None for fault in scenario.faults)
 
 
 def slowness(channels: ChannelFaults | None, player: Player) -> Callable[[], float]:
-    """How many times longer than usual the player's work takes at present."""
+    """Factor by which the player's work takes longer than usual, at the time of the call."""
     return lambda: 1.0 if channels is None else channels.slowness(player).factor
 
 
@@ -85,9 +85,9 @@ class FaultInjector:
         self._label, self._phase = BEFORE, PHASES[0]
         self._done: dict[tuple[int, int], None] = {}
         self._cuts: dict[_ActiveCut, int | None] = {}
-        """What is in force → when it ends by itself, in ns since the start of the run; None: it does not."""
+        """Cuts in force → when each ends by itself, in ns since the start of the run; None: it does not."""
         self._crashed: dict[Player, int | None] = {}
-        """Who has stopped → when it comes back by itself, as for cuts."""
+        """Players that have stopped → when each comes back by itself, as for cuts."""
         self._timers: list[asyncio.TimerHandle] = []
         """Of what happens at a time that the scenario gives."""
         self._ends: dict[_Lasting, asyncio.TimerHandle] = {}
@@ -241,7 +241,7 @@ class FaultInjector:
             timer.cancel()
 
     def _note(self, player: str, what: str) -> None:
-        """What acts on channels acts in every process, and is told by one."""
+        """Write a fault to the trace: those on channels act in every process, and one of them tells."""
         if self._narrates:
             self._write(player, what)
 

@@ -7,7 +7,7 @@ from asyncagg.protocols.permissions import Permissions
 
 
 def frame_limits(permissions: Permissions) -> RoleLimits[str]:
-    """What each two players of a run may say to each other."""
+    """Limits on what any two players of a run may say to each other."""
 
     def limits(sender: str, receiver: str) -> Limits:
         kinds = permissions.of(sender, receiver).kinds

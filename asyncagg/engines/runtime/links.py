@@ -1,4 +1,4 @@
-"""From the scenario's links to networks that act on them: the same in every engine and on every host."""
+"""Networks that act on the links of a scenario: the same in every engine and on every host."""
 
 from __future__ import annotations
 

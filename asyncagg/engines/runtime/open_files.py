@@ -8,7 +8,7 @@ from asyncagg.net.errors import NetError
 from asyncagg.scenario.schema.scenario import Scenario
 
 SPARE = 32
-"""Beside those that a run was seen to need: what Python, the user's own code and the run directory have open."""
+"""Open files beside those that a run was seen to need: Python's, the user's own code's and the run directory's."""
 
 
 class TooFewFiles(NetError):

@@ -21,6 +21,6 @@ def print_note(note: OwnNote) -> None:
 
 
 def lines(note: OwnNote) -> list[str]:
-    """What a person reads: who, when and what, then the traceback."""
+    """Lines for a person to read: who, when and what, then the traceback."""
     head = f"{note.player} in round {note.round}: {note.text}"
     return [printable(line, LONGEST) for line in [head, *note.trace.splitlines()]]

@@ -19,6 +19,7 @@ from asyncagg.engines.record.usage import UsageByRole, usage_by_role
 from asyncagg.engines.runtime.faults import FaultInjector
 from asyncagg.engines.runtime.own_notes import print_note
 from asyncagg.engines.runtime.tasks import PlayerTasks
+from asyncagg.engines.waits import REUNION_NS
 from asyncagg.net.channel import Network
 from asyncagg.net.links.faults import ChannelFaults
 from asyncagg.players.base import BasePlayer, Executor, PlayerEnvironment
@@ -31,13 +32,10 @@ from asyncagg.players.start import RunHooks
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Loss, Phase, Player, index_of, owner_name, role_of
 from asyncagg.runs.trace import Trace
 
-REUNION_NS = 1_000_000_000
-"""How long a compute node that comes back waits for those who lost it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What an engine brings: how players reach each other, where they work, what their secrets come from."""
+    """Means that an engine provides: how players reach each other, where they work, what their secrets come from."""
 
     run: bytes
     """Nonce of the run."""
@@ -46,9 +44,9 @@ class Environment:
     randomness: Callable[[str], Randomness]
     """A source for one player and purpose; no two share a stream."""
     start_ns: int
-    """When the run began, by `now_ns`."""
+    """Start of the run, by `now_ns`."""
     faults: ChannelFaults | None = None
-    """What acts on the channels of `network`, where anything does."""
+    """Faults on the channels of `network`, where there are any."""
     identities: Mapping[Player, Identity] = field(default_factory=dict)
     """Signing keys of the players here (threat `lying`)."""
     pinned: Mapping[str, bytes] = field(default_factory=dict)
@@ -56,7 +54,7 @@ class Environment:
     ledgers: Path | None = None
     """Folder for the owners' accounts; None keeps them in memory."""
     patience_ns: int | None = None
-    """How long a player that has lost the model owner looks for it; None: until its process is told of the end."""
+    """Longest time that a player looks for a lost model owner; None: until its process is told of the end."""
     note_own: Callable[[OwnNote], None] = print_note
     """Told by data owners what is for their own eyes alone."""
 
@@ -164,7 +162,7 @@ class LocalPlayers:
         )
 
     def _part(self, index: int) -> OwnerPart:
-        """What makes a data owner, as it is when its process begins."""
+        """Part of a data owner, as it is when its process begins."""
         experiment = self.experiment
         return OwnerPart(
             owner=experiment.owner(index),
@@ -230,12 +228,12 @@ class LocalPlayers:
         return usage_by_role(self.players, round_index)
 
     def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
-        """What the survivors that live here put in."""
+        """Sum of the inputs of the survivors that live here."""
         kept: dict[str, Kept | None] = {owner.me: owner.kept for owner in self.owners}
         return expected_sum(label, survivors, kept, self.experiment.encoder)
 
     def own_failures(self, round_index: int) -> dict[Player, Loss]:
-        """How the computations of owners that live here failed in a round, the last time they did."""
+        """Failures in a round of the computations of owners that live here, the last of each."""
         failed = {owner.me: owner.failure for owner in self.owners}
         return {owner: each[1] for owner, each in failed.items() if each is not None and each[0].round == round_index}
 
@@ -252,7 +250,7 @@ class LocalPlayers:
             await self._other_processes.phase_began(label, phase)
 
     def crash(self, player: Player) -> bool:
-        """Stop a player as a crash does; whether it was running here. Without the model owner the run ends."""
+        """Stop a player as a crash does; True if it was running here. Without the model owner the run ends."""
         if player == MODEL_OWNER and self.model_owner is not None:
             self.model_owner.crash()
             self.finish(f"{MODEL_OWNER} crashed")
@@ -269,7 +267,7 @@ class LocalPlayers:
             player.finish(reason)
 
     def restart(self, player: Player, state: bool) -> bool:
-        """Bring a player back that lives here and has stopped; whether it had. It dials everyone again."""
+        """Bring back a player that lives here and has stopped; True if it had. It dials everyone again."""
         if self.tasks.runs(player) or player not in self._others:
             return False
         back = self._others[player]

@@ -1,4 +1,4 @@
-"""What work costs in virtual time: the prices of `[compute]` applied to what a role says it does.
+"""Prices of work in virtual time: those of `[compute]` applied to what a role says it does.
 
 The work itself is done in no virtual time at all; its price is charged to the player, which has one processor: what
 it computes at the same time takes turns. The wall clock is never looked at.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.names import owner_name
 from asyncagg.scenario.schema.compute import ComputeSection, DeviceName, device
 from asyncagg.scenario.schema.scenario import Scenario
 
 VALUE_BYTES = 8
-_SECOND = 1_000_000_000
 
 
 def price_ns(prices: ComputeSection, cost: Cost) -> int:
@@ -33,7 +33,7 @@ def price_ns(prices: ComputeSection, cost: Cost) -> int:
         (prices.encode, VALUE_BYTES * cost.encoded_values),
     )
     total = sum(each_ns * count for each_ns, count in counted if each_ns is not None)
-    return total + sum(-(-size * _SECOND // rate) for rate, size in streamed if rate is not None)
+    return total + sum(-(-size * SECOND_NS // rate) for rate, size in streamed if rate is not None)
 
 
 def player_prices(scenario: Scenario) -> Callable[[str], ComputeSection]:

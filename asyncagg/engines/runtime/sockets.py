@@ -1,4 +1,4 @@
-"""What the players of one process stand on in real time: sockets, threads, the system's randomness."""
+"""Runtime of the players of one process in real time: sockets, threads, the system's randomness."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class SocketRuntime:
         ledgers: Path | None,
         patience_ns: int | None = None,
     ) -> Environment:
-        """What the players of this process stand on."""
+        """Environment of the players of this process."""
         randomness = SystemRandomness()
         return Environment(
             run=run,

@@ -7,10 +7,8 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from asyncagg.engines.waits import FAREWELL_NS
 from asyncagg.protocols.names import MODEL_OWNER, Player
-
-FAREWELL_NS = 5_000_000_000
-"""How long players may take to notice that the run is over."""
 
 T = TypeVar("T")
 
@@ -34,7 +32,7 @@ class PlayerTasks:
         self._tasks[player].cancel()
 
     def runs(self, player: Player) -> bool:
-        """Whether a player's part has begun and neither ended nor been cut short."""
+        """True if a player's part has begun and neither ended nor been cut short."""
         task = self._tasks.get(player)
         return task is not None and not task.done() and not task.cancelling()
 

@@ -1,4 +1,4 @@
-"""What watches a process while it serves: log, metrics, health.
+"""Observers of a process while it serves: log, metrics, health.
 
 An `Observer` (`interface`) is told what happens to the players of a process: records of the trace, rounds that ended,
 connections that were refused, who joined and who is gone, and how far the process has come. Its methods are quick and

@@ -1,4 +1,4 @@
-"""How a process is, as the JSON of `GET /health`: for whoever restarts it or waits for it."""
+"""Health of a process, as the JSON of `GET /health`: for whoever restarts it or waits for it."""
 
 from __future__ import annotations
 

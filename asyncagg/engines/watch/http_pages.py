@@ -12,12 +12,9 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
 
 from asyncagg.net.errors import ListenFailed, describe_os_error, host_port
-from asyncagg.scenario.values.addresses import split
-
-LOOPBACK: Final = "127.0.0.1"
+from asyncagg.scenario.values.addresses import LOOPBACK, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +28,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ServerBounds:
-    """What strangers may cost."""
+    """Bounds on what strangers may cost."""
 
     connections: int = 8
-    """At a time; one more, and the oldest is cut."""
+    """Connections at a time; one more, and the oldest is cut."""
     request_bytes: int = 4096
     seconds: float = 3.0
-    """From the connection to the last byte of the answer."""
+    """Longest time from the connection to the last byte of the answer."""
     pause: float = 0.01
     """Seconds between two connections; others wait in the system's queue, which is as short as `connections`."""
 

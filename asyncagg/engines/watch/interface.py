@@ -1,4 +1,4 @@
-"""What there is to see of the players of a process while they run, and what whoever watches them is told."""
+"""State of the players of a process while they run, and the interface of those who watch them."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class View(Observer):
     """The players of this process, as they are at any moment."""
 
     name: str
-    """As in config.json: a player, or a range of data owners."""
+    """Name as in config.json: a player, or a range of data owners."""
     players: Callable[[], Sequence[BasePlayer]] = tuple
     """None before they are built."""
     status: Status = "starting"
     over: bool = False
-    """Whether the run has ended, as far as the model owner here knows."""
+    """True if the run has ended, as far as the model owner here knows."""
 
     @property
     def parting(self) -> bool:
-        """Whether the run is over for everyone here: who leaves now has nothing left to do."""
+        """True if the run is over for everyone here: who leaves now has nothing left to do."""
         players = self.players()
         ended = [isinstance(player, Follower) and player.ending is not None for player in players]
         return self.over or (bool(ended) and all(ended))
@@ -71,7 +71,7 @@ class View(Observer):
         return role_of(self.name)
 
     def peers(self) -> list[Player]:
-        """Who is connected to any player here, by name."""
+        """Names of the peers connected to any player here."""
         return sorted({Player(peer): None for player in self.players() for peer in player.channels})
 
     def turned(self, status: Status, detail: str = "") -> None:

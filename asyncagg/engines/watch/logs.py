@@ -52,7 +52,7 @@ def utc_now() -> datetime:
 
 
 class _Limit:
-    """At most so many `lines` about each of so many `subjects` in a window of time; the rest is counted."""
+    """Limit of `lines` about each of so many `subjects` in a window of time; the rest is counted."""
 
     def __init__(self, window: timedelta, lines: int, subjects: int = 1) -> None:
         self._window, self._lines, self._subjects = window, lines, subjects
@@ -61,7 +61,7 @@ class _Limit:
         self._unsaid = 0
 
     def turn(self, now: datetime) -> int:
-        """How many lines were left out of the last window, said once: when `now` is in another one."""
+        """Number of lines left out of the last window, said once: when `now` is in another one."""
         if timedelta() <= now - self._began < self._window:
             return 0
         unsaid, self._unsaid, self._began = self._unsaid, 0, now
@@ -69,7 +69,7 @@ class _Limit:
         return unsaid
 
     def admits(self, *subject: str) -> bool:
-        """Whether there may be one more line about this subject."""
+        """True if there may be one more line about this subject."""
         said = self._said.get(subject, 0)
         if said >= self._lines or (not said and len(self._said) >= self._subjects):
             self._unsaid += 1

@@ -54,7 +54,7 @@ class Durations:
 
 @dataclass(slots=True)
 class PhaseClock:
-    """How long the lead's phases take, from its trace: a phase ends when the next begins, or when its attempt ends.
+    """Durations of the lead's phases, from its trace: each ends when the next begins, or when its attempt ends.
 
     Nobody notes the end of an attempt that went well, so the lead's last message of it counts as that.
     """
@@ -179,7 +179,7 @@ class Metrics(Observer, Collector):
             yield _gauge("asyncagg_attempt", "The latest attempt at it, from 1.", {"": newest.attempt})
 
     def _of_rounds(self) -> Iterator[Metric]:
-        """What only the model owner knows."""
+        """Metrics that only the model owner knows."""
         yield _counter("asyncagg_rounds", "Rounds that ended, by outcome.", self._rounds, "outcome")
         yield _counter("asyncagg_attempts", "Attempts at the rounds that ended.", {"": self._attempts})
         yield _counter("asyncagg_survivors", "Owners in a mean, summed over rounds.", {"": self._survivors})

@@ -1,4 +1,4 @@
-"""What each peer may say in all: as much as an honest one would, attempt by attempt, and some that came late.
+"""Allowance of each peer in all: as much as an honest one would say, attempt by attempt, and some that came late.
 
 Every frame counts, whatever its label: those of attempts that are over, or were never begun, too. So a peer that
 repeats itself is noticed after a few frames, and an honest one never.
@@ -10,7 +10,7 @@ from asyncagg.protocols.messages import MessageError
 from asyncagg.protocols.permissions import Permissions
 
 ATTEMPTS = 32
-"""So many attempts' messages may come together, from a peer that was held up or that knows of more attempts."""
+"""Attempts whose messages may come together, from a peer that was held up or that knows of more attempts."""
 
 
 class Allowance:

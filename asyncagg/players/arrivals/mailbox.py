@@ -1,4 +1,4 @@
-"""What has come for one role in one attempt and has not been taken: messages, departures, expiries.
+"""Mailbox of one role in one attempt: messages, departures and expiries that have come and have not been taken.
 
 A peer may say each kind as often as it is permitted to in an attempt, which bounds the mailbox; more of it is a reason
 to refuse the peer. What is there is handed out in a fixed order: messages as they arrived, then who is gone, then what
@@ -69,7 +69,7 @@ class Mailbox:
         self._expired.append(key)
 
     def forget_expired(self) -> None:
-        """What has expired and was not taken is of a phase that is over."""
+        """Forget what has expired and was not taken: it is of a phase that is over."""
         self._expired.clear()
 
     def next(self, kinds: tuple[type[Message], ...], peers: Collection[str]) -> Event | None:
@@ -86,5 +86,5 @@ class Mailbox:
         return None
 
     def held(self, kind: type[Message]) -> int:
-        """How many messages of a kind wait to be taken."""
+        """Number of messages of a kind that wait to be taken."""
         return len(self._inbox.get(kind, ()))

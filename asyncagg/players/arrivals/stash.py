@@ -1,4 +1,4 @@
-"""What peers say of an attempt that this player has not been told of yet, kept until it is, and bounded.
+"""Messages of an attempt that this player has not been told of yet, kept until it is, and bounded.
 
 Channels overtake each other: an owner may be told of an attempt, and answer, before a compute node hears of it. Of each
 peer the latest attempt's messages are kept, each kind once, and no more bytes than its largest single message. A vector
@@ -19,19 +19,19 @@ NO_ROUND = Label(0, 0)
 
 @dataclass(slots=True)
 class _Kept:
-    """Of one peer."""
+    """Messages kept of one peer."""
 
     label: Label
     messages: list[tuple[Message, int]] = field(default_factory=list)
-    """With their bytes."""
+    """Messages with their sizes, in bytes."""
     size: int = 0
 
 
 class Stash:
-    """By peer."""
+    """Stashed messages by peer."""
 
     def __init__(self, me: str, permissions: Permissions, *, permits: bool) -> None:
-        """`permits`: whether uploads need one."""
+        """`permits` is true if uploads need one."""
         self._me = me
         self._permissions = permissions
         self._permits = permits
@@ -78,7 +78,7 @@ class Stash:
 
 
 def _follows(label: Label, current: Label) -> bool:
-    """Whether an attempt may be the next: at this round or at the one after it, for attempts may have been missed.
+    """True if an attempt may be the next: at this round or at the one after it, for attempts may have been missed.
 
     A player that knows of no attempt cannot tell.
     """

@@ -1,4 +1,4 @@
-"""What batches mean for a population, in plain sentences with its own numbers: `check`, `plan`, `result.json`."""
+"""Notes on batches for a population, in plain sentences with its own numbers: `check`, `plan`, `result.json`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def public_draws() -> str:
 
 
 def batch_notes(figures: BatchFigures) -> Iterator[str]:
-    """What is odd, or weak, about these batches, and what would help."""
+    """Sentences on anything odd or weak about these batches, and on a remedy."""
     if figures.one_batch:
         yield f"There is one batch only: with fewer than {2 * figures.batch} owners it is everyone or nothing."
     if figures.nobody_may_be_missing:
@@ -91,7 +91,7 @@ def _fate(figures: BatchFigures) -> str:
 
 
 def _better(figures: BatchFigures, batch: int) -> str:
-    """What γ would allow batches of this size, if they are smaller."""
+    """Remedy in words: the γ that would allow batches of this size, if they are smaller, or a higher dropout."""
     if 2 <= batch < figures.batch:
         corrupt = most_corrupt(figures.owners, batch, figures.honest)
         if corrupt >= 0:

@@ -1,4 +1,4 @@
-"""Who must collude to open an input, in plain sentences with a run's own numbers: `check`, `result.json`.
+"""Coalitions that can open an input, in plain sentences with a run's own numbers: `check`, `result.json`.
 
 The protocol says which coalition opens an input; what holds of every protocol is said here.
 """

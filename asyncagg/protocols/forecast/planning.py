@@ -1,4 +1,4 @@
-"""What a population's threshold and neighbours come to before anything runs: `asyncagg plan`, `check`."""
+"""Threshold and neighbours of a population before anything runs: `asyncagg plan`, `check`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ class Plan:
     """The parameters of the full cohort."""
 
     reported: GraphParameters
-    """What a run uses; where the graph may be k-regular, the row of the published search, which counts ⌊γN⌋ corrupt
-    owners, also if a run of so few uses the complete graph."""
+    """Parameters that a run uses; where the graph may be k-regular, the row of the published search.
+
+    That row counts ⌊γN⌋ corrupt owners, also if a run of so few uses the complete graph.
+    """
     run: GraphParameters | None
-    """What a run uses; None if it would be refused, as the notes say."""
+    """Parameters that a run uses; None if it would be refused, as the notes say."""
     notes: tuple[str, ...]
     """Sentences on where a run differs from what is reported, or would be refused."""
 
 
 def plan(policy: GraphPolicy) -> Plan:
-    """What is reported, what a run uses, and notes. Infeasible, in words, if there is neither."""
+    """Parameters to report, parameters of a run, and notes. Infeasible, in words, if there are neither."""
     population = policy.population
     regular = find(policy.protocol).takes_neighbours
     small = regular and population.cohort <= COMPLETE_UP_TO

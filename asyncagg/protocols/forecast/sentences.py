@@ -11,12 +11,12 @@ def nodes(count: int) -> str:
 
 
 def assumed(corrupt: int) -> str:
-    """How many owners are assumed corrupt, as a sentence."""
+    """Number of owners assumed corrupt, as a sentence."""
     if corrupt == 0:
         return "No owner is assumed corrupt."
     return f"At most {owners(corrupt)} {'is' if corrupt == 1 else 'are'} assumed corrupt."
 
 
 def owners(count: int) -> str:
-    """So many owners, in words."""
+    """Number of owners, in words."""
     return {0: "no owner", 1: "1 owner"}.get(count, f"{count} owners")

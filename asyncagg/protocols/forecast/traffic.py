@@ -37,7 +37,7 @@ class Sizes:
     share: int = 36
     """One Shamir share: nine 4-byte limbs."""
     seal: int = 16
-    """What sealing adds to an answer: an AEAD tag."""
+    """Bytes that sealing adds to an answer: an AEAD tag."""
     parameters: int = 120
     """The arrays of a publish message without their data: names, shapes, types."""
 

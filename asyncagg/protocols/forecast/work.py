@@ -1,4 +1,4 @@
-"""What one attempt costs before anything runs: bytes of an owner, key agreements, mask expansions, expansion.
+"""Cost of one attempt before anything runs: bytes of an owner, key agreements, mask expansions, expansion.
 
 Everyone advertises and answers, but `dropped` owners are silent from upload on. The protocol's own forecaster counts.
 """

@@ -18,7 +18,7 @@ from asyncagg.protocols.names import Label
 
 @dataclass(slots=True)
 class OwnerAccount:
-    """What one owner has noted and not written down yet, and the last attempt that it noted anything of."""
+    """Entries that one owner has noted and not written down yet, and the last attempt that it noted anything of."""
 
     owners: int
     """N: sets are bitmaps over the pinned population."""
@@ -44,7 +44,7 @@ class OwnerAccount:
         self._note(Entry.known(self.owners, label, parameters, members))
 
     def take(self) -> tuple[Entry, ...]:
-        """What was noted since this was last asked: for whoever writes it down, in any thread."""
+        """Take the entries noted since the last call: for whoever writes them down, in any thread."""
         noted = []
         while self._noted:
             noted.append(self._noted.popleft())

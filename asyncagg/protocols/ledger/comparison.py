@@ -22,14 +22,14 @@ COMPARED: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an account watches for."""
+    """Rules by which an account finds two sums too close."""
 
     owners: int
     """N: sets are bitmaps over the pinned population."""
     minimum_cohort: int
     """Sums that differ by fewer owners are too close; with batches, those that differ by one."""
     weights: bool
-    """Whether weights are private, so that total weights are compared over all rounds."""
+    """True if weights are private, so that total weights are compared over all rounds."""
     batches: Batches | None = None
     """The cut of the population; None, or batches of one: owners are what sets differ by."""
 
@@ -55,11 +55,11 @@ class SumComparison:
 
     @property
     def left_out(self) -> bool:
-        """Whether a sum was compared with fewer than all before it."""
+        """True if a sum was compared with fewer than all before it."""
         return self._inputs.left_out or self._weights.left_out
 
     def findings(self, entry: Entry) -> list[Finding]:
-        """What the sum of an attempt that has ended gives away beside those before it; it is kept for those to come.
+        """Compare the sum of an ended attempt with those before it, keep it, and return what they give away together.
 
         Raises:
             ValueError: the survivors are known, and are no union of whole batches.
@@ -88,7 +88,7 @@ class _Recent:
         """The set seen last comes last."""
 
     def exchange(self, parameters: bytes, range_: SetRange, label: Label) -> Iterable[tuple[SetRange, Label]]:
-        """What a set on these parameters is compared with; it is kept itself."""
+        """Keep a set on these parameters, and return the sets that it is to be compared with."""
         group = self._labels.setdefault(parameters, {})
         others = list(group.items())
         group.setdefault(range_, label)

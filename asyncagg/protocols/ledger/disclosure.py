@@ -1,4 +1,4 @@
-"""What two sums give away together: by how few owners, or batches, the sets of their owners differ.
+"""Disclosure by two sums together: by how few owners, or batches, the sets of their owners differ.
 
 Two sums over sets that differ by few owners give away what those few sum up to. Where the population is cut into
 batches, of which only whole ones are added, sets differ by whole batches, and by one at least: then it is that batch's
@@ -51,9 +51,9 @@ class Finding:
     earlier: Label
     """The first attempt with the other sum."""
     count: int
-    """How many units' sum is given away."""
+    """Number of units whose sum is given away."""
     units: int
-    """Which they are, bit i for unit i; none where that cannot be said."""
+    """Set of these units, bit i for unit i; empty where it cannot be said."""
     possible: bool
     """It rests on an attempt whose survivors are not known."""
     unlearnt: bool
@@ -61,7 +61,7 @@ class Finding:
 
 
 def set_range(entry: Entry, batches: Batches | None) -> SetRange:
-    """What is known of an entry's set, in owners or in whole batches.
+    """Range of an entry's set, as far as it is known, in owners or in whole batches.
 
     Raises:
         ValueError: the survivors are known, and are no union of whole batches: whoever opens a sum checks that before.
@@ -112,7 +112,7 @@ def too_close(
 
 
 def sentence(finding: Finding, batches: Batches | None) -> str:
-    """What is given away, and by which attempts."""
+    """Sentence on what is given away, and by which attempts."""
     gives, sure = ("may give", "may be") if finding.possible else ("gives", "is")
     what = _of_owners(finding) if batches is None else _of_batch(finding, batches)
     same = " on the same parameters" if finding.scope == "inputs" else ""

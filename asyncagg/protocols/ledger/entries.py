@@ -22,7 +22,7 @@ State = Literal["known", "possible", "withdrawn"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is noted of one attempt."""
+    """Note of one attempt."""
 
     label: Label
     parameters: bytes
@@ -54,7 +54,7 @@ class Entry:
         return replace(everyone, least=least, state="possible")
 
     def line(self) -> str:
-        """It as JSON on one line, without the end of it."""
+        """JSON text of the entry on one line, without the end of it."""
         return _json(
             {
                 "round": self.label.round,
@@ -68,7 +68,7 @@ class Entry:
 
 
 def first_line(owners: int) -> str:
-    """What the account of a player in a population of so many begins with, without the end of the line."""
+    """First line of the account of a player in a population of so many, without the end of the line."""
     return _json({"format": FORMAT, "owners": owners})
 
 

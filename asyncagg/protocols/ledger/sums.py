@@ -32,7 +32,7 @@ class SumAccount:
         self._summary = _Summary(rules.cut)
         self._last: Entry | None = None
         self._open = False
-        """Whether the last entry is of an attempt that has not ended: it is not compared yet."""
+        """True if the last entry is of an attempt that has not ended: it is not compared yet."""
         self._noted: list[Entry] = []
 
     @classmethod
@@ -70,16 +70,16 @@ class SumAccount:
         self._note(Entry.known(self.rules.owners, label, parameters, members))
 
     def has_sum(self, label: Label) -> bool:
-        """Whether there may be a sum of this attempt, and it is the last."""
+        """True if there may be a sum of this attempt, and it is the last."""
         return self._last is not None and self._last.label == label and self._last.state != "withdrawn"
 
     def take(self) -> tuple[Entry, ...]:
-        """What was noted since this was last asked: for whoever writes it down."""
+        """Take the entries noted since the last call: for whoever writes them down."""
         noted, self._noted = tuple(self._noted), []
         return noted
 
     def sentences(self) -> list[str]:
-        """What the sums give away two by two, at the end of a run."""
+        """Sentences on what the sums give away two by two, at the end of a run."""
         self._conclude()
         said = self._summary.sentences()
         if self._comparison.left_out:
@@ -102,7 +102,7 @@ class SumAccount:
 
 
 class _Summary:
-    """What is said of a run: the first sentences, and how much more there is.
+    """Summary of a run's findings: the first sentences, and how much more there is.
 
     What an attempt whose survivors were never learnt may do to all later ones is said once.
     """
@@ -111,7 +111,7 @@ class _Summary:
         self._batches = batches
         self._said: list[str] = []
         self._unlearnt: dict[tuple[Scope, Label], int] = {}
-        """Such attempts that something was said of, and how many later ones may be close to them."""
+        """Attempts with unlearnt survivors that something was said of, and how many later ones may be close to them."""
         self._more = 0
 
     def add(self, findings: Iterable[Finding]) -> None:

@@ -1,4 +1,4 @@
-"""How large a batch must be, and what batches cost in owners that are lost with their mates.
+"""Size of a batch, and the cost of batches in owners that are lost with their mates.
 
 A batch protects its honest owners only if it has enough of them, two at least, once the identity list is cut. A of N
 owners are corrupt, fixed before the cut is drawn; a batch of T then has fewer than h honest owners with probability
@@ -43,7 +43,7 @@ def auto_batch(owners: int, corrupt: int, honest: int = HONEST, bits: int = BATC
 
 
 def has_bits(owners: int, corrupt: int, batch: int, bits: int, honest: int = HONEST) -> bool:
-    """Whether every batch of at least so many has its honest owners but for 2^−bits, exactly."""
+    """True if every batch of at least so many has its honest owners but for 2^−bits, exactly."""
     return Hypergeometric(owners, corrupt, batch).rare_above(batch - honest, bits, owners // batch)
 
 
@@ -135,7 +135,7 @@ def batch_size(population: Population, batch: int | Auto, honest: int = HONEST) 
 
 @dataclass(frozen=True, slots=True)
 class BatchFigures:
-    """What batches of one size mean for a population."""
+    """Figures of a population in batches of one size."""
 
     owners: int
     """N."""
@@ -173,7 +173,7 @@ class BatchFigures:
 
     @property
     def any_batches_lost(self) -> int:
-        """How many may be, whichever they are: fewer where batches are larger than T and the difference tells."""
+        """Number that may be lost, whichever they are: fewer where batches larger than T make a difference."""
         return self.lost // self.largest
 
     @property
@@ -183,22 +183,22 @@ class BatchFigures:
 
     @property
     def corrupt_can_block(self) -> bool:
-        """Whether those assumed corrupt are enough for it."""
+        """True if those assumed corrupt are enough for it."""
         return self.blockers <= self.corrupt
 
     @property
     def nobody_may_be_missing(self) -> bool:
-        """Whether no batch may be lost: one missing owner ends the round."""
+        """True if no batch may be lost: one missing owner ends the round."""
         return self.batches_lost == 0
 
     @property
     def one_batch(self) -> bool:
-        """Whether there is one batch only: everyone or nothing."""
+        """True if there is one batch only: everyone or nothing."""
         return self.batches == 1
 
     @property
     def weak(self) -> bool:
-        """Whether the batches have fewer bits than chosen ones would have."""
+        """True if the batches have fewer bits than chosen ones would have."""
         return self.bits is not None and self.bits < BATCH_BITS
 
     @property

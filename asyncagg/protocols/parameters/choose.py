@@ -29,7 +29,7 @@ _RATE_LIMIT: Final = Fraction(9, 10)
 
 @dataclass(frozen=True, slots=True)
 class GraphParameters:
-    """What one roster masks and shares with."""
+    """Parameters with which one roster masks and shares."""
 
     members: int
     """n = |U1|."""
@@ -122,7 +122,7 @@ def _exposed(population: Population, n: int, t: int) -> float:
 
 
 def _why_unsafe(n: int, corrupt: int, lying: bool) -> str:
-    """Why a threshold below the least is unsafe on the complete graph."""
+    """Reason why a threshold below the least is unsafe on the complete graph."""
     if lying:
         both = f", and {corrupt} corrupt would answer both" if corrupt else ""
         return f"a lying lead can ask two groups of the {n} owners for different secrets of one owner{both}"
@@ -151,7 +151,7 @@ def searched(population: Population, members: int | None = None) -> GraphParamet
 
 
 def _secagg_plus(population: Population, n: int, threshold: int | Auto, neighbours: int | Auto) -> GraphParameters:
-    """By-hand neighbours if safe; else everyone up to 50 members; above that the search, or a refusal."""
+    """Given neighbours if safe; else everyone up to 50 members; above that the search, or a refusal."""
     if neighbours != "auto":
         most = population.cohort - 1
         if neighbours != most and (neighbours % 2 or not 2 <= neighbours < most):
@@ -167,7 +167,7 @@ def _secagg_plus(population: Population, n: int, threshold: int | Auto, neighbou
 
 
 def _bounds(population: Population, instance: Instance, threshold: int | Auto, neighbours: int | Auto) -> Bounds:
-    """What the degree that was given allows, or the smallest that will do."""
+    """Threshold and floor for the given degree, or for the smallest that will do. Infeasible where there are none."""
     _check_rates(population)
     who = population.describe(instance.members)
     if neighbours == "auto":
@@ -214,7 +214,7 @@ def _allowed(found: Bounds, threshold: int | Auto) -> int:
 
 
 def _what_else(population: Population, n: int) -> str:
-    """What would do: other neighbours, where there are any, or secagg."""
+    """Remedy in words: other neighbours, where there are any, or secagg."""
     try:
         t = complete_graph(population, n).threshold
     except Infeasible as refusal:

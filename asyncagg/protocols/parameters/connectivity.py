@@ -1,4 +1,4 @@
-"""How likely corrupt and lost members cut the honest survivors of a masking ring into separate sums.
+"""Probability that corrupt and lost members cut the honest survivors of a masking ring into separate sums.
 
 Two runs of k/2 corrupt or lost members somewhere on a ring of n split it: at most ½·n(n−k−1) pairs of places, each
 all gone with probability C(g, k) / C(n, k) when g of n are gone (Bell et al., CCS 2020). Here g = c + D, where D
@@ -28,19 +28,19 @@ _ERROR = Decimal("1e-45")
 
 @dataclass(frozen=True, slots=True)
 class Connectivity:
-    """Who is missing from a masking ring."""
+    """Masking ring with members missing from it."""
 
     members: int
     """n: places on the ring."""
     lost: int
     """D: members that drop."""
     corrupt: Hypergeometric
-    """How many are corrupt: the cohort's, all of whom may be in the roster."""
+    """Number of corrupt members: the cohort's, all of whom may be in the roster."""
     batch: int | None = None
     """T: after it has seen the ring the lead picks whole batches of at least so many; None: it does not pick."""
 
     def holds(self, neighbours: int, bits: int) -> bool:
-        """Whether the survivors stay connected but for a probability below 2^−bits, exactly.
+        """True if the survivors stay connected but for a probability below 2^−bits, exactly.
 
         Then so they do with more neighbours.
         """
@@ -58,7 +58,7 @@ class Connectivity:
 
     @property
     def _batches(self) -> tuple[int, int]:
-        """How many batches there are at most, and how many of them may be lost."""
+        """Number of batches, at most, and number of them that may be lost."""
         return (0, 0) if self.batch is None else (self.members // self.batch, self.lost // self.batch)
 
     def _missing(self, k: int) -> Decimal:

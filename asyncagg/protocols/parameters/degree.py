@@ -1,4 +1,4 @@
-"""How many neighbours and which threshold a k-regular masking graph needs: the exact search of `secagg+`.
+"""Number of neighbours and threshold that a k-regular masking graph needs: the exact search of `secagg+`.
 
 Source: Bell et al., CCS 2020 (Harary ring over permuted labels; holders of a member's secrets are exactly its
 neighbours), in the form that production systems use: half of the privacy error for each of two bad events,
@@ -26,7 +26,7 @@ CORRECTNESS_BITS = 20
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What the graph must withstand, in members."""
+    """Faults and corruption that the graph must withstand, in members."""
 
     members: int
     """n', at most 10^6: the roster. All corrupt owners of the cohort may be in it."""
@@ -36,7 +36,7 @@ class Instance:
     """Members that may drop and still be recovered from."""
     lying: bool
     drawn: Hypergeometric | None = None
-    """How many of the A are in the cohort; None: all."""
+    """Number of the A that are in the cohort; None: all."""
     cohort_bits: int = 0
     """ℓ: the lead may choose among 2^ℓ cohorts."""
     graph_bits: int = 0
@@ -46,7 +46,7 @@ class Instance:
 
     @property
     def present(self) -> Hypergeometric:
-        """How many corrupt owners the cohort has."""
+        """Number of corrupt owners in the cohort."""
         return self.drawn or Hypergeometric(self.corrupt, self.corrupt, self.corrupt)
 
     @property
@@ -66,11 +66,11 @@ class Instance:
 
     @property
     def connectivity(self) -> Connectivity:
-        """Who is missing from the ring, for step 1."""
+        """Ring with its missing members, for step 1."""
         return Connectivity(self.members, self.lost, self.present, self.batch)
 
     def colluding(self, neighbours: int) -> Hypergeometric | DrawnTail:
-        """How many neighbours of one member are corrupt, for step 2."""
+        """Number of one member's neighbours that are corrupt, for step 2."""
         present, n = self.present, self.members
         if present.low == present.high:
             return Hypergeometric(n, min(present.high, n), neighbours)

@@ -25,7 +25,7 @@ class DrawnTail:
     """Corrupt owners among the neighbours of one member of a roster that holds all corrupt owners of its cohort."""
 
     corrupt: Hypergeometric
-    """How many corrupt owners the cohort has."""
+    """Number of corrupt owners in the cohort."""
     members: int
     """n': members of the roster; at most as many as the cohort has."""
     neighbours: int
@@ -81,7 +81,7 @@ class DrawnTail:
         return low + 1 + bisect_left(range(low + 1, high), True, key=lambda x: self.rare_above(x, bits, unions))
 
     def rare_above(self, x: int, bits: int, unions: int) -> bool:
-        """Whether Pr[X > x] ≤ 2^−bits / unions, exactly."""
+        """True if Pr[X > x] ≤ 2^−bits / unions, exactly."""
         if x >= self.high:
             return True
         known = compare(self.above(x), 2.0**-bits / unions, self.error)

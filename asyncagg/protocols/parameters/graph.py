@@ -1,4 +1,4 @@
-"""Who masks with whom: the complete graph, or a Harary ring over labels that everyone shuffles alike.
+"""Masking graph: the complete graph, or a Harary ring over labels that everyone shuffles alike.
 
 Members are positions 0 … n − 1 in the roster. On the ring each is linked to the k/2 next and the k/2 previous
 labels (Bell et al., CCS 2020); the labels are drawn from the session id, so that nobody chooses its

@@ -102,14 +102,14 @@ class Hypergeometric:
         return self.low + position
 
     def rare_above(self, x: int, bits: int, unions: int) -> bool:
-        """Whether Pr[X > x] ≤ 2^−bits / unions, exactly."""
+        """True if Pr[X > x] ≤ 2^−bits / unions, exactly."""
         if x >= self.high:
             return True
         known = compare(self.above(x), 2.0**-bits / unions, self.error)
         return self._exactly_rare(range(max(x + 1, self.low), self.high + 1), bits, unions) if known is None else known
 
     def rare_below(self, x: int, bits: int, unions: int) -> bool:
-        """Whether Pr[X < x] ≤ 2^−bits / unions, exactly."""
+        """True if Pr[X < x] ≤ 2^−bits / unions, exactly."""
         if x <= self.low:
             return True
         known = compare(self.below(x), 2.0**-bits / unions, self.error)
@@ -123,7 +123,7 @@ class Hypergeometric:
 
 
 def compare(value: float, bound: float, error: float) -> bool | None:
-    """Whether the number that `value` approximates is at most `bound`; None if rounding could decide it."""
+    """True if the number that `value` approximates is at most `bound`; None if rounding could decide it."""
     if value <= bound * (1 - 2 * error):
         return True
     if value >= bound * (1 + 2 * error):

@@ -36,7 +36,7 @@ def exact(value: Decimal | float | str) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Who is there, and how many may collude or drop. Infeasible if that makes no sense."""
+    """Population, and the fractions of it that may collude or drop. Infeasible if that makes no sense."""
 
     owners: int
     """N."""
@@ -50,7 +50,7 @@ class Population:
     rounds: int = 1
     """A lying model owner may pick the round whose cohort suits the coalition."""
     attempts: int = 1
-    """In a round; a lying lead may abort them until a graph suits it."""
+    """Attempts in a round; a lying lead may abort them until a graph suits it."""
     batch: int = 1
     """T: only whole batches of at least so many owners are added up; 1: none."""
 
@@ -118,7 +118,7 @@ class Population:
         return max(threshold, (self.cohort + self.corrupt_owners) // 2 + 1)
 
     def instance(self, members: int) -> Instance:
-        """What a k-regular graph of n' members must withstand: A corrupt owners, as many as are drawn, ⌊δn'⌋ lost."""
+        """Demands on a k-regular graph of n' members: A corrupt owners, as many as are drawn, and ⌊δn'⌋ lost."""
         return self._instance(members, self.all_corrupt)
 
     def published_instance(self, members: int) -> Instance:

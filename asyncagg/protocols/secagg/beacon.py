@@ -18,7 +18,7 @@ BEACON_BYTES = 32
 
 
 def is_needed(context: Context, members: int) -> bool:
-    """Whether a session of so many owners has a beacon; Rejected where there are no safe parameters for them."""
+    """True if a session of so many owners has a beacon; Rejected where there are no safe parameters for them."""
     policy = context.graph
     if context.terms.threat == "curious" or policy is None:
         return False

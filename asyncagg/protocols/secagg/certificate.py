@@ -20,14 +20,14 @@ from asyncagg.protocols.parameters.population import Infeasible
 
 
 def text(context: Context, session: bytes, roster: bytes, members: bytes) -> bytes:
-    """What an owner signs: U1 (`roster`) and U3 (`members`) as bitmaps."""
+    """Text that an owner signs: U1 (`roster`) and U3 (`members`) as bitmaps."""
     return encode_fields("asyncagg certify", context.round_id, session, roster, members)
 
 
 def is_signed(
     context: Context, session: bytes, roster: bytes, members: bytes, player: Player, signature: bytes
 ) -> bool:
-    """Whether this pinned owner signed these sets in this session."""
+    """True if this pinned owner signed these sets in this session."""
     public = context.terms.identities.get(player)
     return public is not None and verify_cached(public, text(context, session, roster, members), signature)
 

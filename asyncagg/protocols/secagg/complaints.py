@@ -1,4 +1,4 @@
-"""Who is at fault when boxes do not open and shares run out: rules over complaints, and nothing else.
+"""Rules that find who is at fault when boxes do not open and shares run out, from complaints alone.
 
 An owner that cannot use a box complains of its dealer, once, before it uploads. c* bounds the corrupt holders of one
 owner's secrets, and it is at least 1. In this order:
@@ -26,7 +26,7 @@ from asyncagg.protocols.names import Guilt, Player, index_of
 
 @dataclass(frozen=True, slots=True)
 class Dealing:
-    """Who of U2 holds shares of whose secrets. Whoever holds A's has its own held by A."""
+    """Holders of the shares of each owner of U2. Whoever holds A's has its own held by A."""
 
     holders: Mapping[Player, Collection[Player]]
     """Dealer → the holders of its secrets, in order of index; the dealers are in order of index too."""
@@ -37,7 +37,7 @@ class Dealing:
 
 
 class Standing:
-    """Which secrets can still be rebuilt, and who has been found guilty: the rules, one event at a time.
+    """State of the rules, one event at a time: secrets that can still be rebuilt, and owners found guilty.
 
     A complaint costs as many steps as it names dealers, a loss as many as the lost owner holds secrets.
     """
@@ -58,7 +58,7 @@ class Standing:
         return self._left[dealer]
 
     def lose(self, holder: Player) -> None:
-        """This holder will answer for nobody."""
+        """Note that this holder will answer for nobody."""
         if holder not in self._lost:
             self._lost[holder] = None
             for dealer in self.dealing.holders[holder]:
@@ -66,7 +66,7 @@ class Standing:
                     self._one_fewer(dealer)
 
     def complain(self, holder: Player, dealers: Collection[Player]) -> None:
-        """This holder cannot use the boxes of these dealers, whose secrets it holds."""
+        """Note that this holder cannot use the boxes of these dealers, whose secrets it holds."""
         if len(dealers) > self.dealing.most_corrupt:  # R1
             self.guilty.setdefault(holder, "false-complaints")
             self.lose(holder)
@@ -80,7 +80,7 @@ class Standing:
                 self._one_fewer(dealer)
 
     def answered_wrong(self, holder: Player, dealer: Player) -> None:
-        """This holder answered with another share than the dealer tagged."""
+        """Note that this holder answered with another share than the dealer tagged."""
         self.guilty.setdefault(holder, "wrong-shares")
         self._one_fewer(dealer)
 
@@ -89,7 +89,7 @@ class Standing:
         self.guilty.setdefault(dealer, "false-dealing")
 
     def excluded(self) -> dict[Player, Guilt]:
-        """Whom R4 excludes if the attempt ends here; nobody, where owners were simply too few."""
+        """Owners that R4 excludes if the attempt ends here; nobody, where owners were simply too few."""
         out = dict(self.guilty)
         for dealer in sorted(self.doomed, key=index_of):
             complainers = sorted(self._complainers.get(dealer, ()), key=index_of)

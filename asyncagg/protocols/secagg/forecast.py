@@ -1,4 +1,4 @@
-"""What `secagg` and `secagg+` cost, and who can open an input.
+"""Forecast of `secagg` and `secagg+`: their cost, and who can open an input.
 
 Both are one forecast over k neighbours: on the complete graph k = n − 1, and every owner holds a share of its own.
 """
@@ -47,7 +47,7 @@ class SecaggForecaster(Forecaster):
         return _at_unmasker(setting, 2 * setting.neighbours + sealed, unmasking)
 
     def mask_expansions(self, setting: Setting) -> Work:
-        """To unmask, secagg: S + D·S; secagg+: S + Σ alive neighbours.
+        """Mask expansions to unmask. secagg: S + D·S; secagg+: S + Σ alive neighbours.
 
         The latter is the expectation for dropped owners drawn at random, to the nearest integer; for known sets
         `unmask_expansions` counts exactly.
@@ -84,7 +84,7 @@ class SecaggForecaster(Forecaster):
 
 
 def holders(setting: Setting) -> int:
-    """Who holds a share of one owner's secrets: its neighbours, and itself on the complete graph."""
+    """Number of holders of a share of one owner's secrets: its neighbours, and itself on the complete graph."""
     return setting.neighbours + setting.complete
 
 

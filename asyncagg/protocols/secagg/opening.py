@@ -112,12 +112,12 @@ def _complaints(session: Session, opening: m.Opening, sharers: tuple[Player, ...
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Given:
-    """What the survivors answered."""
+    """Answers of the survivors."""
 
     answers: dict[Player, bytes]
     tags: dict[Player, bytes]
     unopened: list[Player]
-    """Whose boxes do not open."""
+    """Owners whose boxes do not open."""
 
 
 def _answers(context: Context, opening: m.Opening, unmasking: Unmasking, answered: tuple[Player, ...]) -> _Given:

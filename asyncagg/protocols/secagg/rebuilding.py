@@ -94,7 +94,7 @@ class Rebuilding:
         return secrets
 
     def _right(self, dealer: Player, secret: bytes) -> bool:
-        """Whether this is the secret the owner committed to, or advertised the public half of."""
+        """True if this is the secret the owner committed to, or advertised the public half of."""
         if dealer in self.unmasking.survivors:
             return commitment(secret, self.session.id) == self.unmasking.commitments[dealer]
         return KeyPair(secret).public == canonical(self.session.members[dealer].mask_key)

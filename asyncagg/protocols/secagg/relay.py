@@ -1,4 +1,4 @@
-"""What the lead does with sealed shares: sort the boxes by holder, and keep the tags of what is in them."""
+"""Relay of sealed shares at the lead: it sorts the boxes by holder, and keeps the tags of what is in them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from asyncagg.protocols.secagg.session import Session
 from asyncagg.protocols.secagg.share_tags import TAG_BYTES
 
 OWN_BYTES = 2 * TAG_BYTES
-"""On the complete graph, at the end of what an owner seals: the tags of the shares that it holds itself."""
+"""Bytes at the end of what an owner seals on the complete graph: tags of the shares that it holds itself."""
 
 
 def sealed_bytes(session: Session, player: Player) -> int:
-    """How long this owner's boxes and tags must be together."""
+    """Length that this owner's boxes and tags must have together, in bytes."""
     return ENTRY_BYTES * len(session.neighbours(player)) + session.parameters.complete * OWN_BYTES
 
 

@@ -126,7 +126,7 @@ def _shares(lead: Lead, session: Session) -> Role[tuple[dict[Player, bytes], Unm
 
 
 def _upload_floor(session: Session) -> int:
-    """With fewer survivors nothing can be opened, or nobody could sign for it."""
+    """Fewest survivors with which anything can be opened, or anybody can sign for it."""
     if session.context.terms.threat == "curious":
         return session.survivors_floor()
     return max(session.survivors_floor(), certificate.quorum(session.context, len(session.names)))

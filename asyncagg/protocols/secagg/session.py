@@ -29,7 +29,7 @@ KEY_BYTES: Final = 16
 
 @dataclass(frozen=True)
 class Session:
-    """What one roster means."""
+    """Session that follows from one roster."""
 
     context: Context
     names: tuple[Player, ...]
@@ -73,11 +73,11 @@ class Session:
         return {player: position for position, player in enumerate(self.names)}
 
     def neighbours(self, player: Player) -> tuple[Player, ...]:
-        """Who masks with this owner, in order of index."""
+        """Owners that mask with this one, in order of index."""
         return tuple(self.names[position] for position in self.graph.neighbours(self.positions[player]))
 
     def holders(self, player: Player) -> tuple[Player, ...]:
-        """Who holds a share of this owner's secrets, in order of index: its neighbours, and itself if all are."""
+        """Owners that hold a share of this one's secrets, in order of index: its neighbours, and itself if all are."""
         return self.names if self.parameters.complete else self.neighbours(player)
 
     @property
@@ -86,7 +86,7 @@ class Session:
         return max(1, self.parameters.corrupt_holders)
 
     def dealing(self, sharers: Iterable[Player]) -> Dealing:
-        """Who of U2, in order of index, holds whose shares."""
+        """Holders of the shares of U2, which is given in order of index."""
         sharing = dict.fromkeys(sharers)
         if self.parameters.complete:
             return Dealing(dict.fromkeys(sharing, sharing), self.threshold, self.most_corrupt)
@@ -130,5 +130,5 @@ class Session:
         return derive(secret, self.id, label, str(sender), str(receiver), length=KEY_BYTES)
 
     def binding(self, sender: Player, receiver: Player, kind: str, *more: bytes) -> bytes:
-        """What a box is bound to: the session, who says it to whom, and what it is."""
+        """Associated data of a box: the session, who says it to whom, and what it is."""
         return encode_fields(self.id, str(sender), str(receiver), kind, *more)

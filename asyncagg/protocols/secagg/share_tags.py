@@ -19,7 +19,7 @@ from asyncagg.protocols.names import Player, index_of
 
 TAG_BYTES: Final = 8
 MASK_KEY: Final = 0
-"""Which secret: s_sk, the key behind an owner's pairwise masks."""
+"""Number of the secret s_sk, the key behind an owner's pairwise masks."""
 SELF_MASK: Final = 1
 """b, from which its own mask follows."""
 Which = Literal[0, 1]
@@ -45,7 +45,7 @@ def both_tags(session: bytes, dealer: Player, holder: Player, shares: bytes) -> 
 
 @lru_cache(maxsize=2048)
 def _dealt_by(session: bytes, dealer: Player) -> hashlib._Hash:
-    """What all tags of a dealer begin with, hashed; to be copied."""
+    """Hash of the beginning of all tags of a dealer; to be copied."""
     return hashlib.sha256(encode_fields("asyncagg share tag", session, index_of(dealer)))
 
 

@@ -24,7 +24,7 @@ def digest(sharers: bytes) -> bytes:
 
 
 def is_signed(session: Session) -> bool:
-    """Whether this session's U2 has to be signed."""
+    """True if this session's U2 has to be signed."""
     return session.context.terms.threat == "lying" and not session.parameters.complete
 
 

@@ -1,4 +1,4 @@
-"""From the survivors' answers to the keys of the masks that are left in the sum, at the lead or the model owner.
+"""Unmasking at the lead or the model owner: from the survivors' answers to the keys of the masks left in the sum.
 
 For an owner in the sum its self mask is removed (b is rebuilt); for one that shared but did not upload, the masks it
 has with the survivors (s_sk is rebuilt). Which of the two follows from U3, so that nobody can ask for both. S
@@ -61,7 +61,7 @@ class Unmasking:
         return Cost(key_agreements=agreements, shares=self.session.threshold * len(self.sharers))
 
     def expected(self, owner: Player) -> tuple[Player, ...]:
-        """Whose shares this owner answers with, in order: of all sharers whose holder it is."""
+        """Owners whose shares this owner answers with, in order: all sharers whose holder it is."""
         if self.session.parameters.complete:
             return self.sharers
         return tuple(player for player in self.session.holders(owner) if player in self._sharing)
@@ -113,7 +113,7 @@ class Unmasking:
 
 
 def pack_masks(masks: list[SignedKey]) -> tuple[int, bytes]:
-    """How many are to be added, and all keys with those first."""
+    """Number of keys whose masks are to be added, and all keys with those first."""
     added = [key for key, sign in masks if sign == 1]
     return len(added), b"".join([*added, *(key for key, sign in masks if sign == -1)])
 

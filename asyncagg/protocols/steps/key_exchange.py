@@ -19,7 +19,7 @@ from asyncagg.protocols.steps.roster import Gate, Member, member_of, read_roster
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """What an owner has after the exchange."""
+    """Result of the key exchange at an owner."""
 
     pair: KeyPair
     """Its own."""
@@ -32,7 +32,7 @@ class Exchanged:
 
 
 def exchange_keys(context: Context) -> Role[Exchanged]:
-    """At an owner: advertise a fresh key, take the roster. Rejected for one that an owner must not accept."""
+    """Exchange keys at an owner: advertise a fresh key, take the roster. Rejected for one it must not accept."""
     yield Enter("advertise")
     pair = yield from compute(Cost(key_pairs=1), lambda: KeyPair.generate(context.randomness), "keys")
     bare = Member(context.me, pair.public, b"", context.digest, b"")
@@ -46,7 +46,7 @@ def exchange_keys(context: Context) -> Role[Exchanged]:
 
 
 def show_keys(lead: Lead) -> Role[tuple[Player, ...]]:
-    """At the lead: take the adverts and show everyone all of them; who is in the roster."""
+    """Show the keys at the lead: take the adverts and send everyone all of them; returns who is in the roster."""
     context = lead.context
     adverts = yield from lead.gather("advertise", m.Advertise, Gate(context).refusal)
     entries = tuple(member_of(player, advert).entry(context.digest) for player, advert in adverts.items())

@@ -1,4 +1,4 @@
-"""What every lead does: run the phases, note who answers, drop who does not, permit and commit uploads, report.
+"""Steps of every lead: run the phases, note who answers, drop who does not, permit and commit uploads, report.
 
 Only the lead's waits end at a deadline. An owner that is late, leaves, or says something wrong is dropped by name and
 told, and takes its batch along; a compute node that leaves ends the attempt, because its slice of the sum is lost.
@@ -49,10 +49,10 @@ Accept = Callable[[Player, M], str | None]
 
 
 class UploadRules:
-    """What a protocol adds to the upload phase at the lead; by itself it adds nothing."""
+    """Rules that a protocol adds to the upload phase at the lead; by itself it adds none."""
 
     kinds: tuple[type[m.Message], ...] = ()
-    """What owners may say besides, before their upload."""
+    """Messages that owners may send besides, before their upload."""
 
     @property
     def guilty(self) -> Mapping[Player, Guilt]:
@@ -80,13 +80,13 @@ class Lead:
         self.alive: dict[Player, None] = dict.fromkeys(context.cohort)
         self.dropped: dict[Player, Phase] = {}
         self.losses: dict[Player, Loss] = {}
-        """Why those were."""
+        """Reasons for those in `dropped`."""
         self.silent_after: dict[Player, Phase] = {}
         self.culprits: dict[Player, Guilt] = {}
         self.survivors: dict[Player, None] = {}
         self.exposed = False
         self._refusal = ""
-        """Why the last owner that gave a reason of its own left."""
+        """Reason given by the last owner that left with one of its own."""
         self._nodes = dict.fromkeys(self.terms.nodes)
         self.batches = self.terms.batches
         self.watched: dict[Player, None] = {**self.alive, **self._nodes}
@@ -142,7 +142,7 @@ class Lead:
         return answers
 
     def _are_enough(self, answers: dict[Player, M], enough: int) -> bool:
-        """Whether so many have answered that the phase may close early: only whole batches count."""
+        """True if so many have answered that the phase may close early: only whole batches count."""
         if len(answers) < enough or self.batches.size == 1 or self.survivors:
             return len(answers) >= enough
         answered = set_of(index_of(owner) for owner in answers)
@@ -168,7 +168,7 @@ class Lead:
             yield from self.drop(owner, reason)
 
     def drop(self, owner: Player, reason: str, cause: Cause = "lost") -> Role[None]:
-        """This owner is out of the attempt, from this phase on, and its batch with it."""
+        """Put this owner out of the attempt, from this phase on, and its batch with it."""
         self._note_loss(owner, Loss(reason, cause))
         self._refusal = reason if not reason.startswith("silent") else self._refusal
         yield from self._exclude(owner, reason)
@@ -378,7 +378,7 @@ class _Uploads:
             yield from self.permit()
 
     def late(self) -> list[Player]:
-        """Who is not in the sum when the phase is over, and did not lack its mates only."""
+        """Owners that are not in the sum when the phase is over, and did not lack only their mates."""
         late: list[Player] = []
         for batch, owners in self.missing.items():
             waiting = {} if batch in self.open else self.asked.get(batch, {})

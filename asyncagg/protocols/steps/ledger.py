@@ -1,4 +1,4 @@
-"""How an owner keeps its account: it notes an upload before that starts, and the survivors before it answers.
+"""Account of an owner: it notes an upload before that starts, and the survivors before it answers.
 
 `plain` keeps none: it protects nothing.
 """

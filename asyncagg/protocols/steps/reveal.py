@@ -41,7 +41,7 @@ SUM_SENDER = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Revealed:
-    """What the model owner has at the end of a good attempt."""
+    """Result at the model owner of a good attempt."""
 
     words: RingVector
     """(d,) ring elements: the sum of the survivors' weighted encodings."""
@@ -51,7 +51,7 @@ class Revealed:
     dropped: dict[Player, Phase]
     silent_after: dict[Player, Phase]
     culprits: dict[Player, Guilt] = field(default_factory=dict)
-    """Who is not to be invited again in this run."""
+    """Owners that are not to be invited again in this run."""
 
 
 def send_sum(context: Context, words: RingVector, kind: type[m.SumSlice]) -> Role[None]:

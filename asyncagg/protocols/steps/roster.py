@@ -1,4 +1,4 @@
-"""What everyone derives from a roster, and the checks an owner makes before it goes along with one.
+"""Session of a roster, which everyone derives alike, and the checks an owner makes before it accepts a roster.
 
 The entries enter the session id as the root of a hash tree. On the complete graph every owner is sent all of them; on a
 k-regular graph a curious lead sends an owner its neighbours' entries and the root, a lying one has to send all, signed.
@@ -64,7 +64,7 @@ def _root(leaves: tuple[bytes, ...]) -> bytes:
 
 
 def advert_text(context: Context, member: Member) -> bytes:
-    """What an owner signs when it advertises."""
+    """Text that an owner signs when it advertises."""
     return encode_fields(
         "asyncagg advertise",
         context.round_id,

@@ -1,4 +1,4 @@
-"""From files and overrides to a `Scenario`, or to every mistake with its line.
+"""Reading of files and overrides into a `Scenario`, or into every mistake with its line.
 
 `load` is the way in. It reads the file (`files`) and whatever that extends, bases first, and lays one over the other
 in a document (`layers`): tables merge key by key, anything else replaces what was there. Overrides (`--set`) come

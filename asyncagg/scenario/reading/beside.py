@@ -1,4 +1,4 @@
-"""What can be told beside keys that are wrong: the mistakes of several keys together among those that are right."""
+"""Further mistakes beside keys that are wrong: those of several keys together among the keys that are right."""
 
 from copy import deepcopy
 from typing import Any
@@ -11,14 +11,14 @@ from asyncagg.scenario.reading.words import mistakes
 from asyncagg.scenario.schema.scenario import Scenario, json_schema
 
 _NO_FAULT = {"kind": "heal", "at": "0 s"}
-"""In place of a fault that is wrong as a whole, so that those after it keep their numbers: nothing is asked of it."""
+"""Stand-in for a fault that is wrong as a whole, so that those after it keep their numbers: nothing is asked of it."""
 
 _OF_A_FAULT: dict[str, Any] = {"players": {"count": 0}, "phase": "upload"}
-"""In place of what a fault must have: nothing is asked of it either."""
+"""Stand-ins for what a fault must have: nothing is asked of them either."""
 
 
 def beside(values: dict[str, Any], found: list[Mistake]) -> list[Mistake]:
-    """What `check` says of the values without what `found` is wrong with, which takes its defaults meanwhile.
+    """Mistakes that `check` finds in the values without those of `found`, which take their defaults meanwhile.
 
     Left out is whatever depends on a key that is wrong: it may be right once that is.
     """
@@ -40,7 +40,7 @@ def beside(values: dict[str, Any], found: list[Mistake]) -> list[Mistake]:
 
 
 def _part(values: dict[str, Any], path: KeyPath, gone: list[KeyPath]) -> KeyPath:
-    """What must go for a mistake at this path: a key, or a whole fault; more than that if it has been in vain."""
+    """Part to remove for a mistake at this path: a key, or a whole fault; more than that if it has been in vain."""
     of_a_fault = path[0] == "faults" and len(path) > 2 and path[2] in _OF_A_FAULT
     part = path[: 3 if of_a_fault else _depth(values, path)]
     while len(part) > 1 and (part in gone or _is_element(part)):
@@ -49,7 +49,7 @@ def _part(values: dict[str, Any], path: KeyPath, gone: list[KeyPath]) -> KeyPath
 
 
 def _depth(values: dict[str, Any], path: KeyPath) -> int:
-    """How much of the path is there; at least its first key."""
+    """Number of the path's keys that are there; at least its first."""
     node: Any = values
     for depth, step in enumerate(path):
         keys = node if isinstance(node, dict) else range(len(node)) if isinstance(node, list | tuple) else ()
@@ -60,7 +60,7 @@ def _depth(values: dict[str, Any], path: KeyPath) -> int:
 
 
 def _is_element(path: KeyPath) -> bool:
-    """Whether an element of a list is there that nothing can stand for."""
+    """True if it is an element of a list that nothing can stand for."""
     return isinstance(path[-1], int) and path[:-1] != ("faults",)
 
 

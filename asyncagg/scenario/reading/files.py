@@ -35,7 +35,7 @@ DEEPEST = 32
 
 
 def too_deep(value: object) -> bool:
-    """Whether tables and lists lie within more of their like than a scenario ever needs."""
+    """True if tables and lists are nested deeper than a scenario ever needs."""
     level = [value]
     for _ in range(DEEPEST):
         level = [inner for outer in level for inner in _within(outer)]
@@ -64,7 +64,7 @@ def read(path: str) -> File:
 
 
 def text_of(path: str, wanted: str) -> str:
-    """What a UTF-8 file holds. Raises ScenarioError, which says what was wanted where there is no file."""
+    """Text of a UTF-8 file. Raises ScenarioError, which says what was wanted where there is no file."""
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -80,13 +80,13 @@ def text_of(path: str, wanted: str) -> str:
 
 
 def _within_folder(folder: Path) -> str | None:
-    """What may have been meant: a file in it that could be a scenario, first of all that of a run directory."""
+    """Suggestion for a folder: a file in it that could be a scenario, first of all that of a run directory."""
     found = sorted(folder.glob("*.toml"), key=lambda each: (each.name != "scenario.toml", each.name))
     return f"a file in it, such as {found[0]}" if found else None
 
 
 def _another_form(path: str, text: str) -> str | None:
-    """In words, the form in which a text is that is no TOML, where that can be told."""
+    """Form of a text that is no TOML, in words, where that can be told."""
     if text.lstrip().startswith("{"):
         return "is not TOML: it seems to be JSON (a file whose name ends in .json)"
     first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")

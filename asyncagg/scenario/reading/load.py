@@ -1,4 +1,4 @@
-"""From a file, or a mapping, to a Scenario: bases first, then the file, overrides last."""
+"""Loading of a Scenario from a file or a mapping: bases first, then the file, overrides last."""
 
 import os
 import tomllib

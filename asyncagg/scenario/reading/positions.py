@@ -1,4 +1,4 @@
-"""On which line each key of a TOML or JSON text stands, which the standard library does not tell.
+"""Line of each key of a TOML or JSON text, which the standard library does not tell.
 
 The text must have been accepted by its reader already: the scanner relies on that and checks nothing.
 """

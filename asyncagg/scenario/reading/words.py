@@ -26,7 +26,7 @@ _TYPES = {"string": "text", "boolean": "true or false", "array": "a list", "obje
 
 
 def mistakes(error: ValidationError, schema: Node) -> Iterator[Mistake]:
-    """What is wrong, in the order of the schema; `schema` is the JSON Schema of the model that failed."""
+    """Mistakes in words, in the order of the schema; `schema` is the JSON Schema of the model that failed."""
     for found in error.errors(include_url=False):
         place = _locate(schema, found["loc"])
         given = found["input"]
@@ -61,7 +61,7 @@ def mistakes(error: ValidationError, schema: Node) -> Iterator[Mistake]:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an error is, in file and schema, with the table around it and the variants that table has."""
+    """Place of an error, in file and schema, with the table around it and the variants that table has."""
 
     path: KeyPath
     node: Node
@@ -112,7 +112,7 @@ def _resolve(schema: Node, node: Node) -> Node:
 
 
 def _expected(place: _Place, given: object) -> str:
-    """What would be right."""
+    """Expected value, in words."""
     node = place.node
     if "enum" in node or "const" in node:
         choices = node.get("enum") or [node["const"]]

@@ -1,4 +1,4 @@
-"""What each table of a scenario means: its keys, their types, bounds, defaults and descriptions.
+"""Tables of a scenario: their keys, types, bounds, defaults and descriptions.
 
 A table is a frozen pydantic model (`Table` in `fields`), a module for each part of the file: `aggregation`, `phases`,
 `workload`, `links` and `latency`, `compute`, `faults` and `availability`; `scenario` puts them together. A field's

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import Reveal, Threat
 from asyncagg.protocols.registry import ProtocolError, find
 from asyncagg.scenario.schema.fields import (
@@ -15,7 +16,7 @@ from asyncagg.scenario.schema.fields import (
     Table,
     in_units,
 )
-from asyncagg.scenario.values.units import DURATION, GIB, SECOND_NS, SIZE
+from asyncagg.scenario.values.units import DURATION, GIB, SIZE
 
 
 def not_strict(given: object) -> object:
@@ -26,7 +27,7 @@ def not_strict(given: object) -> object:
 
 
 class Aggregation(Table):
-    """How the owners' vectors are added."""
+    """Rules by which the owners' vectors are added."""
 
     protocol: ProtocolName = Field("secagg+", description="who says what to whom")
     compute_nodes: int = Field(3, ge=1, le=1000, description="players that add masked vectors; node 0 is the lead")
@@ -77,7 +78,7 @@ def with_implied(given: Any) -> Any:
 
 
 def _first_to_see(protocol: object) -> Reveal:
-    """Who sees the sum first unless the scenario says otherwise. What cannot be found is refused elsewhere."""
+    """Player that sees the sum first unless the scenario says otherwise. An unknown protocol is refused elsewhere."""
     try:
         return find(str(protocol)).reveals[0]
     except ProtocolError:
@@ -89,7 +90,7 @@ AggregationTable = Annotated[Aggregation, BeforeValidator(with_implied)]
 
 
 class Encoding(Table):
-    """How a coordinate becomes an element of the ring."""
+    """Encoding of a coordinate as an element of the ring."""
 
     clip: float = Field(8.0, gt=0, le=1e30, description="largest magnitude of a coordinate; beyond it is clipped")
     clip_by: dict[str, Annotated[float, Field(gt=0, le=1e30)]] = Field(

@@ -21,10 +21,10 @@ from pydantic import (
     model_validator,
 )
 
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.scenario.errors import KeyPath, WrongWithin, show
 from asyncagg.scenario.schema.fields import Table
 from asyncagg.scenario.values.csv_rows import rows, text_of
-from asyncagg.scenario.values.units import SECOND_NS
 
 Edges = tuple[int, ...]
 """Nanoseconds since the start of the run, ascending: an owner comes at the first, goes at the second, and so on."""
@@ -53,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityTrace:
-    """What a file says: owner → when it is there; and where it says so."""
+    """Content of a trace file: owner → when it is there; and where the file says so."""
 
     intervals: dict[str, Edges]
     source: Source
@@ -79,7 +79,7 @@ def written(time_ns: int) -> str:
 
 
 def read(path: object) -> AvailabilityTrace:
-    """What the file says. WrongWithin at `file` for the first mistake, with its line."""
+    """Read a trace file. WrongWithin at `file` for the first mistake, with its line."""
     text = text_of(path, _FILE_MIB, _RIGHT_LINE)
     times: dict[str, list[int]] = {}
     first: dict[str, int] = {}
@@ -112,7 +112,7 @@ def _lines(text: str) -> Iterator[tuple[int, str, int, int]]:
 
 
 def _columns(number: int, header: list[str]) -> list[int]:
-    """Where owner, from and to stand; what else a file holds is left out. ValueError where the header lacks one."""
+    """Columns of owner, from and to; what else a file holds is left out. ValueError where the header lacks one."""
     wanted = HEADER.split(",")
     if sorted(set(wanted) & set(header)) != sorted(wanted) or len(set(header)) < len(header):
         raise ValueError(f"{number}: is {show(','.join(header))} (the header {HEADER})")
@@ -211,6 +211,6 @@ class AvailabilityFault(Table):
         return built
 
     def place(self, owner: str) -> tuple[KeyPath, str]:
-        """Where this owner is named: the key, and how a mistake there begins."""
+        """Place where this owner is named: the key, and how a mistake there begins."""
         line = self._source.lines.get(owner)
         return (("intervals", owner), "") if line is None else ((_FILE,), f"{self._source.path}:{line}: ")

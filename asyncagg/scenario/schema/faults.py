@@ -25,7 +25,7 @@ class Choice(Table):
 
 
 class ByCount(Choice):
-    """So many players of those in the round, chosen by the seed."""
+    """Number of players among those in the round, chosen by the seed."""
 
     count: int = Field(ge=0, description="number of players, chosen by the seed")
 
@@ -68,7 +68,7 @@ Players = Annotated[
     | Annotated[ByProbability, Tag("ByProbability")],
     Discriminator(_way_to_choose),
 ]
-"""Whom a fault strikes: players by name, or a choice among those in the round."""
+"""Players that a fault strikes: by name, or a choice among those in the round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Rounds:
         return any(first <= number and (last is None or number <= last) for first, last in self.spans)
 
     def meet(self, rounds: int) -> bool:
-        """Whether one of them is among so many rounds, from 0."""
+        """True if one of them is among so many rounds, from 0."""
         return any(first < rounds for first, _ in self.spans)
 
     @staticmethod
@@ -102,7 +102,7 @@ class Rounds:
         raise ValueError(f"is {show(value)} ({_RIGHT})")
 
     def format(self) -> str | list[int]:
-        """What `parse` reads back to the same set."""
+        """Value that `parse` reads back to the same set."""
         match self.spans:
             case ((0, None),):
                 return "all"
@@ -207,7 +207,7 @@ class HealFault(Event):
 
 
 class HoldFault(Lasting):
-    """What players send waits, in one direction."""
+    """Holds back what players send, in one direction."""
 
     kind: Literal["hold"] = Field(description="what the players send waits on its way; they are still reached")
     players: Players = _players()

@@ -9,24 +9,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
+from asyncagg.net.durations import MILLISECOND_NS
 from asyncagg.net.links import latency as net
 from asyncagg.scenario.errors import WrongWithin
 from asyncagg.scenario.schema.fields import BuildingTable, Duration, PositiveDuration, in_units
 from asyncagg.scenario.values.csv_rows import rows, text_of
-from asyncagg.scenario.values.units import DURATION, MILLISECOND_NS
+from asyncagg.scenario.values.units import DURATION
 
 _FILE_MIB = 16
 _RIGHT_LINE = "one latency in milliseconds a line"
 
 
 class Distribution(BuildingTable):
-    """What all distributions have in common."""
+    """Base of all distributions."""
 
     min_ns: Duration = in_units(DURATION, "min", 0, "draws below it become it")
     max_ns: Duration = in_units(DURATION, "max", net.MAX_NS, "draws above it become it")
 
     def build(self) -> net.Latency:
-        """What draws from it. ValueError for parameters out of range."""
+        """Build the model that draws from it. ValueError for parameters out of range."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return _CLASSES[values.pop("model")](**values)
 
@@ -126,7 +127,7 @@ def samples(text: str) -> tuple[int, ...]:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a first line can only be a header: it says what is below it, and does not even begin as a number."""
+    """True if a first line can only be a header: it names what is below it, and does not even begin as a number."""
     return text[:1].isalpha() and not _is_number(text)
 
 
@@ -185,12 +186,12 @@ Latency = Annotated[
 
 
 def built(latency: int | Distribution) -> net.Latency:
-    """What a link draws its latencies from."""
+    """Model from which a link draws its latencies."""
     return net.Constant(latency) if isinstance(latency, int) else latency.build()
 
 
 def written(latency: net.Latency) -> str | dict[str, Any]:
-    """As a file says it: the inverse of reading a file and `built`."""
+    """Form of a latency in a file: the inverse of reading a file and `built`."""
     if isinstance(latency, net.Constant):
         return DURATION.format(latency.ns)
     values: dict[str, Any] = {"model": type(latency).__name__.lower()}

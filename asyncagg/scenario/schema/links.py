@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from asyncagg.net.durations import MILLISECOND_NS
 from asyncagg.net.links.model import Link
 from asyncagg.net.links.presets import PRESETS
 from asyncagg.scenario.schema.compute import DeviceName
@@ -17,7 +18,7 @@ from asyncagg.scenario.schema.fields import (
     in_units,
 )
 from asyncagg.scenario.schema.latency import Latency, built, written
-from asyncagg.scenario.values.units import BANDWIDTH, DURATION, MILLISECOND_NS, SIZE
+from asyncagg.scenario.values.units import BANDWIDTH, DURATION, SIZE
 
 Preset = Literal["datacenter", "broadband", "mobile-4g", "satellite", "flamingo-2023"]
 """The names of `asyncagg.net.links.presets`."""

@@ -2,13 +2,14 @@
 
 from pydantic import Field
 
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import PHASES
 from asyncagg.scenario.schema.fields import PositiveDuration, Table, in_units, inner
-from asyncagg.scenario.values.units import DURATION, SECOND_NS
+from asyncagg.scenario.values.units import DURATION
 
 
 class PhaseSection(Table):
-    """When the lead closes a phase."""
+    """Conditions on which the lead closes a phase."""
 
     deadline_ns: PositiveDuration = in_units(
         DURATION,

@@ -59,7 +59,7 @@ class Owners(Table):
 
 
 class Expect(Table):
-    """What must have come true at the end, or the run fails; what is absent is not asked."""
+    """Conditions that must hold at the end, or the run fails; those that are absent are not checked."""
 
     completed: bool | None = Field(None, description="whether every round ended well")
     survivors_at_least: int | None = Field(None, ge=0, description="owners in the sum, in every round")

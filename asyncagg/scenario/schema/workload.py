@@ -13,7 +13,7 @@ _MOST_LAYERS = 1000  # their names and shapes, about 50 bytes each, fit well int
 
 
 class WorkloadTable(Table):
-    """What every kind of workload has in common."""
+    """Base of every kind of workload."""
 
     def settings(self) -> dict[str, Any]:
         """The workload's own keys and values as a file spells them, without `kind` and without the folder."""
@@ -35,7 +35,7 @@ class Digits(WorkloadTable):
     shares: Positives | None = Field(None, description="relative amount of examples of each owner; absent: equal")
 
     def settings(self) -> dict[str, Any]:
-        """Without the one partition there is, and without a batch of 0, which is none."""
+        """Keys and values without the one partition there is, and without a batch of 0, which is none."""
         left_out = ("partition",) if self.batch_size else ("partition", "batch_size")
         return {key: value for key, value in super().settings().items() if key not in left_out}
 

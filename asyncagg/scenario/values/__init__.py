@@ -1,4 +1,4 @@
-"""How single values are written in a scenario or in config.json, and read back.
+"""Reading and writing of single values in a scenario or in config.json.
 
 `units` turns text such as "40 ms", "10 Mbit" or "1 GiB" into an exact integer of the smallest unit, and an integer
 into the shortest text that reads back to it. Each quantity has its own units; a number without a unit is refused, and

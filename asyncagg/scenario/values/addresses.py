@@ -9,6 +9,8 @@ import socket
 from asyncagg.scenario.errors import show
 
 LAST_PORT = 65_535
+LOOPBACK = "127.0.0.1"
+"""Address at which a process listens that only this host is to reach."""
 
 _BRACKETED = re.compile(r"\[(?P<host>[^\[\]]*)\](?P<rest>.*)")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
@@ -48,13 +50,13 @@ def normal(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host is this one under an address that no other host can reach, going by its spelling."""
+    """True if the host is this one under an address that no other host can reach, going by its spelling."""
     address = _literal(host)
     return normal(host) == "localhost" if address is None else address.is_loopback
 
 
 def trouble(host: str) -> str | None:
-    """Why this host cannot resolve that one; None where it can. Waits for the resolver."""
+    """Reason why the name or address cannot be resolved here; None where it can. Waits for the resolver."""
     try:
         socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:

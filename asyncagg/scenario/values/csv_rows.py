@@ -16,7 +16,7 @@ _BEFORE_COMMENT = re.compile(r'(?:[^"#]|"[^"]*")*')
 
 
 def text_of(path: object, most_mib: int, right: str) -> str:
-    """What the file holds, which the key `file` names; `right` says what it should be. WrongWithin at `file`."""
+    """Text of the file that the key `file` names; `right` says what it should be. WrongWithin at `file`."""
     if not isinstance(path, str) or not path:
         raise WrongWithin(("file",), f"is {show(path)} (a path)")
     try:

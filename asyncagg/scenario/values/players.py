@@ -56,7 +56,7 @@ class PlayerRange:
 
     @property
     def name(self) -> str:
-        """As it is written: a player, or a range."""
+        """Name as it is written: a player, or a range."""
         if self.role == MODEL_OWNER:
             return MODEL_OWNER
         return f"{self.role}-{self.first}" + (f"..{self.last}" if self.last > self.first else "")
@@ -74,7 +74,7 @@ class PlayerRange:
 
 
 def without(span: PlayerRange, others: Iterable[PlayerRange]) -> Iterator[PlayerRange]:
-    """What is left of the span when the players of the others are taken away, by index."""
+    """Ranges that are left of the span when the players of the others are taken away, by index."""
     next_index = span.first
     for other in sorted((other for other in others if span.overlap(other)), key=lambda other: other.first):
         if other.first > next_index:

@@ -37,7 +37,7 @@ def _is_table(value: object) -> bool:
 
 
 def _is_tables(value: object) -> bool:
-    """Whether the value is written as [[name]], once an element."""
+    """True if the value is written as [[name]], once an element."""
     return isinstance(value, list) and bool(value) and all(map(_is_table, value))
 
 

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from asyncagg.net.durations import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS
 from asyncagg.scenario.errors import show
 
-MICROSECOND_NS = 1_000
-MILLISECOND_NS = 1_000_000
-SECOND_NS = 1_000_000_000
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -47,7 +45,7 @@ class Quantity:
         return amount.numerator
 
     def parse_positive(self, value: object) -> int:
-        """As `parse`, refusing zero."""
+        """Parse as `parse` does, refusing zero."""
         amount = self.parse(value)
         if amount == 0:
             raise ValueError(f"is {show(value)} ({self.what} above zero, {self._such_as(False)})")

@@ -23,6 +23,7 @@ from asyncagg.engines.experiment import Experiment, prepare
 from asyncagg.engines.launch import begin, play
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.runtime.links import player_links
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.net.links.latency import Cubic, Exponential, Latency, Lognormal, Pareto
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, PHASES, owner_name
 from asyncagg.runs.result import INTERRUPTED, RoundResult
@@ -38,9 +39,9 @@ _CONTRADICTION: Final = re.compile(
     r"the sum counts|total weight .* is not within|the sum is not one of|the lead commits|the lead names"
     r"|do not make its secret|another secret than it committed to"
 )
-"""What an honest player only says of another if bytes were changed on their way, or if there is a bug."""
+"""Reasons that an honest player only gives of another if bytes were changed on their way, or if there is a bug."""
 
-CALM_NS: Final = 5_000_000_000
+CALM_NS: Final = 5 * SECOND_NS
 """Latencies up to this do not miss the deadlines of the defaults."""
 
 _NOT_COMPARED: Final = ("seconds", "peak_rss_bytes", "started")
@@ -110,7 +111,7 @@ def _failures(scenario: Scenario, finished: RunRecord) -> Iterator[str]:
 
 
 def _is_calm(scenario: Scenario) -> bool:
-    """Whether every round has to succeed: no fault, the generous deadlines of the defaults."""
+    """True if every round has to succeed: no fault, the generous deadlines of the defaults."""
     usual = parse({"name": "usual"})
     link_of = player_links(scenario)
     links = [link_of(MODEL_OWNER), *(link_of(owner_name(index)) for index in range(scenario.owners.count))]
@@ -123,7 +124,7 @@ def _is_calm(scenario: Scenario) -> bool:
 
 
 def _has_a_tail(latency: Latency) -> bool:
-    """Whether one message in thousands may take longer than a phase."""
+    """True if one message in thousands may take longer than a phase."""
     return isinstance(latency, Lognormal | Exponential | Pareto | Cubic) and latency.max_ns > CALM_NS
 
 
@@ -168,7 +169,7 @@ def _phases(experiment: Experiment, records: list[Record]) -> Iterator[str]:
 
 
 def _ends(entered: Record, record: Record) -> bool:
-    """Whether this record says that the lead's phase is over."""
+    """True if this record says that the lead's phase is over."""
     same = (record.round, record.attempt) == (entered.round, entered.attempt)
     ending = record.event == "phase" or (record.event == "abort" and record.sender in (LEAD, MODEL_OWNER))
     return same and ending

@@ -1,4 +1,4 @@
-"""From a scenario that breaks an invariant to a small one that still does, in a file that says how to run it."""
+"""Shrinking of a scenario that breaks an invariant to a small one that still does, in a file that says how to run."""
 
 from __future__ import annotations
 

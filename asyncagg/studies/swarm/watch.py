@@ -1,4 +1,4 @@
-"""What the swarm sees of a run beyond its record: secrets as they are drawn, shares as they are given out, lost errors.
+"""Observations of a run beyond its record: secrets as they are drawn, shares as they are given out, lost errors.
 
 It looks on from outside, around functions of the product, so that nothing in a protocol knows of it. One run at a time
 in a process.
@@ -26,7 +26,7 @@ SECRET_BYTES: Final = 16
 
 
 class Watch:
-    """What was seen of one run."""
+    """Observations of one run."""
 
     def __init__(self) -> None:
         self.lost: list[str] = []
@@ -54,7 +54,7 @@ class Watch:
                 yield f"{player} in round {label.round}, attempt {label.attempt}: {who}"
 
     def secrets_in(self, text: str) -> int:
-        """How many of the secrets that were drawn can be read in the text, in any usual spelling."""
+        """Number of the drawn secrets that can be read in the text, in any usual spelling."""
         return sum(any(form in text for form in _spellings(secret)) for secret in self._secrets)
 
 

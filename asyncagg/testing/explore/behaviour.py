@@ -32,19 +32,19 @@ Deed = e.Got | e.Send
 
 
 class Cause(NamedTuple):
-    """How a node was found."""
+    """Input by which a node was found, and the node before it."""
 
     node: int
     what: Input
 
 
 class History(NamedTuple):
-    """What a role was told and did."""
+    """History of a role: what it was told and did."""
 
     closed: bytes
     """Digest of all gatherings that are over."""
     standing: tuple[str, ...]
-    """Where the role stood when it was last told something."""
+    """Phase and awaited kinds of the role when it was last told something."""
     gathered: int
     """Sum over what it was told there, and what it did then."""
 
@@ -62,18 +62,18 @@ class Node:
     wanted: frozenset[str] = frozenset()
     """Kinds it waits for."""
     peers: frozenset[str] = frozenset()
-    """Whose departure it waits for."""
+    """Players whose departure it waits for."""
     told: dict[tuple[str, str], int] = field(default_factory=dict)
     """(peer, kind) → how many came."""
     timers: tuple[Player | None, ...] = ()
     """Deadlines of the lead that have not passed."""
     crowded: str = ""
-    """What its mailbox holds too much of; empty: nothing."""
+    """Messages that its mailbox holds too many of; empty: none."""
     end: End | None = None
 
 
 class Step(NamedTuple):
-    """What follows when something happens to a role."""
+    """Consequence of an input to a role."""
 
     node: int
     said: tuple[Says, ...]
@@ -92,7 +92,7 @@ class Behaviour:
         self.start = self._noted(self._fresh(), None, Node(None, History(b"", (), 0), ()), {})
 
     def step(self, number: int, what: Input) -> Step:
-        """What follows when this happens to a role that has been through a node."""
+        """Consequence of this input to a role that has been through a node."""
         step = self._steps.get((number, what))
         if step is None:
             step = self._steps[number, what] = self._found(number, what)
@@ -107,7 +107,7 @@ class Behaviour:
         return self._number(crashed, ("crashed", number, len(unsaid)))
 
     def path(self, number: int) -> list[Input]:
-        """What happened to a role until a node, as it was found first."""
+        """Inputs of a role up to a node, as it was found first."""
         path: list[Input] = []
         cause = self.nodes[number].cause
         while cause is not None:
@@ -169,7 +169,7 @@ class Behaviour:
         return number
 
     def _crowded(self, driver: HandDriver) -> str:
-        """What waits in a mailbox although its sender had said it often enough."""
+        """Messages that wait in a mailbox although their sender had sent as many as it may; empty: none."""
         for (peer, kind), count in Counter((each.peer, each.item.kind) for each in driver.aside).items():
             permission = self.setting.permissions.between(peer, self.place.player).kinds.get(kind)
             if permission is None or count > permission.times:
@@ -184,7 +184,7 @@ class Behaviour:
             self._drivers.popitem(last=False)
 
     def _farewell(self, driver: HandDriver) -> list[Says]:
-        """What a player says when a role of its fails: an owner to the lead, a node to two, the lead to everybody."""
+        """Messages after a role has failed: an owner tells the lead, a node tells two, the lead tells everybody."""
         if driver.farewell is None:
             return []
         hearers: tuple[Player, ...] = ()

@@ -1,4 +1,4 @@
-"""What honest players gave away, read from what they were told and said.
+"""Disclosures by honest players, read from what they were told and said.
 
 The reader knows the messages of `secagg` and `secagg+`: whose vector went out under which masks, who gave a share of
 which secret, who signed or released the sum of which set. Of a protocol that says other things nothing is read.
@@ -37,7 +37,7 @@ class Mask:
     """The same in every upload that has it."""
     sign: int
     opened_by: tuple[Secret, ...]
-    """Who knows one of these can compute it."""
+    """Secrets any one of which is enough to compute it."""
 
 
 @dataclass(frozen=True, slots=True)

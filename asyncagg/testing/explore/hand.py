@@ -82,7 +82,7 @@ class Says(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a role ended."""
+    """End of a role."""
 
     how: str
     """done, failed (it tells the others), ended (it was told), broken (a mistake in its code), crashed."""
@@ -110,15 +110,15 @@ class HandDriver:
         self.wait: e.Receive | None = None
         self.end: End | None = None
         self.farewell: m.Failed | None = None
-        """What its player tells others of its failure."""
+        """Message in which its player tells others of its failure."""
         self.timers: dict[Player | None, None] = {}
         """Deadlines that have not passed, at the lead."""
         self.turns: list[Turn] = []
-        """What came of the beginning, or of the last `feed`."""
+        """Results of the beginning, or of the last `feed`."""
         self.said: list[Says] = []
-        """What the role said to it."""
+        """Messages that the role sent then."""
         self.aside: list[Arrives] = []
-        """What waits in the mailbox."""
+        """Messages that wait in the mailbox."""
         self._role = role
         self._go_on(None)
 
@@ -179,7 +179,7 @@ class HandDriver:
             self._stop(End("broken", f"{type(error).__name__}: {error} (in {self.phase})"))
 
     def _following(self, effect: e.Effect) -> Callable[[], e.Effect]:
-        """How the role goes on after an effect; what heavy work rejects is thrown where the role waits for it."""
+        """Continuation of the role after an effect; what heavy work rejects is thrown where the role waits for it."""
         if not isinstance(effect, e.Compute):
             return partial(self._role.send, None)
         try:
@@ -231,7 +231,7 @@ class HandDriver:
         self._role.close()
 
     def standing(self) -> tuple[str, ...]:
-        """Where the role stands: its phase, and the kinds it waits for."""
+        """Phase of the role, and the kinds it waits for."""
         kinds = () if self.wait is None else self.wait.kinds
         return (self.phase, *(kind.kind for kind in kinds))
 

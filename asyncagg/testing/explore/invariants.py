@@ -1,4 +1,4 @@
-"""What must hold in every state, and at every end of a run: small functions that say what is wrong, or nothing.
+"""Invariants of every state, and of every end of a run: small functions that say what is wrong, or nothing.
 
     no mistake         no role raises anything but what roles may
     one secret         nobody but an owner ever knows both of its secrets
@@ -41,11 +41,11 @@ class Look:
     facts: Mapping[Player, tuple[Fact, ...]]
     """Of all players."""
     liar: Player | None
-    """Who lied; None if nobody did."""
+    """Player that lied; None if nobody did."""
     early: bool
-    """Whether a deadline passed while something was on its way."""
+    """True if a deadline passed while something was on its way."""
     is_final: bool
-    """Whether nothing can happen any more."""
+    """True if nothing can happen any more."""
 
     @cached_property
     def corrupt(self) -> frozenset[Player]:
@@ -192,7 +192,7 @@ def ends(look: Look) -> Iterator[str]:
 
 
 def _may_lose(look: Look) -> bool:
-    """Whether the protocol has to do without those that are lost, and their batches."""
+    """True if the protocol has to do without those that are lost, and their batches."""
     terms, owners = look.setting.terms, look.setting.owners
     lost = 0
     for place, node in zip(look.setting.places, look.nodes, strict=True):

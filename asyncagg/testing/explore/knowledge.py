@@ -1,4 +1,4 @@
-"""What a coalition can compute from all that was said: which secrets it has, and which sums it can open.
+"""Knowledge of a coalition from all that was said: which secrets it has, and which sums it can open.
 
 The coalition is the lead, all compute nodes, the model owner where it removes the masks, and as many owners as the
 scenario assumes corrupt: whoever of them lied, and then the last ones. It knows all that these were told.

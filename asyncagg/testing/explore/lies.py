@@ -24,7 +24,7 @@ from asyncagg.testing.explore.hand import Item, Says
 
 
 class Lie(NamedTuple):
-    """What is said instead."""
+    """Messages that are sent instead of the true ones."""
 
     text: str
     said: tuple[Says, ...]

@@ -24,7 +24,7 @@ class Violation:
 
 @dataclass(slots=True)
 class Exploration:
-    """What was gone through."""
+    """Extent and result of an exploration."""
 
     faults: Faults
     states: int = 0
@@ -34,14 +34,14 @@ class Exploration:
     longest: int = 0
     """Steps of the longest run."""
     is_cut: bool = False
-    """Whether there was more to see than the bound allowed: then nothing is known of the rest."""
+    """True if there was more to see than the bound allowed: then nothing is known of the rest."""
     ends: dict[str, int] = field(default_factory=dict)
-    """How attempts ended → in how many different last states."""
+    """Number of different last states, by how the attempts ended."""
     violation: Violation | None = None
 
     @property
     def is_complete(self) -> bool:
-        """Whether every state was seen."""
+        """True if every state was seen."""
         return not self.is_cut and self.violation is None
 
 

@@ -46,7 +46,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is the same in every order of events."""
+    """Part of a scenario that is the same in every order of events."""
 
     terms: Terms
     protocol: Protocol

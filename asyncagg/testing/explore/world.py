@@ -37,7 +37,7 @@ DROPS, LIES, EARLY, TOTAL, LIAR = range(-5, 0)
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What may go wrong in one run, at most."""
+    """Bounds on what may go wrong in one run."""
 
     drops: int = 1
     """Owners that are lost, after any message."""
@@ -58,7 +58,7 @@ class Choice(NamedTuple):
     receiver: str
     kind: str
     then: str
-    """What goes wrong with it; empty: nothing."""
+    """Fault that comes with it; empty: none."""
 
 
 class Move(NamedTuple):
@@ -67,7 +67,7 @@ class Move(NamedTuple):
     channel: int
     """Its place in a state; -1: a deadline."""
     items: int
-    """How many."""
+    """Number of items."""
     key: Player | None = None
     """Of a deadline."""
 
@@ -129,7 +129,7 @@ class World:
     # -- what can happen ---------------------------------------------------------------------------------------------
 
     def moves(self, state: State) -> list[Move]:
-        """What can happen next, less what may as well happen later."""
+        """Moves that can happen next, less those that may as well happen later."""
         moves = [
             Move(channel, count)
             for channel in range(len(self.places), self._end)
@@ -146,7 +146,7 @@ class World:
         return moves
 
     def _count(self, state: Sequence[int], channel: int) -> int:
-        """How many items lead up to the first that is more than put aside; 0 if all are."""
+        """Number of items up to the first that is more than put aside; 0 if all are."""
         roles = self.roles_of[self.channels[channel - len(self.places)][1]]
         key = (channel, state[channel], *(state[place] for place in roles))
         count = self._counts.get(key)
@@ -199,7 +199,7 @@ class World:
         return [move for move in moves if move not in answers[1:]]
 
     def _inputs(self, sender: Player, receiver: Player, item: Item) -> Iterable[tuple[int, Input]]:
-        """What an item is for the roles of its receiver: as players route it."""
+        """Inputs that an item is for the roles of its receiver, as players route it."""
         roles = self.roles_of[receiver]
         if item is LOST:
             return [(place, Departs(sender, "connection lost")) for place in roles]
@@ -262,7 +262,7 @@ class World:
                 yield f"{where} {lie.text}", self._said(lied, place, step.node, lie.said)
 
     def _goes_on(self, place: int, step: Step) -> bool:
-        """Whether it makes a difference that this role is lost here."""
+        """True if it makes a difference that this role is lost here."""
         return bool(step.said) or self.behaviours[place].nodes[step.node].end is None
 
     def _dropped(self, state: list[int], place: int, step: Step, count: int) -> tuple[str, list[int]]:
@@ -316,7 +316,7 @@ class World:
             state[self._channel[to, sender]] = self._numbered((LOST,))
 
     def _forget(self, state: list[int], player: Player) -> None:
-        """What is on its way to a player none of whose roles goes on changes nothing."""
+        """Drop what is on its way to a player none of whose roles goes on: it changes nothing."""
         if all(self.node(state, place).end is not None for place in self.roles_of[player]):
             for (_, receiver), channel in self._channel.items():
                 if receiver == player:

@@ -14,13 +14,13 @@ from support.runs import Nothing, Vector, scenario
 
 from asyncagg.crypto.randomness import InsecureRandomnessError, InsecureSeededRandomness, SystemRandomness
 from asyncagg.engines.experiment import Experiment, prepare
-from asyncagg.engines.runtime import players as module
 from asyncagg.engines.runtime.executors import InlineExecutor
 from asyncagg.engines.runtime.faults import channel_faults, slowness
 from asyncagg.engines.runtime.identities import everyone
 from asyncagg.engines.runtime.limits import frame_limits
 from asyncagg.engines.runtime.players import Environment, LocalPlayers
 from asyncagg.engines.runtime.prices import player_prices
+from asyncagg.engines.waits import REUNION_NS
 from asyncagg.learning import workload
 from asyncagg.net.clock import now_ns
 from asyncagg.net.memory import MemoryNetwork
@@ -303,7 +303,7 @@ async def test_who_is_cut_off_is_not_waited_for_long(monkeypatch: pytest.MonkeyP
     began_ns = now_ns()
     here.restart(N1, state=True)
     await asyncio.sleep(10)
-    assert dialled == [began_ns + module.REUNION_NS]
+    assert dialled == [began_ns + REUNION_NS]
     await ended(run, here, rest)
 
 

@@ -12,7 +12,8 @@ from support.channels import LIMITS, RUN, SECOND, Listener, Recorder
 from support.raw_peer import raw_peer
 
 from asyncagg.net.clock import now_ns
-from asyncagg.net.errors import NANOSECONDS, ConnectFailed, Refusal, Refused, Untrusted
+from asyncagg.net.durations import SECOND_NS
+from asyncagg.net.errors import ConnectFailed, Refusal, Refused, Untrusted
 from asyncagg.net.options import TcpOptions
 from asyncagg.net.rate_limit import RateLimiter
 from asyncagg.net.tcp.hello import Facts, Hello
@@ -66,7 +67,7 @@ def test_a_source_has_its_burst_and_then_its_rate() -> None:
     sources = RateLimiter(burst=3, per_second=2)
     assert [sources.take("10.0.0.1", 0) for _ in range(5)] == [True, True, True, False, False]
     assert sources.take("10.0.0.2", 0)
-    half = NANOSECONDS // 2
+    half = SECOND_NS // 2
     assert [sources.take("10.0.0.1", half) for _ in range(2)] == [True, False]
     assert [sources.take("10.0.0.1", 100 * half) for _ in range(4)] == [True, True, True, False]
 
@@ -85,7 +86,7 @@ def test_sources_are_forgotten() -> None:
         assert len(sources) <= 4096
     assert not [take for take in (sources.take("10.0.78.31", 20_000) for _ in range(2)) if take][1:]
     for number in range(5000):
-        sources.take(f"10.1.{number >> 8}.{number & 255}", 100 * NANOSECONDS)
+        sources.take(f"10.1.{number >> 8}.{number & 255}", 100 * SECOND_NS)
     assert len(sources) <= 4096
 
 
