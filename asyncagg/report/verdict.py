@@ -81,9 +81,7 @@ def _expectations(story: Story) -> Markup:
             rows.append([f"expect.{key} = {value}", "unknown to this version"])
             continue
         if isinstance(told, dict) and key in told and told[key] is None:
-            rows.append(
-                [f"expect.{key} = {json.dumps(value)}", "unknown: nobody sees the inputs of a run on many hosts"]
-            )
+            rows.append([f"expect.{key} = {json.dumps(value)}", "unknown: on many hosts nobody sees the inputs"])
             continue
         missed = judge(_as_result(story), {key: value}).get(key)
         rows.append([f"expect.{key} = {json.dumps(value)}", "✓ holds" if missed is None else f"✗ {missed}"])
