@@ -16,6 +16,7 @@ from asyncagg.version import __version__
 if TYPE_CHECKING:
     from asyncagg.api import AggregationFailed, Result, run, run_async, secure_mean
     from asyncagg.learning.owners import DataOwner, ModelOwner
+    from asyncagg.owner_failures import OwnerFailed, OwnerWarning
     from asyncagg.protocols.registry import ProtocolError, register_protocol
     from asyncagg.scenario.errors import ScenarioError
 
@@ -23,6 +24,8 @@ _WHERE = {
     "AggregationFailed": "asyncagg.api",
     "DataOwner": "asyncagg.learning.owners",
     "ModelOwner": "asyncagg.learning.owners",
+    "OwnerFailed": "asyncagg.owner_failures",
+    "OwnerWarning": "asyncagg.owner_failures",
     "ProtocolError": "asyncagg.protocols.registry",
     "Result": "asyncagg.api",
     "ScenarioError": "asyncagg.scenario.errors",
@@ -36,6 +39,8 @@ __all__ = [
     "AggregationFailed",
     "DataOwner",
     "ModelOwner",
+    "OwnerFailed",
+    "OwnerWarning",
     "ProtocolError",
     "Result",
     "ScenarioError",

@@ -14,6 +14,7 @@ from asyncagg.asked_run import AskedRun, OnRound, Owners, Source
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.learning.owners import DataOwner, ModelOwner
 from asyncagg.mean_inputs import check_keywords, encoding_of, fallen_of, inputs_of, weights_of
+from asyncagg.owner_failures import OnOwnerFailure, check_choice, tell
 from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.registry import find
 from asyncagg.result_view import html_of, text_of
@@ -66,6 +67,7 @@ def run(
     resume: str | Path | None = None,
     on_round: OnRound | None = None,
     progress: bool = False,
+    on_owner_failure: OnOwnerFailure = "warn",
 ) -> Result:
     """Run a scenario and return how it went.
 
@@ -85,15 +87,19 @@ def run(
         on_round: called after each round with what the result says of it, perhaps in another thread. What it raises
             ends the run, and is raised here.
         progress: draw a bar on stderr.
+        on_owner_failure: where the computation of owners failed, their tracebacks are on stderr (with engine
+            "processes" in their logs); at the end "warn" gives an OwnerWarning for each reason, "raise" raises
+            OwnerFailed.
 
     Raises:
         ScenarioError: a scenario, or a file that it names, is not right.
         TypeError: arguments that do not go together.
         DirectoryError, CheckpointError: a run directory cannot be made, or not be gone on with.
     """
+    check_choice(on_owner_failure)
     asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, on_round, progress)
     work = asked.prepared()
-    return Result(RunThread(work).wait() if _in_a_loop() else work(None))
+    return _told(RunThread(work).wait() if _in_a_loop() else work(None), on_owner_failure)
 
 
 async def run_async(
@@ -107,14 +113,23 @@ async def run_async(
     resume: str | Path | None = None,
     on_round: OnRound | None = None,
     progress: bool = False,
+    on_owner_failure: OnOwnerFailure = "warn",
 ) -> Result:
     """As `run`, without blocking the loop it is awaited on. Cancelling it stops the run within two seconds."""
+    check_choice(on_owner_failure)
     asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, on_round, progress)
-    return Result(await RunThread(asked.prepared()).outcome())
+    return _told(await RunThread(asked.prepared()).outcome(), on_owner_failure)
+
+
+def _told(finished: RunRecord, on_owner_failure: OnOwnerFailure) -> Result:
+    """The result, once the caller has been told of owners whose computation failed."""
+    result = Result(finished)
+    tell(finished.owner_failures, result, on_owner_failure)
+    return result
 
 
 def _in_a_loop() -> bool:
-    """Whether a loop runs in this thread."""
+    """Whether a loop runs in this thread; asked apart, since what `work` raises is to have no error before it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.record.checkpointer import Checkpointer
@@ -17,7 +17,7 @@ from asyncagg.engines.runtime.players import Environment, LocalPlayers
 from asyncagg.net.clock import now_ns
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.start import RunHooks, RunState
-from asyncagg.protocols.names import Label, Player
+from asyncagg.protocols.names import Label, Loss, Player
 from asyncagg.runs.result import RoundResult
 
 
@@ -62,6 +62,9 @@ class OneProcess:
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum:
         return self.local_players.expected_sum(label, survivors)
+
+    def own_failures(self, round_index: int) -> Mapping[Player, Loss]:
+        return self.local_players.own_failures(round_index)
 
     async def _observe(self, outcome: RoundOutcome, run_state: RunState) -> None:
         await self._recorder.observe(outcome)

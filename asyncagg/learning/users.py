@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from asyncagg.learning.errors import WorkloadError
 
@@ -16,6 +17,9 @@ RAISED: Final = (Exception, SystemExit, GeneratorExit)
 
 _OURS = Path(__file__).parents[1]
 _NOT_THEIRS = (importlib.__file__, "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
+_LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_MADE_UP = ("<frozen ", "<__array_function__")
+"""How the file names of frames begin that have no file and are no user's; a notebook's cells begin otherwise."""
 
 
 @contextmanager
@@ -25,6 +29,25 @@ def users_code(place: str) -> Iterator[None]:
         yield
     except RAISED as error:
         raise WorkloadError(_describe(error), place) from error
+
+
+def place_of(error: BaseException, entry: Callable[..., Any]) -> str:
+    """`mine.py:20`: file and line of the innermost frame that is the user's own, in no library and not in asyncagg.
+
+    Where no frame is: of the innermost that asyncagg called, or of `entry`, which failed before its first line.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
+    own = [frame for frame in frames if not _of_a_library(frame.filename)] or frames[:1]
+    if own:
+        return f"{Path(own[-1].filename).name}:{own[-1].lineno}"
+    code = getattr(entry, "__code__", None)
+    if code is None:
+        return str(getattr(entry, "__qualname__", "compute_gradient"))
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+
+
+def _of_a_library(file: str) -> bool:
+    return file.startswith(_MADE_UP) or any(library in Path(file).parents for library in _LIBRARIES)
 
 
 def _describe(error: BaseException) -> str:

@@ -21,11 +21,12 @@ from asyncagg.players.arrivals.allowance import Allowance
 from asyncagg.players.arrivals.stash import NO_ROUND, Stash
 from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
 from asyncagg.players.ledger_store import LedgerStore
+from asyncagg.players.outcome import OwnNote
 from asyncagg.players.redialler import Redialler
 from asyncagg.players.usage import PlayerUsage
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.effects import Cost
-from asyncagg.protocols.names import Label, Phase, Player
+from asyncagg.protocols.names import CAUSES, Label, Phase, Player
 from asyncagg.protocols.permissions import Permissions
 from asyncagg.protocols.steps.lead import from_guilt_pairs, from_phase_pairs, guilt_pairs, phase_pairs
 from asyncagg.runs.trace import Event, Record, Trace
@@ -38,6 +39,10 @@ class Executor(Protocol):
 
 
 async def _nobody(label: Label, phase: Phase) -> None:
+    """Default callback: does nothing."""
+
+
+def _unread(note: OwnNote) -> None:
     """Default callback: does nothing."""
 
 
@@ -60,6 +65,8 @@ class PlayerEnvironment:
     """How long a player that has lost the model owner looks for it; None: for as long as the run goes on."""
     phase_began: Callable[[Label, Phase], Awaitable[None]] = _nobody
     """Told by the lead, which waits for it at each phase: an experiment acts out its faults then."""
+    note_own: Callable[[OwnNote], None] = _unread
+    """Told by data owners what is for their own eyes alone."""
 
 
 class BasePlayer(ABC):
@@ -179,7 +186,7 @@ class BasePlayer(ABC):
                 dropped, culprits = from_phase_pairs(message.dropped), from_guilt_pairs(message.culprits)
                 driver.fail(Ended(message.reason, dropped, message.exposed, culprits))
             else:
-                driver.depart(peer, message.reason)
+                driver.depart(peer, message.reason, CAUSES[message.cause])
 
     def _refuse(self, peer: Player, reason: str) -> None:
         if not self.drivers:
@@ -263,7 +270,11 @@ class BasePlayer(ABC):
     def tell_failure(self, label: Label, failure: RoundFailed, *players: Player) -> None:
         """Say that this player ends the attempt, or its part in it."""
         message = m.Failed(
-            failure.reason[:500], phase_pairs(failure.dropped), failure.exposed, guilt_pairs(failure.culprits)
+            failure.reason[:500],
+            phase_pairs(failure.dropped),
+            failure.exposed,
+            guilt_pairs(failure.culprits),
+            CAUSES.index(failure.cause),
         )
         for player in players:
             if player != self.me:

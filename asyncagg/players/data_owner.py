@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -13,21 +12,21 @@ from asyncagg.crypto.digest import parameter_digest
 from asyncagg.crypto.keystream import Uniforms
 from asyncagg.crypto.randomness import Randomness
 from asyncagg.crypto.signing import Identity
+from asyncagg.learning.gradients import Border, GradientFailed, unusable
 from asyncagg.learning.owners import Arrays, DataOwner
-from asyncagg.learning.users import RAISED
 from asyncagg.players.base import PlayerEnvironment
 from asyncagg.players.driver import Ended, RoleDriver, RoundFailed
 from asyncagg.players.follower import Follower
 from asyncagg.players.ledger_store import LedgerStore
+from asyncagg.players.outcome import OwnNote
 from asyncagg.players.published import ParametersError, unpack_parameters
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.context import Context, Terms, check_published
 from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.interface import Protocol
-from asyncagg.protocols.names import LEAD, MODEL_OWNER, PHASES, Label, Phase, Player
-from asyncagg.vectors.arrays import ArrayError, as_arrays, as_weight
-from asyncagg.vectors.encoder import EncodingError
-from asyncagg.vectors.flatten import Layout, LayoutError
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, PHASES, Label, Loss, Phase, Player
+from asyncagg.vectors.encoder import Encoded, EncodingError, Reals
+from asyncagg.vectors.flatten import Layout
 from asyncagg.vectors.ring import RingVector
 from asyncagg.vectors.vector_encoder import VectorEncoder
 
@@ -60,8 +59,8 @@ class Kept:
     clipped: int
 
 
-class OwnerFailed(Exception):
-    """This owner's own computation did not give a usable gradient."""
+UNTOLD: Final = Loss("left of its own accord, and its own log says why", "failed")
+"""What every failure of an owner's own looks like to the others where the lead may lie."""
 
 
 class Silenced(Exception):
@@ -88,6 +87,10 @@ class DataOwnerPlayer(Follower):
         self.kept: Kept | None = None
         self.trouble: str | None = None
         """Why this owner had to leave its last attempt, for its own eyes."""
+        self.failure: tuple[Label, Loss] | None = None
+        """How its own computation failed last, as an experiment's result may say it."""
+        self._noted: dict[str, None] = {}
+        """Kinds of failure that this owner has been told of in full."""
         self._silent_round = -1
         self._attempts = 0
 
@@ -154,10 +157,29 @@ class DataOwnerPlayer(Follower):
             self.note(label, driver.phase, "fault", self.me, "drop")
         except Ended:
             pass
-        except (RoundFailed, OwnerFailed, ParametersError, m.MessageError) as error:
+        except GradientFailed as error:
+            self._leave(label, self._own_failure(label, error))
+        except (RoundFailed, ParametersError, m.MessageError) as error:
             self.trouble = str(error)
-            if label.round != self._silent_round and self.part.silent_from(label.round) is None:
-                self.tell_failure(label, RoundFailed(self.trouble), LEAD)
+            self._leave(label, RoundFailed(self.trouble))
+
+    def _leave(self, label: Label, failure: RoundFailed) -> None:
+        """Tell the lead that this owner's part is over, unless a fault silences it."""
+        if label.round != self._silent_round and self.part.silent_from(label.round) is None:
+            self.tell_failure(label, failure, LEAD)
+
+    def _own_failure(self, label: Label, error: GradientFailed) -> RoundFailed:
+        """Note for the owner that its computation failed, and for the others as much as they may know."""
+        loss = Loss(error.told, "refuses" if error.lasting else "failed")
+        self.trouble, self.failure = error.own, (label, loss)
+        self._note_own(label, error.told, error.own, error.trace)
+        said = loss if self.terms.threat == "curious" else UNTOLD
+        return RoundFailed(said.reason, cause=said.cause)
+
+    def _note_own(self, label: Label, kind: str, text: str, trace: str = "") -> None:
+        again = kind in self._noted
+        self._noted[kind] = None
+        self.environment.note_own(OwnNote(self.me, label.round, text, trace, again))
 
     def _repeats(self, label: Label) -> str | None:
         """Whether this attempt may have been played before this owner's process began: its entry must never change."""
@@ -176,29 +198,38 @@ class DataOwnerPlayer(Follower):
     async def _vector(self, label: Label, parameters: Arrays) -> RingVector:
         """This owner's extended vector: encoded coordinates, counts and weight."""
         part = self.part
+        border = Border(part.layout, part.weighted, part.encoder.max_weight)
 
-        def work() -> tuple[RingVector, Kept]:
-            try:
-                gradient, weight = part.owner.compute_gradient(parameters, label.round)
-                arrays = as_arrays(gradient)
-                weight = as_weight(weight) if part.weighted else 1
-            except ArrayError as error:
-                raise OwnerFailed(str(error)) from error
-            except RAISED as error:  # what it says is for its owner alone
-                raise OwnerFailed(f"compute_gradient failed: {_where(error)}") from error
-            try:
-                values = part.layout.flatten(arrays)
-                key = part.draws_key(label)
-                encoded = part.encoder.encode(values, weight, Uniforms(key))
-            except (LayoutError, EncodingError) as error:
-                raise OwnerFailed(str(error)) from error
+        def work() -> tuple[RingVector, Kept, str]:
+            values, weight = border.taken(part.owner, parameters, label.round)
+            key = part.draws_key(label)
+            values, encoded, tamed = self._encoded(values, weight, key)
             kept = Kept(label, values, weight, key, encoded.clipped)
-            return self.terms.plan.extend(encoded.words, weight, self.terms.ring), kept
+            return self.terms.plan.extend(encoded.words, weight, self.terms.ring), kept, tamed
 
         cost = Cost(gradients=1, encoded_values=self.terms.dimension)
         words: RingVector
-        words, self.kept = await self.compute(label, cost, work)
+        words, self.kept, tamed = await self.compute(label, cost, work)
+        if tamed:
+            self._note_own(label, "tamed", tamed)
         return words
+
+    def _encoded(self, values: Reals, weight: int, key: bytes) -> tuple[Reals, Encoded, str]:
+        """What is put in, as it is and encoded, and what was done to it, if anything.
+
+        GradientFailed for values that cannot be encoded; but where the lead may lie those are changed, since a model
+        owner could choose parameters that overflow for some data, and see from who leaves whose they are.
+        """
+        encoder = self.part.encoder
+        try:
+            return values, encoder.encode(values, weight, Uniforms(key)), ""
+        except EncodingError as error:
+            if self.terms.threat == "curious":
+                raise unusable(error) from error
+            refused = str(error)
+        values = encoder.tame(values)
+        done = "NaN became 0, infinity ±clip, and whole numbers were rounded and clipped; nobody else is told"
+        return values, encoder.encode(values, weight, Uniforms(key)), f"{refused}: {done}"
 
     def send(self, label: Label, to: Player, message: m.Message, phase: Phase) -> None:
         silent = self.part.silent_from(label.round)
@@ -206,9 +237,3 @@ class DataOwnerPlayer(Follower):
             self._silent_round = label.round
             raise Silenced
         super().send(label, to, message, phase)
-
-
-def _where(error: BaseException) -> str:
-    """Which exception, and the file and line that it comes from, without its text: that may hold data."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"

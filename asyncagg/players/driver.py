@@ -16,7 +16,7 @@ from asyncagg.net.tcp.buffers import release
 from asyncagg.players.arrivals.mailbox import Mailbox
 from asyncagg.protocols import effects as e
 from asyncagg.protocols.messages import Faulty, Message, MessageError, RoleName
-from asyncagg.protocols.names import LEAD, Guilt, Label, Phase, Player, index_of, role_of
+from asyncagg.protocols.names import LEAD, Cause, Guilt, Label, Phase, Player, index_of, role_of
 from asyncagg.protocols.permissions import Permissions
 from asyncagg.runs.trace import Event as Traced
 
@@ -48,9 +48,12 @@ class RoundFailed(Exception):
         dropped: dict[Player, Phase] | None = None,
         exposed: bool = False,
         culprits: dict[Player, Guilt] | None = None,
+        cause: Cause = "lost",
     ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.cause = cause
+        """Whether it was this player's own computation."""
         self.dropped = dropped or {}
         self.exposed = exposed
         self.culprits = culprits or {}
@@ -85,9 +88,9 @@ class RoleDriver:
         elif type(message) in self._wanted:
             self._wake()
 
-    def depart(self, peer: str, reason: str) -> None:
+    def depart(self, peer: str, reason: str, cause: Cause = "lost") -> None:
         """A peer's connection is gone, or it has ended its part in this attempt."""
-        self._mailbox.depart(peer, reason)
+        self._mailbox.depart(peer, reason, cause)
         self._wake()
 
     def fail(self, failure: RoundFailed) -> None:

@@ -19,8 +19,8 @@ from asyncagg.net.channel import Channel
 from asyncagg.net.clock import call_at_ns, now_ns
 from asyncagg.players.base import BasePlayer, PlayerEnvironment
 from asyncagg.players.driver import Ended, RoundFailed
-from asyncagg.players.model_steps import Learnt, copies, learn, ready
-from asyncagg.players.outcome import RoundOutcome
+from asyncagg.players.model_steps import Learnt, StepFailed, copies, learn, ready
+from asyncagg.players.outcome import OwnNote, RoundOutcome
 from asyncagg.players.published import as_published, pack_parameters
 from asyncagg.players.start import RunState, Start
 from asyncagg.protocols import messages as m
@@ -30,7 +30,8 @@ from asyncagg.protocols.effects import Cost
 from asyncagg.protocols.interface import Protocol
 from asyncagg.protocols.ledger.comparison import Rules
 from asyncagg.protocols.ledger.sums import SumAccount
-from asyncagg.protocols.names import GUILT, LEAD, MODEL_OWNER, Guilt, Label, Phase, Player, index_of, owner_name
+from asyncagg.protocols.names import GUILT, LEAD, MODEL_OWNER, Guilt, Label, Loss, Phase, Player, index_of, owner_name
+from asyncagg.protocols.steps.lead import from_loss_triples
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.vectors.arrays import as_arrays
@@ -94,6 +95,10 @@ class ModelOwnerPlayer(BasePlayer):
         if part.start is not None:
             self.parameters, self.account = part.start.parameters, part.start.account
             self.culprits = dict(part.start.culprits)
+        self._losses: dict[Player, Loss] = {}
+        """Of this attempt, as the lead tells them."""
+        self._parting: str | None = None
+        """What the others are told of the end, where its reason holds words of the user's."""
         self._arrival = asyncio.Event()
         self._crashed = False
 
@@ -110,7 +115,7 @@ class ModelOwnerPlayer(BasePlayer):
             stopped = self._ready_model() or await self._rounds()
         except CheckpointError as error:
             stopped = str(error)
-        self.dismiss(stopped or DONE)
+        self.dismiss(self._parting or stopped or DONE)
         return stopped
 
     def dismiss(self, reason: str) -> None:
@@ -122,10 +127,16 @@ class ModelOwnerPlayer(BasePlayer):
         """Give the model back what it kept, where the run resumes; None, or how the user's own code failed."""
         start = self.part.start
         kept = ready(self.part.model, None if start is None else start.state)
-        if isinstance(kept, str):
-            return kept
+        if isinstance(kept, StepFailed):
+            return self._step_failed(kept, 0 if start is None else start.round, kept.told)
         self.state = kept
         return None
+
+    def _step_failed(self, failed: StepFailed, round_index: int, parting: str) -> str:
+        """Note the traceback for the model owner; how its step failed."""
+        self.environment.note_own(OwnNote(self.me, round_index, failed.text, failed.trace))
+        self._parting = parting
+        return failed.text
 
     async def _rounds(self) -> str | None:
         for index in self._indices():
@@ -167,7 +178,11 @@ class ModelOwnerPlayer(BasePlayer):
     # -- who is there -----------------------------------------------------------------------------------------------
 
     def control(self, peer: Player, label: Label, message: m.Message) -> bool:
-        return False
+        if not isinstance(message, m.Losses):
+            return False
+        if peer == LEAD and label == self.label:
+            self._losses |= from_loss_triples(message.losses)
+        return True
 
     def ends_attempt(self, peer: Player) -> bool:
         return peer == LEAD
@@ -212,6 +227,7 @@ class ModelOwnerPlayer(BasePlayer):
         outcome = RoundOutcome(index, began_ns=self.now())
         cohort = self._without_culprits(self.part.cohort(index))
         outcome.dropped = {owner: "publish" for owner in self.part.cohort(index) if owner not in cohort}
+        outcome.losses = {owner: Loss(GUILT[guilt]) for owner, guilt in self.culprits.items()}
         begun = outcome.attempts = self._begun_before(index)
         cut = self._cut_off(Label(index, begun))
         if cut is not None and not self._may_follow(cut, outcome):
@@ -225,6 +241,7 @@ class ModelOwnerPlayer(BasePlayer):
             except RoundFailed as failure:
                 outcome.reason = _and_then(outcome.reason, failure.reason)
                 outcome.dropped = {**failure.dropped, **outcome.dropped}
+                outcome.losses = {**self._losses, **outcome.losses}
                 self._convict(failure.culprits, outcome)
                 self._note_failure(failure)
                 if not self._may_retry(failure, outcome):
@@ -335,6 +352,7 @@ class ModelOwnerPlayer(BasePlayer):
         outcome.label = self.label
         outcome.revealed = revealed
         dropped = {**revealed.dropped, **outcome.dropped}
+        outcome.losses = {**self._losses, **outcome.losses}
         outcome.dropped = {owner: phase for owner, phase in dropped.items() if owner not in revealed.survivors}
         if self.terms.batches.size > 1:
             gone = {**dict.fromkeys(revealed.survivors), **outcome.dropped}
@@ -345,18 +363,20 @@ class ModelOwnerPlayer(BasePlayer):
             self.account.settled(self.label, self._digest, survivors)
         outcome.mean = mean
 
-        def work() -> Learnt | str:
+        def work() -> Learnt | StepFailed:
             return learn(part.model, self.parameters, part.layout.unflatten(mean))
 
         outcome.ended_ns = self.now()
         learnt = await self.compute(self.label, Cost(), work)
-        if isinstance(learnt, str):
-            outcome.status, outcome.reason = "failed", learnt
+        if isinstance(learnt, StepFailed):
+            outcome.status = "failed"
+            outcome.reason = self._step_failed(learnt, outcome.round, f"round {outcome.round}: {learnt.told}")
         else:
             self.parameters, self.state, outcome.metrics = learnt
 
     async def _attempt(self, label: Label, cohort: tuple[Player, ...]) -> tuple[Revealed, NDArray[np.float64]]:
         """Publish, and wait for the sum; it and the mean it stands for. Never beyond the sum of the phase deadlines."""
+        self._losses = {}
         published = as_published(self.parameters)
         self._digest = parameter_digest(published)
         self._expose(label, cohort)
@@ -371,6 +391,7 @@ class ModelOwnerPlayer(BasePlayer):
         if missing:
             raise RoundFailed(f"{missing[0]} is not connected")
         away: dict[Player, Phase] = {owner: "publish" for owner in cohort if owner not in self.channels}
+        self._losses |= dict.fromkeys(away, Loss("not connected"))
         if len(here) < floor:
             raise RoundFailed(f"{len(here)} owners are connected, at least {floor} are needed", away)
         pair = KeyPair.generate(self.randomness) if self.protocol.seals_answers(self.terms) else None

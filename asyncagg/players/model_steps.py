@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import traceback
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asyncagg.learning.owners import Arrays, ModelOwner
-from asyncagg.learning.users import RAISED
+from asyncagg.learning.users import RAISED, place_of
 from asyncagg.vectors.arrays import ArrayError, as_arrays, as_type
 
 Learnt = tuple[Arrays, Arrays, dict[str, float]]
 """The next parameters, what the model keeps beside them, and figures about it."""
 
 
-def ready(model: ModelOwner, given: Arrays | None) -> Arrays | str:
+@dataclass(frozen=True, slots=True)
+class StepFailed:
+    """How the user's model failed."""
+
+    told: str
+    """For the others: step, type and place."""
+    text: str
+    """For the model owner and its result: with the words of what was raised."""
+    trace: str
+
+
+def ready(model: ModelOwner, given: Arrays | None) -> Arrays | StepFailed:
     """What the model keeps before its first round, once it has taken back what it is given; or how it failed."""
     step = "restore"
     try:
@@ -24,10 +37,10 @@ def ready(model: ModelOwner, given: Arrays | None) -> Arrays | str:
         step = "state"
         return kept_state(model)
     except RAISED as error:
-        return _raised(step, error)
+        return _raised(model, step, error)
 
 
-def learn(model: ModelOwner, parameters: Arrays, mean: Arrays) -> Learnt | str:
+def learn(model: ModelOwner, parameters: Arrays, mean: Arrays) -> Learnt | StepFailed:
     """One step along the mean; or how it failed."""
     step = "apply"
     try:
@@ -37,7 +50,7 @@ def learn(model: ModelOwner, parameters: Arrays, mean: Arrays) -> Learnt | str:
         step = "state"
         return updated, kept_state(model), metrics
     except RAISED as error:
-        return _raised(step, error)
+        return _raised(model, step, error)
 
 
 def copies(arrays: Arrays) -> Arrays:
@@ -98,5 +111,7 @@ def _plain(name: object, value: object) -> NDArray[Any]:
     return array
 
 
-def _raised(step: str, error: BaseException) -> str:
-    return f"the model owner's {step} raised {type(error).__name__}: {error}"
+def _raised(model: ModelOwner, step: str, error: BaseException) -> StepFailed:
+    place = place_of(error, getattr(type(model), step))
+    told = f"the model owner's {step} raised {type(error).__name__} at {place}"
+    return StepFailed(told, f"{told}: {error}", "".join(traceback.format_exception(error)))

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from asyncagg.protocols.messages import Buffer, Message
-from asyncagg.protocols.names import Guilt, Phase, Player
+from asyncagg.protocols.names import Cause, Guilt, Phase, Player
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -124,6 +124,8 @@ class Got:
 class Gone:
     peer: Player
     reason: str
+    cause: Cause = "lost"
+    """Of an owner that ends its part: whether its own computation failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from asyncagg.protocols.wire import Bound as Bound
 from asyncagg.protocols.wire import Buffer as Buffer
 from asyncagg.protocols.wire import Bytes32 as Bytes32
 from asyncagg.protocols.wire import Bytes64 as Bytes64
+from asyncagg.protocols.wire import CauseIndex as CauseIndex
 from asyncagg.protocols.wire import GuiltIndex as GuiltIndex
 from asyncagg.protocols.wire import Key as Key
 from asyncagg.protocols.wire import Measures as Measures
@@ -450,6 +451,14 @@ class Report(Message):
     culprits: tuple[tuple[OwnerIndex, GuiltIndex], ...]
 
 
+@says("losses", "receiver", "reveal", sender="lead")
+@dataclass(frozen=True, slots=True)
+class Losses(Message):
+    """The lead tells why owners were dropped, before its report or failure, and only if there were any."""
+
+    losses: tuple[tuple[OwnerIndex, CauseIndex, Text], ...]
+
+
 FAILURES: tuple[tuple[RoleName, RoleName], ...] = (
     ("lead", "node"),
     ("lead", "owner"),
@@ -464,13 +473,15 @@ FAILURES: tuple[tuple[RoleName, RoleName], ...] = (
 class Failed(Message):
     """The sender ends the attempt (lead, model owner) or its own part in it (owner, compute node).
 
-    `culprits`, which only the lead's word makes, are not to be invited again in this run.
+    `culprits`, which only the lead's word makes, are not to be invited again in this run. `cause` is an owner's alone:
+    whether its own computation failed.
     """
 
     reason: Text
     dropped: tuple[tuple[OwnerIndex, PhaseIndex], ...]
     exposed: bool
     culprits: tuple[tuple[OwnerIndex, GuiltIndex], ...]
+    cause: CauseIndex = 0
 
 
 COMMON: tuple[type[Message], ...] = (
@@ -486,6 +497,7 @@ COMMON: tuple[type[Message], ...] = (
     Commit,
     Discard,
     Survivors,
+    Losses,
     Report,
     Failed,
 )

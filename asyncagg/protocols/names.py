@@ -11,7 +11,10 @@ Phase = Literal["publish", "advertise", "share", "upload", "certify", "unmask", 
 Exposure = Literal["public", "sealed", "masked", "share", "sum", "clear"]
 """What the receiver of a message can read in it; `clear` is a vector without any protection."""
 Guilt = Literal["wrong-shares", "false-dealing", "false-complaints", "bad-boxes", "contradiction"]
+Cause = Literal["lost", "failed", "refuses"]
+"""Why an owner is not in a sum: it was lost to the others, by its own computation, or by one that cannot change."""
 
+CAUSES: Final[tuple[Cause, ...]] = ("lost", "failed", "refuses")
 PHASES: tuple[Phase, ...] = ("publish", "advertise", "share", "upload", "certify", "unmask", "reveal")
 GUILT: Final[dict[Guilt, str]] = {
     "wrong-shares": "answered with wrong shares",
@@ -30,6 +33,13 @@ class Label(NamedTuple):
 
     round: int
     attempt: int
+
+
+class Loss(NamedTuple):
+    """Why an owner is not in a sum, in words that hold nothing of its data."""
+
+    reason: str
+    cause: Cause = "lost"
 
 
 def owner_name(index: int) -> Player:

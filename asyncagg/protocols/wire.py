@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_ori
 
 import msgpack
 
-from asyncagg.protocols.names import GUILT, PHASES, Exposure, Label, Phase
+from asyncagg.protocols.names import CAUSES, GUILT, PHASES, Exposure, Label, Phase
 
 RoleName = Literal["owner", "lead", "node", "receiver"]
 Route = tuple[RoleName, RoleName]
@@ -62,6 +62,7 @@ OwnerIndex = Annotated[int, Range(0, 2**31 - 1)]
 Text = Annotated[str, Size(0, 512)]
 PhaseIndex = Annotated[int, Range(0, len(PHASES) - 1)]
 GuiltIndex = Annotated[int, Range(0, len(GUILT) - 1)]
+CauseIndex = Annotated[int, Range(0, len(CAUSES) - 1)]
 Check = Callable[[object], bool]
 
 

@@ -36,8 +36,10 @@ class RoundResult:
     attempts: int = 1
     survivors: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
-    with_their_batch: list[str] = field(default_factory=list)
     """Owner → the phase in which it went."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Owner → why it went, for each that was dropped."""
+    with_their_batch: list[str] = field(default_factory=list)
     silent_after: dict[str, str] = field(default_factory=dict)
     total_weight: int | None = None
     clipped: int | None = None
@@ -61,6 +63,7 @@ class RoundResult:
             "attempts": self.attempts,
             "survivors": self.survivors,
             "dropped": self.dropped,
+            "reasons": self.reasons,
             "with_their_batch": self.with_their_batch,
             "silent_after": self.silent_after,
             "total_weight": self.total_weight,
@@ -141,6 +144,7 @@ _FIELDS: dict[str, _Check] = {
     "attempts": _count,
     "survivors": _list_of(_text),
     "dropped": _by_name(_text),
+    "reasons": _by_name(_text),
     "with_their_batch": _list_of(_text),
     "silent_after": _by_name(_text),
     "total_weight": _or_null(_count),

@@ -194,6 +194,11 @@ class Encoder:
         """The values as they are before any rounding, (d,): clipped, as float64."""
         return np.clip(values.astype(np.float64), -self.clip, self.clip)
 
+    def tame(self, values: Reals) -> NDArray[np.float64]:
+        """The values with none that would be refused, (d,): NaN is 0, infinity ±clip; whole numbers are rounded too."""
+        tamed = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=self.clip, neginf=-self.clip)
+        return self.clamp(np.rint(tamed)) if self.rounding == "none" else tamed
+
     def count_small(self, values: Reals) -> Small:
         """How many values other than 0 there are, and how many of them are below one step."""
         zeros = int(np.count_nonzero(values == 0))

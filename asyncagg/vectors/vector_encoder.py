@@ -19,6 +19,16 @@ from asyncagg.vectors.flatten import Layout
 from asyncagg.vectors.ring import Ring, RingVector, smallest_ring
 
 
+class ArrayRefused(EncodingError):
+    """The array `name` holds values that are `what` and should be `right`; the text says where the first of them is."""
+
+    def __init__(self, name: str, index: int, error: ValueRefused) -> None:
+        super().__init__(f"{name!r} holds {error.what}, first at index {index} ({error.right})")
+        self.name = name
+        self.what = error.what
+        self.right = error.right
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Coordinates `start` to `stop` − 1 of the vector, which are encoded alike."""
@@ -74,6 +84,11 @@ class VectorEncoder:
         return self.encoders[0].bits
 
     @property
+    def max_weight(self) -> int:
+        """The largest weight that an owner may have."""
+        return self.encoders[0].max_weight
+
+    @property
     def quanta(self) -> dict[str, float]:
         """Name → one step, in input units; whole numbers have none, they are not rounded."""
         named = zip(self.layout.names, self.encoders, strict=True)
@@ -102,7 +117,7 @@ class VectorEncoder:
         return hashlib.sha256(json.dumps(said).encode()).digest()
 
     def encode(self, values: Reals, weight: int, draws: Draws | None = None) -> Encoded:
-        """As `Encoder.encode`, of a vector (d,) that `Layout.flatten` made; an EncodingError names the array."""
+        """As `Encoder.encode`, of a vector (d,) that `Layout.flatten` made; ArrayRefused names the array."""
         self.encoders[0].check_weight(weight)
         words = np.empty(values.size, self.ring.dtype)
         clipped = 0
@@ -111,12 +126,16 @@ class VectorEncoder:
             try:
                 clipped += run.encoder.encode_into(words[part], values[part], weight, draws)
             except ValueRefused as error:
-                raise EncodingError(self._placed(error, run.start + error.index)) from None
+                raise self._placed(error, run.start + error.index) from None
         return Encoded(words, clipped)
 
     def clamp(self, values: Reals) -> NDArray[np.float64]:
         """The values as they are before any rounding, (d,): clipped, as float64."""
         return _joined([run.encoder.clamp(values[run.start : run.stop]) for run in self.runs])
+
+    def tame(self, values: Reals) -> NDArray[np.float64]:
+        """As `Encoder.tame`, (d,)."""
+        return _joined([run.encoder.tame(values[run.start : run.stop]) for run in self.runs])
 
     def count_small(self, values: Reals) -> NDArray[np.int64]:
         """For each array how many values other than 0 are below one step, and how many there are: (arrays, 2)."""
@@ -127,11 +146,11 @@ class VectorEncoder:
         """The mean from the sum of encoded vectors, float64 (d,); DecodingError as `Encoder.decode`."""
         return _joined([run.encoder.decode(total[run.start : run.stop], total_weight) for run in self.runs])
 
-    def _placed(self, error: ValueRefused, index: int) -> str:
+    def _placed(self, error: ValueRefused, index: int) -> ArrayRefused:
         """What is wrong in which array."""
         named = zip(self.layout.names, self.layout.bounds, strict=True)
         name, start = next((name, start) for name, (start, stop) in named if start <= index < stop)
-        return f"{name!r} holds {error.what}, first at index {index - start} ({error.right})"
+        return ArrayRefused(name, index - start, error)
 
 
 def _joined(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from asyncagg.net.memory import MemoryNetwork
 from asyncagg.players.base import PlayerEnvironment
 from asyncagg.players.data_owner import DataOwnerPlayer, OwnerPart
 from asyncagg.players.ledger_store import LedgerStore
+from asyncagg.players.outcome import OwnNote
 from asyncagg.players.published import as_published, pack_parameters
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
@@ -69,6 +70,7 @@ class Place:
         self.player = player
         self.experiment = experiment
         self.others = others
+        self.notes: list[OwnNote] = []
         self.serving = asyncio.create_task(player.run(None))
 
     def say(self, peer: str, label: Label, message: m.Message) -> None:
@@ -106,6 +108,7 @@ async def place(
     for name in (MODEL_OWNER, *(node_name(index) for index in range(3))):
         others[name] = Listener(Recorder(name))
         await network.listen(name, others[name].accept)
+    notes: list[OwnNote] = []
     environment = PlayerEnvironment(
         network=network,
         executor=Inline(gradient_seconds),
@@ -114,6 +117,7 @@ async def place(
         permit_limit_ns=10**9,
         start_ns=0,
         permissions=experiment.permissions,
+        note_own=notes.append,
     )
     part = OwnerPart(
         owner=owner or Vector(VALUES, 3),
@@ -127,6 +131,7 @@ async def place(
     randomness = InsecureSeededRandomness(0, "owner")
     player = DataOwnerPlayer(ME, environment, experiment.terms(bytes(16)), experiment.protocol, part, randomness, None)
     there = Place(player, experiment, others)
+    there.notes = notes
     await asyncio.sleep(1)
     try:
         yield there
@@ -232,13 +237,13 @@ async def test_an_exclusion_that_overtakes_the_publication_holds() -> None:
 @pytest.mark.parametrize(
     ("what", "told"),
     [
-        (ValueError(SECRET), "compute_gradient failed: ValueError at runs.py:"),
-        (SystemExit(SECRET), "compute_gradient failed: SystemExit at runs.py:"),
-        (None, "compute_gradient failed: TypeError at data_owner.py:"),
-        (({"vector": VALUES[:-1]}, 1), "vector"),
-        (({"vector": VALUES * np.nan}, 1), "NaN"),
-        (({"vector": VALUES}, 10), "weight"),
-        (({"other": VALUES}, 1), "other"),
+        (ValueError(SECRET), "ValueError at runs.py:"),
+        (SystemExit(SECRET), "SystemExit at runs.py:"),
+        (None, "compute_gradient must return (dict of arrays, weight), not None"),
+        (({"vector": VALUES[:-1]}, 1), "'vector' of shape (60,), as in gradient_shapes, and it has another"),
+        (({"vector": VALUES * np.nan}, 1), "compute_gradient returned NaN or infinity in 'vector' (finite numbers)"),
+        (({"vector": VALUES}, 10), "a weight from 1 to 9, since the run's max_weight is 9"),
+        (({"vector": VALUES, SECRET: VALUES}, 1), "arrays named 'vector': others are there"),
     ],
 )
 async def test_an_owner_without_a_usable_gradient_tells_the_lead_and_nothing_of_its_data(what: Any, told: str) -> None:
@@ -249,7 +254,10 @@ async def test_an_owner_without_a_usable_gradient_tells_the_lead_and_nothing_of_
         assert (label, type(message)) == (Label(0, 1), m.Failed)
         assert told in message.reason
         assert SECRET not in message.reason
-        assert (there.player.trouble, there.player.kept) == (message.reason, None)
+        assert there.player.kept is None
+        (note,) = there.notes
+        assert (note.player, note.round, note.text) == (ME, 0, there.player.trouble)
+        assert (SECRET in note.trace) == isinstance(what, BaseException)
         assert all(there.kinds(node_name(node)) == [] for node in (1, 2))
         there.player.part = replace(there.player.part, owner=Vector(VALUES))
         there.publish(Label(0, 2))  # it takes part again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -420,7 +421,9 @@ def test_a_model_that_does_not_take_its_state_fails_the_run(make: Make) -> None:
     run = make(model=Broken(), rounds=2)
     run.start = Start(1, 1, {"vector": np.zeros(60)})
     finished = run.play()
-    assert finished.result.reason == "the model owner's restore raised KeyError: 'velocity'"
+    place = r"test_model_owner\.py:\d+"
+    reason = str(finished.result.reason)
+    assert re.fullmatch(f"the model owner's restore raised KeyError at {place}: 'velocity'", reason)
     assert (run.begun, finished.result.status) == ([], "failed")
     assert sum(record.kind == "finish" for record in finished.trace.records) == 3 + 4, "everyone is told"
 
@@ -428,7 +431,8 @@ def test_a_model_that_does_not_take_its_state_fails_the_run(make: Make) -> None:
 def test_a_model_that_keeps_nothing_refuses_a_state(make: Make) -> None:
     run = make(model=Nothing(), rounds=2)
     run.start = Start(1, 1, {}, {"velocity": np.zeros(3)})
-    assert "restore raised ValueError: nothing here keeps a state" in str(run.play().result.reason)
+    raised = r"restore raised ValueError at owners\.py:\d+: nothing here keeps a state"
+    assert re.search(raised, str(run.play().result.reason))
 
 
 @pytest.mark.parametrize(
@@ -449,7 +453,9 @@ def test_a_state_that_cannot_be_kept_is_told_before_the_first_round(state: Any, 
 
     run = make(model=Odd())
     reason = run.play().result.reason
-    assert str(reason).startswith(f"the model owner's state raised {error}")
+    kind, _, text = error.partition(": ")
+    raised = rf"the model owner's state raised {kind} at test_model_owner\.py:\d+: {text}"
+    assert re.match(raised, str(reason))
     assert run.begun == []
 
 
@@ -465,7 +471,8 @@ def test_a_state_that_goes_wrong_later_fails_that_round(make: Make) -> None:
 
     run = make(model=Odd(), rounds=3)
     finished = run.play()
-    assert finished.result.reason == "round 1: the model owner's state raised OverflowError: too much to remember"
+    raised = r"round 1: the model owner's state raised OverflowError at test_model_owner\.py:\d+: too much to remember"
+    assert re.fullmatch(raised, str(finished.result.reason))
     assert [each.status for each in finished.result.rounds] == ["ok", "failed"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +14,7 @@ from support.runs import Nothing, Vector
 from asyncagg.engines.processes import codec
 from asyncagg.learning import workload
 from asyncagg.learning.errors import WorkloadError
-from asyncagg.players.model_steps import learn
+from asyncagg.players.model_steps import StepFailed, learn
 from asyncagg.players.outcome import RoundOutcome
 
 
@@ -34,7 +35,7 @@ class Measured(Nothing):
 )
 def test_metrics_are_numbers_of_any_kind_and_become_floats(value: Any) -> None:
     learnt = learn(Measured({"loss": value}), {}, {})
-    assert not isinstance(learnt, str)
+    assert not isinstance(learnt, StepFailed)
     (figure,) = learnt[2].values()
     assert type(figure) is float
     assert figure == float(value) or np.isnan(value)
@@ -55,7 +56,11 @@ def test_metrics_are_numbers_of_any_kind_and_become_floats(value: Any) -> None:
     ],
 )
 def test_a_metric_that_is_no_number_is_named(metrics: Any, said: str) -> None:
-    assert learn(Measured(metrics), {}, {}) == f"the model owner's evaluate raised TypeError: {said}"
+    failed = learn(Measured(metrics), {}, {})
+    assert isinstance(failed, StepFailed)
+    assert re.fullmatch(r"the model owner's evaluate raised TypeError at test_model_steps\.py:\d+", failed.told)
+    assert failed.text == f"{failed.told}: {said}"
+    assert failed.trace.endswith(f"TypeError: {said}\n")
 
 
 class Stepping(Nothing):
@@ -85,15 +90,17 @@ class Stepping(Nothing):
 )
 def test_parameters_that_cannot_follow_the_former_ones_are_named(updated: Any, said: str) -> None:
     told = learn(Stepping(updated), {"w": np.zeros(3)}, {})
-    assert isinstance(told, str)
-    assert told.startswith(f"the model owner's apply raised {said.removesuffix('…')}")
+    assert isinstance(told, StepFailed)
+    kind, _, text = said.removesuffix("…").partition(": ")
+    assert told.told.startswith(f"the model owner's apply raised {kind} at test_model_steps.py:")
+    assert told.text.startswith(f"{told.told}: {text}")
 
 
 def test_the_next_parameters_are_a_copy() -> None:
     mine = np.zeros(3)
     learnt = learn(Stepping({"w": mine}), {"w": np.ones(3)}, {})
     mine[:] = 7
-    assert not isinstance(learnt, str)
+    assert not isinstance(learnt, StepFailed)
     assert learnt[0]["w"].tolist() == [0, 0, 0]
 
 
@@ -133,7 +140,7 @@ def test_a_model_that_changes_what_it_was_given_changes_nothing_of_the_players()
     learnt = learn(model, parameters, {})
     assert (learnt[0]["w"].tolist(), parameters["w"].tolist()) == ([1, 1, 1], [0, 0, 0])
     model.shape = (5,)
-    assert learn(model, parameters, {}) == (
-        "the model owner's apply raised ValueError: it returned arrays of shapes {'w': (5,)} ({'w': (3,)}, as before)"
-    )
+    failed = learn(model, parameters, {})
+    assert isinstance(failed, StepFailed)
+    assert failed.text.endswith(": it returned arrays of shapes {'w': (5,)} ({'w': (3,)}, as before)")
     assert parameters["w"].tolist() == [0, 0, 0]

@@ -52,7 +52,8 @@ EXAMPLES: list[m.Message] = [
     m.SumShare(b"sum", TAG),
     m.MaskedSum(b"sum", TAG),
     m.Report(b"\x07", ((1, 3),), (), ((2, 4),)),
-    m.Failed("no", ((1, 0),), True, ((1, 1),)),
+    m.Losses(((1, 2, "its vector has another shape"),)),
+    m.Failed("no", ((1, 0),), True, ((1, 1),), 1),
 ]
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.binary(max_size=70) | st.text(),

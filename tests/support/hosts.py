@@ -88,6 +88,8 @@ class Process:
         if place.config.keys is not None:
             keys = load_keys(place.config.keys, entry, datetime.now(UTC))
             tls = {entry.name: Tls.from_pem(keys.authority_pem, keys.certificate_pem, keys.key_pem)}
+            if self.loaded.aggregation.threat == "lying":
+                given = {"identities": keys.identities, "roster": keys.roster, **given}
         self.folder = place.folder / name
         self.post = ProcessSpec(
             **{

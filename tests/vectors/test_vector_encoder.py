@@ -100,6 +100,18 @@ def test_what_cannot_be_encoded_is_told_by_the_arrays_name(name, value, text):
     assert str(caught.value).startswith(text)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_tamed_values_are_all_encodable_and_others_stay_as_they_are(dtype):
+    layout = Layout(("a", "n", "b"), ((4,), (4,), (1,)), ("<f4", "<i4", "<f4"))
+    encoder = VectorEncoder.for_population(layout, 4, (100_000.0, 1.0, 0.1), 8, rounding="nearest")
+    values = np.array([np.nan, np.inf, -np.inf, 0.25, np.nan, np.inf, -300, 2.5, -np.inf], dtype)
+    tamed = encoder.tame(values)
+    assert tamed.tolist() == [0, 100_000, -100_000, 0.25, 0, 127, -127, 2, -0.1]
+    assert encoder.encode(tamed, 1).clipped == 0
+    good = np.array([1, -2, 3, 0.5, 7, -127, 127, 0, 0.05], dtype)
+    assert np.array_equal(encoder.tame(good), good.astype(np.float64))
+
+
 def test_small_values_are_counted_for_each_array():
     arrays = arrays_of(np.random.default_rng(1)) | {"w": np.full((3, 4), 1e-5), "b": np.array([0, 1e-5, 1, 0])}
     assert encoder_of().count_small(LAYOUT.flatten(arrays)).tolist()[:2] == [[12, 12], [1, 2]]

@@ -1,17 +1,21 @@
 """Owners whose own code goes wrong: each is dropped by name, and the others go on."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.runs import DIMENSION, Bad, Nothing, Vector, scenario
+from support.runs import DIMENSION, Bad, Nothing, Vector, run, scenario
+from support.tap import Tap
 from support.tensors import Tensor
 
 import asyncagg
 from asyncagg.api import Result
 from asyncagg.runs.directory import RunDirectory
+
+pytestmark = pytest.mark.filterwarnings("ignore::asyncagg.OwnerWarning")
 
 GOOD = np.linspace(-1, 1, DIMENSION)
 BAD: dict[str, Any] = {
@@ -62,8 +66,24 @@ def test_an_owner_without_a_usable_gradient_is_dropped_by_name(what: str, engine
     assert each["dropped"] == {"data-owner-1": "publish"}
     assert each["survivors"] == ["data-owner-0", "data-owner-2", "data-owner-3"]
     detail = next(record.detail for record in result.trace.records if record.event == "drop")
-    assert detail
+    assert each["reasons"] == {"data-owner-1": detail}
+    assert re.match(r"compute_gradient (must return|returned) |\w+ at (runs|tensors)\.py:\d+$", detail)
     assert "4711" not in "".join(record.detail for record in result.trace.records)
+
+
+@pytest.mark.parametrize("engine", ["sim", "tcp"])
+def test_who_is_lost_otherwise_has_a_reason_too_whoever_comes_later(engine: str) -> None:
+    faults = [
+        {"kind": "drop", "players": ["data-owner-1"], "phase": "upload"},
+        {"kind": "crash", "players": ["data-owner-2"], "phase": "share"},
+    ]
+    phases = {"upload": {"deadline": "500 ms"}}
+    result = run("secagg", 6, engine, rounds=2, faults=faults, phases=phases, aggregation={"dropout": 0.4})
+    first, second = result["rounds"]
+    assert first["dropped"] == {"data-owner-1": "upload", "data-owner-2": "share"}
+    assert first["reasons"] == {"data-owner-1": "silent in upload", "data-owner-2": "closed: crashed"}
+    assert second["dropped"] == {"data-owner-1": "upload", "data-owner-2": "publish"}
+    assert second["reasons"] == {"data-owner-1": "silent in upload", "data-owner-2": "not connected"}
 
 
 @pytest.mark.parametrize("protocol", ["plain", "pairwise", "additive", "secagg+"])
@@ -129,12 +149,12 @@ class _Stumbling(asyncagg.ModelOwner):
 
     def apply(self, parameters: dict[str, Any], mean: dict[str, Any]) -> dict[str, Any]:
         if self.where == "apply":
-            raise ValueError("no step")
+            raise ValueError("no step")  # in apply
         return {"file": parameters["file"] - mean["file"]}
 
     def evaluate(self, parameters: dict[str, Any]) -> dict[str, float]:
         if self.where == "evaluate":
-            raise ValueError("no step")
+            raise ValueError("no step")  # in evaluate
         return {}
 
 
@@ -151,19 +171,34 @@ def test_a_model_that_exits_fails_the_run_and_ends_nothing_else(engine: str) -> 
 
     owners = [_Ones() for _ in range(3)]
     result = asyncagg.run({"name": "exits", "engine": engine}, owners=owners, model_owner=Exits(""))
-    assert (result["status"], result["reason"]) == (
-        "failed",
-        "round 0: the model owner's evaluate raised SystemExit: 0",
-    )
+    assert result["status"] == "failed"
+    place = r"test_owners\.py:\d+"
+    assert re.fullmatch(f"round 0: the model owner's evaluate raised SystemExit at {place}: 0", result["reason"])
 
 
 @pytest.mark.parametrize("where", ["apply", "evaluate"])
-def test_a_model_owner_whose_code_raises_fails_the_run_with_its_words(where: str) -> None:
+def test_a_model_owner_whose_code_raises_fails_the_run_with_its_words_and_the_line(
+    where: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     result = asyncagg.run(
         {"name": "stumble", "engine": "sim"}, owners=[_Ones() for _ in range(3)], model_owner=_Stumbling(where)
     )
     assert result["status"] == "failed"
-    assert f"the model owner's {where} raised ValueError: no step" in result["reason"]
+    raised = rf"the model owner's {where} raised ValueError at test_owners\.py:\d+: no step"
+    assert re.search(raised, result["reason"])
+    assert capfd.readouterr().err.count("ValueError: no step") == 1
+    lines = Path(__file__).read_text().splitlines()
+    number = next(number for number, line in enumerate(lines, 1) if line.endswith(f"# in {where}"))
+    assert f" at test_owners.py:{number}: " in result["reason"]
+
+
+def test_the_words_of_a_model_that_raises_stay_with_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    tap = Tap().install(monkeypatch)
+    owners = [_Ones() for _ in range(3)]
+    result = asyncagg.run({"name": "stumble", "engine": "sim"}, owners=owners, model_owner=_Stumbling("apply"))
+    assert result["reason"].endswith(": no step")
+    assert b"the model owner's apply raised ValueError at test_owners.py:" in tap.of("finish")[0].body
+    assert not any(b"no step" in frame.body for frame in tap.frames)
 
 
 def test_a_parameter_called_file_is_written_like_any_other(tmp_path: Path) -> None:

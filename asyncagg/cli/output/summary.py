@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asyncagg.cli.output.words import figures, number, seconds, size
@@ -23,11 +23,23 @@ def summary(result: RunResult, directory: Path) -> Iterator[str]:
     yield from _costs(result)
     without = [each for each in result.rounds if each.status != "ok"]
     yield from _first("", [f"round {each.round} {each.status}: {each.reason}" for each in without])
-    warnings = [f"round {each.round}: {text}" for each in result.rounds for text in each.warnings]
-    yield from _first("warning: ", [*warnings, *result.ledger])
+    yield from _first("warning: ", [*_warnings(result.rounds), *result.ledger])
     if not find(result.protocol).protects:
         yield f"protection: none, {result.protocol} shows every input to the compute nodes"
     yield f"run directory: {directory}"
+
+
+def _warnings(rounds: Sequence[RoundResult]) -> list[str]:
+    """Each once, with the rounds that have it."""
+    having: dict[str, list[int]] = {}
+    for each in rounds:
+        for text in each.warnings:
+            having.setdefault(text, []).append(each.round)
+    return [f"{_when(numbers)}: {text}" for text, numbers in having.items()]
+
+
+def _when(rounds: Sequence[int]) -> str:
+    return f"round {rounds[0]}" if len(rounds) == 1 else f"{len(rounds)} rounds, from round {rounds[0]} on"
 
 
 def _first(what: str, texts: list[str]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 from asyncagg.engines.hosts.join_tracker import REMINDER_NS, JoinTracker, diallers, peers
 from asyncagg.engines.hosts.process_spec import HostRuntime
@@ -35,8 +36,11 @@ async def follow(runtime: HostRuntime) -> str | None:
         say(f"waiting up to {spec.wait_ns / 1e9:g} s for {MODEL_OWNER} at {owner.address}")
         run = await runtime.learn_run(spec.deadline_ns())
         say(f"{MODEL_OWNER}: reached, run {run.hex()[:12]}")
-        environment = runtime.environment(
-            run, now_ns(), spec.identities, spec.roster, spec.ledgers / run.hex()[:12], spec.patience_ns
+        environment = replace(
+            runtime.environment(
+                run, now_ns(), spec.identities, spec.roster, spec.ledgers / run.hex()[:12], spec.patience_ns
+            ),
+            note_own=spec.observation.noted,
         )
         spec.observation.add(_Search(spec.patience_ns, say))
         local_players = LocalPlayers(spec.experiment, environment, Trace(spec.observation.record), spec.players)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from asyncagg.crypto.randomness import SystemRandomness
@@ -18,7 +18,7 @@ from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.engines.runtime.players import LocalPlayers
 from asyncagg.net.clock import now_ns
 from asyncagg.players.model_owner import ModelOwnerPlayer
-from asyncagg.protocols.names import MODEL_OWNER, Label, Player
+from asyncagg.protocols.names import MODEL_OWNER, Label, Loss, Player
 from asyncagg.runs.atomic import replace
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.directory import DirectoryError
@@ -117,6 +117,10 @@ class _Alone:
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> None:
         """None: nobody sees the inputs of all."""
+
+    def own_failures(self, round_index: int) -> Mapping[Player, Loss]:
+        """None: owners live elsewhere."""
+        return {}
 
 
 def _fatal(missing: Sequence[HostEntry], experiment: Experiment) -> str | None:

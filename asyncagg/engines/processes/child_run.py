@@ -18,6 +18,7 @@ import socket
 import sys
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from asyncagg.crypto.signing import Identity
@@ -142,12 +143,15 @@ class ChildRun:
             )
 
         runtime = SocketRuntime(experiment, groups(players), network, self._observation.around)
-        environment = runtime.environment(
-            setup["run"],
-            fields["start_ns"],
-            {Player(player): Identity(secret) for player, secret in setup["identities"].items()},
-            setup["pinned"],
-            Path(setup["folder"], "ledgers"),
+        environment = replace(
+            runtime.environment(
+                setup["run"],
+                fields["start_ns"],
+                {Player(player): Identity(secret) for player, secret in setup["identities"].items()},
+                setup["pinned"],
+                Path(setup["folder"], "ledgers"),
+            ),
+            note_own=self._observation.noted,
         )
         hooks = self._hooks(fields["start_ns"]) if MODEL_OWNER in players else None
         try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.processes import codec
 from asyncagg.engines.processes.child_handle import ChildHandle
 from asyncagg.engines.record.oracle import ExpectedSum
 from asyncagg.engines.record.usage import UsageByRole, total
-from asyncagg.protocols.names import Label, Player
+from asyncagg.protocols.names import Label, Loss, Player
 
 ANSWER_NS = 120_000_000_000
 """How long a process may take to say what it did in a round."""
@@ -48,3 +48,7 @@ class ChildrenProbe:
                 return None
             put_in = put_in.plus(part)
         return put_in
+
+    def own_failures(self, round_index: int) -> Mapping[Player, Loss]:
+        """None: what a failure says beyond what its owner tells the others stays in the owner's process."""
+        return {}

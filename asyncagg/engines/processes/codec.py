@@ -12,7 +12,7 @@ from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.learning.owners import Arrays
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.usage import RoundUsage
-from asyncagg.protocols.names import Label
+from asyncagg.protocols.names import Label, Loss
 from asyncagg.protocols.steps.reveal import Revealed
 
 Plain = Any
@@ -78,6 +78,7 @@ def outcome(ended: RoundOutcome) -> Plain:
         ],
         "mean": None if ended.mean is None else array(ended.mean),
         "dropped": ended.dropped,
+        "losses": ended.losses,
         "with_their_batch": ended.with_their_batch,
         "began_ns": ended.began_ns,
         "ended_ns": ended.ended_ns,
@@ -97,5 +98,6 @@ def to_outcome(plain: Plain) -> RoundOutcome:
             "label": None if label is None else Label(*label),
             "revealed": revealed,
             "mean": None if mean is None else to_array(mean),
+            "losses": {owner: Loss(*loss) for owner, loss in plain["losses"].items()},
         }
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,12 +12,14 @@ from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.usage import RoundUsage
-from asyncagg.protocols.names import Label, Player
+from asyncagg.protocols.names import Label, Loss, Player
 from asyncagg.runs import means
 from asyncagg.runs.checkpoint import CheckpointError
 from asyncagg.runs.result import RoundResult, Traffic
 from asyncagg.runs.trace import FILE as TRACE
 
+_NAMED = 3
+"""Owners that a warning names."""
 LEAD_ROLE = "compute-node"
 
 
@@ -29,6 +31,9 @@ class RunProbe(Protocol):
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
         """What the survivors of an attempt put in; None where nobody can tell any more."""
+
+    def own_failures(self, round_index: int) -> Mapping[Player, Loss]:
+        """How the computations of owners in this process failed in a round, as they themselves know it."""
 
 
 class ResultRecorder:
@@ -45,16 +50,19 @@ class ResultRecorder:
 
     async def observe(self, outcome: RoundOutcome) -> RoundResult:
         """A round has ended."""
+        losses = self._losses(outcome)
         each = RoundResult(
             outcome.round,
             outcome.status,
             reason=outcome.reason if outcome.status != "ok" or outcome.attempts > 1 else None,
             attempts=outcome.attempts,
             dropped=dict(_by_index(outcome.dropped)),
+            reasons={owner: loss.reason for owner, loss in losses.items()},
             with_their_batch=list(outcome.with_their_batch),
             metrics=outcome.metrics,
             warnings=outcome.warnings,
         )
+        self._warn(each, losses)
         await self._sum(outcome, each)
         counted = await self._probe.usage_by_role(outcome.round)
         each.seconds = _seconds(outcome, counted.get(LEAD_ROLE, RoundUsage()).phases)
@@ -70,6 +78,22 @@ class ResultRecorder:
         first = 0 if self._finished.resumed is None else self._finished.resumed.round
         for each in self._finished.result.rounds[first:]:
             self._enter(each, await self._probe.usage_by_role(each.round))
+
+    def _losses(self, outcome: RoundOutcome) -> dict[Player, Loss]:
+        """Why each dropped owner was: from itself, where it lives here, else as the lead tells it."""
+        told = {**outcome.losses, **self._probe.own_failures(outcome.round)}
+        dropped = _by_index(outcome.dropped)
+        return {owner: told.get(owner, Loss(f"lost in {phase}")) for owner, phase in dropped}
+
+    def _warn(self, each: RoundResult, losses: Mapping[Player, Loss]) -> None:
+        """Say which owners' own computations failed: a line for each reason."""
+        failed: dict[str, list[Player]] = {}
+        for owner, loss in losses.items():
+            if loss.cause != "lost":
+                failed.setdefault(loss.reason, []).append(owner)
+                rounds = self._finished.owner_failures.setdefault(loss.reason, {})
+                rounds[owner] = rounds.get(owner, 0) + 1
+        each.warnings = [*each.warnings, *(f"{some(owners)}: {reason}" for reason, owners in failed.items())]
 
     def _keep_trace(self, path: Path) -> None:
         """What is new in it, for a run that may be cut off; CheckpointError where that cannot be written."""
@@ -113,6 +137,14 @@ def _seconds(outcome: RoundOutcome, phases: Sequence[tuple[int, str]]) -> dict[s
     for (start, phase), stop in zip(phases, ends, strict=False):  # no phase where the lead never began
         seconds[phase] = seconds.get(phase, 0.0) + max(0, stop - start) / 1e9
     return seconds
+
+
+def some(owners: Sequence[Player]) -> str:
+    """`data-owner-1`, or how many and the first of them."""
+    if len(owners) == 1:
+        return owners[0]
+    more = f" and {len(owners) - _NAMED} more" if len(owners) > _NAMED else ""
+    return f"{len(owners)} owners ({', '.join(owners[:_NAMED])}{more})"
 
 
 def _ratio(count: int, length: int) -> float:

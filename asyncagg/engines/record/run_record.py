@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncagg.learning.owners import Arrays
+from asyncagg.protocols.names import Player
 from asyncagg.runs.checkpoint import Checkpoint
 from asyncagg.runs.result import RunResult
 from asyncagg.runs.trace import Trace
@@ -24,6 +25,8 @@ class RunRecord:
     """Round → the decoded mean, (d,) float64."""
     model: Arrays = field(default_factory=dict)
     """Parameters after the last round."""
+    owner_failures: dict[str, dict[Player, int]] = field(default_factory=dict)
+    """Reason → owner → in how many rounds its own computation failed so."""
     folder: Path | None = None
     """The run directory, for what players keep there while they run: accounts, roster, checkpoint, logs."""
     resumed: Checkpoint | None = None

@@ -17,6 +17,7 @@ from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.record.oracle import ExpectedSum, expected_sum
 from asyncagg.engines.record.usage import UsageByRole, usage_by_role
 from asyncagg.engines.runtime.faults import FaultInjector
+from asyncagg.engines.runtime.own_notes import print_note
 from asyncagg.engines.runtime.tasks import PlayerTasks
 from asyncagg.net.channel import Network
 from asyncagg.net.links.faults import ChannelFaults
@@ -25,8 +26,9 @@ from asyncagg.players.compute_node import ComputeNodePlayer
 from asyncagg.players.data_owner import DataOwnerPlayer, Kept, OwnerPart
 from asyncagg.players.ledger_store import LedgerStore
 from asyncagg.players.model_owner import ModelOwnerPlayer, ModelPart
+from asyncagg.players.outcome import OwnNote
 from asyncagg.players.start import RunHooks
-from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Phase, Player, index_of, owner_name, role_of
+from asyncagg.protocols.names import LEAD, MODEL_OWNER, Label, Loss, Phase, Player, index_of, owner_name, role_of
 from asyncagg.runs.trace import Trace
 
 REUNION_NS = 1_000_000_000
@@ -55,6 +57,8 @@ class Environment:
     """Folder for the owners' accounts; None keeps them in memory."""
     patience_ns: int | None = None
     """How long a player that has lost the model owner looks for it; None: until its process is told of the end."""
+    note_own: Callable[[OwnNote], None] = print_note
+    """Told by data owners what is for their own eyes alone."""
 
 
 class OtherProcesses(Protocol):
@@ -98,6 +102,7 @@ class LocalPlayers:
             permissions=experiment.permissions,
             permits=self.terms.permits,
             patience_ns=environment.patience_ns,
+            note_own=environment.note_own,
             phase_began=self._phase_began,
         )
         self.model_owner = None if hooks is None else self._model_owner(hooks)
@@ -227,6 +232,11 @@ class LocalPlayers:
         """What the survivors that live here put in."""
         kept: dict[str, Kept | None] = {owner.me: owner.kept for owner in self.owners}
         return expected_sum(label, survivors, kept, self.experiment.encoder)
+
+    def own_failures(self, round_index: int) -> dict[Player, Loss]:
+        """How the computations of owners that live here failed in a round, the last time they did."""
+        failed = {owner.me: owner.failure for owner in self.owners}
+        return {owner: each[1] for owner, each in failed.items() if each is not None and each[0].round == round_index}
 
     # -- faults (this object is the fault injector's target) ---------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from asyncagg.players.base import BasePlayer
 from asyncagg.players.follower import Follower
+from asyncagg.players.outcome import OwnNote
 from asyncagg.protocols.names import Player, role_of
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Record
@@ -33,6 +34,9 @@ class Observer:
 
     def gone(self, local: str, remote: str, reason: str) -> None:
         """It ended, and not by our own doing."""
+
+    def noted(self, note: OwnNote) -> None:
+        """A data owner here has something for the eyes of whoever runs it."""
 
     def turned(self, status: Status, detail: str = "") -> None:
         """The process has come this far: everyone is there, or the run is over."""

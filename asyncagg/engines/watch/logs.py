@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TextIO
 
 from asyncagg.engines.watch.interface import Observer, Status
 from asyncagg.net.errors import printable
+from asyncagg.players.outcome import OwnNote
 from asyncagg.runs.result import RoundResult, finite
 from asyncagg.runs.trace import Event, Record
 
@@ -22,6 +23,8 @@ Level = Literal["info", "warning", "error"]
 
 LONGEST: Final = 500
 """Characters of a peer's or a user's text."""
+LONGEST_OWN: Final = 2000
+"""Characters of a line in the traceback of an owner that runs here."""
 REFUSALS: Final = 20
 """Lines about refusals in a `WINDOW`; others are counted, and told of in the next."""
 WINDOW: Final = timedelta(seconds=10)
@@ -124,6 +127,15 @@ class Log(Observer):
 
     def gone(self, local: str, remote: str, reason: str) -> None:
         self._coming("info" if reason.startswith("closed") else "warning", local, "gone", remote, reason)
+
+    def noted(self, note: OwnNote) -> None:
+        """A line each time, and the traceback the first time."""
+        trace = [] if note.again else [printable(line, LONGEST_OWN) for line in note.trace.splitlines()]
+        about = {"traceback": trace} if self._for_machines and trace else {}
+        self._write("warning", note.player, "failed", round=note.round, detail=note.text, **about)
+        if not self._for_machines:
+            for line in trace:
+                self._put(line)
 
     def turned(self, status: Status, detail: str = "") -> None:
         self._write("error" if status == "failed" else "info", self._name, status, detail=detail)

@@ -24,6 +24,7 @@ from asyncagg.engines.watch.interface import Observer, Status, View
 from asyncagg.engines.watch.logs import Log, LogForm
 from asyncagg.engines.watch.presence import PresenceNetwork
 from asyncagg.net.channel import Network
+from asyncagg.players.outcome import OwnNote
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Record
 
@@ -114,6 +115,10 @@ class Observers(Observer):
             return
         for observer in self._observers:
             observer.gone(local, remote, reason)
+
+    def noted(self, note: OwnNote) -> None:
+        for observer in self._observers:
+            observer.noted(note)
 
     def turned(self, status: Status, detail: str = "") -> None:
         for observer in self._observers:

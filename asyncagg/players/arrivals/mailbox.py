@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 
 from asyncagg.protocols.effects import Event, Expired, Gone, Got
 from asyncagg.protocols.messages import Message
-from asyncagg.protocols.names import Player
+from asyncagg.protocols.names import Cause, Player
 from asyncagg.protocols.permissions import Permissions
 
 
@@ -24,7 +24,7 @@ class Mailbox:
         """`gone` are peers that had left before, with the reason."""
         self._me = me
         self._permissions = permissions
-        self._gone = dict(gone)
+        self._gone = {peer: Gone(Player(peer), reason) for peer, reason in gone.items()}
         """Peers that left and of whom the role has not been told."""
         self._refused: dict[str, None] = {}
         self._seen: dict[tuple[str, type[Message]], int] = {}
@@ -52,9 +52,9 @@ class Mailbox:
         self._refused[peer] = None
         return True
 
-    def depart(self, peer: str, reason: str) -> None:
-        """A peer is gone; the first reason counts."""
-        self._gone.setdefault(peer, reason)
+    def depart(self, peer: str, reason: str, cause: Cause = "lost") -> None:
+        """A peer is gone, or has ended its part; the first reason counts."""
+        self._gone.setdefault(peer, Gone(Player(peer), reason, cause))
 
     def expire(self, key: Player | None) -> None:
         """A deadline has passed: of the phase (None), or of an owner's permit."""
@@ -72,7 +72,7 @@ class Mailbox:
             return Got(peer, message)
         for name in peers if len(peers) < len(self._gone) else self._gone:
             if name in self._gone and name in peers:
-                return Gone(Player(name), self._gone.pop(name))
+                return self._gone.pop(name)
         if self._expired:
             return Expired(self._expired.popleft())
         return None

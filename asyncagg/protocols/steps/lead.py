@@ -29,7 +29,19 @@ from asyncagg.protocols.effects import (
     Role,
     Send,
 )
-from asyncagg.protocols.names import GUILT, MODEL_OWNER, PHASES, Guilt, Phase, Player, index_of, owner_name
+from asyncagg.protocols.names import (
+    CAUSES,
+    GUILT,
+    MODEL_OWNER,
+    PHASES,
+    Cause,
+    Guilt,
+    Loss,
+    Phase,
+    Player,
+    index_of,
+    owner_name,
+)
 
 _GUILT: Final = tuple(GUILT)
 Accept = Callable[[Player, M], str | None]
@@ -67,6 +79,8 @@ class Lead:
         self.phase: Phase = "publish"
         self.alive: dict[Player, None] = dict.fromkeys(context.cohort)
         self.dropped: dict[Player, Phase] = {}
+        self.losses: dict[Player, Loss] = {}
+        """Why those were."""
         self.silent_after: dict[Player, Phase] = {}
         self.culprits: dict[Player, Guilt] = {}
         self.survivors: dict[Player, None] = {}
@@ -116,9 +130,9 @@ class Lead:
                         answers[peer] = message
                     else:
                         yield from self.expel(peer, reason)
-                case Gone(peer, reason):
+                case Gone(peer, reason, cause):
                     waiting.pop(peer, None)
-                    yield from self.left(peer, reason)
+                    yield from self.left(peer, reason, cause)
                 case Expired(None):
                     break
                 case _:
@@ -134,7 +148,7 @@ class Lead:
         answered = set_of(index_of(owner) for owner in answers)
         return self.batches.inside(answered).bit_count() >= enough
 
-    def left(self, peer: Player, reason: str) -> Role[None]:
+    def left(self, peer: Player, reason: str, cause: Cause = "lost") -> Role[None]:
         """A player is gone: an owner is dropped, a compute node takes its slice of the sum with it."""
         if peer in self._nodes:
             yield from self.abort(f"{peer} gone in {self.phase}: {reason}")
@@ -143,7 +157,7 @@ class Lead:
             self.silence(peer)
             yield Drop(peer, reason)
         else:
-            yield from self.drop(peer, reason)
+            yield from self.drop(peer, reason, cause)
 
     def expel(self, owner: Player, reason: str) -> Role[None]:
         """An owner said something wrong."""
@@ -153,9 +167,9 @@ class Lead:
         else:
             yield from self.drop(owner, reason)
 
-    def drop(self, owner: Player, reason: str) -> Role[None]:
+    def drop(self, owner: Player, reason: str, cause: Cause = "lost") -> Role[None]:
         """This owner is out of the attempt, from this phase on, and its batch with it."""
-        self.dropped[owner] = self.phase
+        self._note_loss(owner, Loss(reason, cause))
         self._refusal = reason if not reason.startswith("silent") else self._refusal
         yield from self._exclude(owner, reason)
         for mate in self.mates(owner):
@@ -167,7 +181,11 @@ class Lead:
             if owner in self.alive:
                 yield from self.drop(owner, reason)
             else:
-                self.dropped[owner] = self.phase
+                self._note_loss(owner, Loss(reason))
+
+    def _note_loss(self, owner: Player, loss: Loss) -> None:
+        self.dropped[owner] = self.phase
+        self.losses[owner] = loss
 
     def mates(self, owner: Player) -> list[Player]:
         """The owners of the same batch that are still here, in order of index."""
@@ -195,6 +213,7 @@ class Lead:
     def abort(self, reason: str) -> Role[None]:
         if self._refusal:
             reason = f"{reason} (last to leave: {self._refusal})"
+        yield from self._tell_losses()
         yield Abort(reason, dict(self.dropped), self.exposed, dict(self.culprits))
 
     def guard(self, steps: Role[None]) -> Role[None]:
@@ -234,7 +253,7 @@ class Lead:
     def drop_upload(self, owner: Player, reason: str) -> Role[None]:
         """An owner is lost in upload: every compute node forgets what it holds of its batch."""
         if owner not in self.alive:
-            self.dropped[owner] = self.phase  # a mate that was lost as well took it along
+            self._note_loss(owner, Loss(reason))  # a mate that was lost as well took it along
             return
         yield from self.drop(owner, reason)
         for node in self._nodes:
@@ -254,6 +273,7 @@ class Lead:
     def report(self) -> Role[None]:
         """Tell the model owner who is in the sum and what became of the others."""
         yield from self.enter("reveal")
+        yield from self._tell_losses()
         yield Send(
             MODEL_OWNER,
             m.Report(
@@ -263,6 +283,20 @@ class Lead:
                 guilt_pairs(self.culprits),
             ),
         )
+
+    def _tell_losses(self) -> Role[None]:
+        if self.losses:
+            yield Send(MODEL_OWNER, m.Losses(loss_triples(self.losses)))
+
+
+def loss_triples(losses: Mapping[Player, Loss]) -> tuple[tuple[int, int, str], ...]:
+    """Owners and why they were lost as messages carry it, by owner."""
+    triples = ((index_of(owner), CAUSES.index(loss.cause), loss.reason[:500]) for owner, loss in losses.items())
+    return tuple(sorted(triples))
+
+
+def from_loss_triples(triples: tuple[tuple[int, int, str], ...]) -> dict[Player, Loss]:
+    return {owner_name(owner): Loss(reason, CAUSES[cause]) for owner, cause, reason in triples}
 
 
 def phase_pairs(phases: dict[Player, Phase]) -> tuple[tuple[int, int], ...]:

@@ -70,7 +70,7 @@ class Python(WorkloadTable):
     )
 
 
-class Given(WorkloadTable):
+class HandedOver(WorkloadTable):
     """Owners and a model that a Python program hands over; a file alone cannot be run."""
 
     kind: Literal["given"] = Field("given", description="owners and a model handed over by `asyncagg.run`")
@@ -81,7 +81,7 @@ KINDS: dict[str, type[WorkloadTable]] = {
     "synthetic": Synthetic,
     "vectors": Vectors,
     "python": Python,
-    "given": Given,
+    "given": HandedOver,
 }
 
 
@@ -90,6 +90,6 @@ def _with_kind(given: object) -> object:
 
 
 Workload = Annotated[
-    Digits | Synthetic | Vectors | Python | Given, Field(discriminator="kind"), BeforeValidator(_with_kind)
+    Digits | Synthetic | Vectors | Python | HandedOver, Field(discriminator="kind"), BeforeValidator(_with_kind)
 ]
 """`[workload]`: the keys depend on `kind`."""

@@ -20,7 +20,7 @@ from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.usage import RoundUsage
-from asyncagg.protocols.names import Label, Player, owner_name
+from asyncagg.protocols.names import Label, Loss, Player, owner_name
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
 from asyncagg.runs.result import RoundResult
@@ -41,6 +41,7 @@ class Probe:
     """Tells what it was given."""
 
     def __init__(self, experiment: Experiment, put_in: ExpectedSum | None) -> None:
+        self.failures: dict[Player, Loss] = {}
         length = experiment.plan.length
         phases = [(2 * S, "publish"), (3 * S, "upload"), (7 * S, "reveal")]
         self.usage: UsageByRole = {
@@ -57,6 +58,9 @@ class Probe:
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
         self.asked.append((label, tuple(survivors)))
         return self.put_in
+
+    def own_failures(self, round_index: int) -> dict[Player, Loss]:
+        return self.failures
 
 
 class Recorded:
@@ -105,10 +109,19 @@ async def test_a_round_that_went_well_is_written_down_whole() -> None:
     assert (each.round, each.status, each.attempts, each.reason) == (0, "ok", 2, "a node was gone")
     assert each.survivors == list(OWNERS[:2])
     assert list(each.dropped.items()) == [(OWNERS[9], "publish"), (OWNERS[10], "upload")], "by index"
+    assert each.reasons == {OWNERS[9]: "lost in publish", OWNERS[10]: "lost in upload"}
     assert list(each.silent_after) == [OWNERS[2], OWNERS[10]]
     assert (each.total_weight, each.metrics, each.warnings) == (2, {"loss": 0.5}, run.good.warnings)
     assert run.probe.asked == [(LABEL, OWNERS[:2]), 0]
     assert run.finished.means[0].tobytes() == run.good.mean.tobytes()
+
+
+async def test_a_reason_comes_from_the_owner_itself_where_it_lives_here_and_else_as_the_lead_tells_it() -> None:
+    run = Recorded()
+    run.probe.failures = {OWNERS[9]: Loss("ValueError at mine.py:20", "failed"), OWNERS[3]: Loss("too late")}
+    told = {OWNERS[9]: Loss("left"), OWNERS[10]: Loss("silent in upload"), OWNERS[0]: Loss("came back")}
+    each = await run.observe(losses=told)
+    assert each.reasons == {OWNERS[9]: "ValueError at mine.py:20", OWNERS[10]: "silent in upload"}
 
 
 async def test_seconds_are_of_the_whole_round_and_of_each_phase_until_the_next() -> None:
