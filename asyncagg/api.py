@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from asyncagg.engines import launch
+from asyncagg.asked_run import AskedRun, OnRound, Owners, Source
 from asyncagg.engines.record.run_record import RunRecord
-from asyncagg.engines.runtime.stop_order import StopOrder
-from asyncagg.learning import workload
 from asyncagg.learning.owners import DataOwner, ModelOwner
 from asyncagg.mean_inputs import check_keywords, encoding_of, fallen_of, inputs_of, weights_of
 from asyncagg.owner_failures import OnOwnerFailure, check_choice, tell
 from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.registry import find
+from asyncagg.result_view import html_of, text_of
 from asyncagg.run_thread import RunThread
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario.errors import ScenarioError
-from asyncagg.scenario.reading.load import load, parse
 from asyncagg.scenario.schema.aggregation import Aggregation
-from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.vectors.flatten import Layout
-
-Source = str | Path | Mapping[str, Any] | Scenario
 
 _KEYWORDS = ("vectors", "weights", "protocol", "dropped", "bits", "clip")
 """Of `secure_mean`, beside the keys of `[aggregation]`."""
@@ -43,6 +38,14 @@ class Result(dict[str, Any]):
         self.model: dict[str, NDArray[Any]] = finished.model
         """The parameters after the last round."""
         self.trace: Trace = finished.trace
+        self.folder: Path | None = finished.folder
+        """The run directory, where there is one."""
+
+    def __repr__(self) -> str:
+        return f"<Result {text_of(self)}>"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
 
 class AggregationFailed(Exception):
@@ -54,42 +57,68 @@ class AggregationFailed(Exception):
 
 
 def run(
-    scenario: Source,
+    scenario: Source | None = None,
     *,
     engine: str | None = None,
     seed: int | None = None,
-    owners: Sequence[DataOwner] | None = None,
-    model_owner: ModelOwner | None = None,
+    owners: Owners | None = None,
+    model_owner: ModelOwner | str | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    on_round: OnRound | None = None,
+    progress: bool = False,
     on_owner_failure: OnOwnerFailure = "warn",
 ) -> Result:
-    """Run a scenario (a path, a mapping with its keys, or one loaded) and return how it went.
+    """Run a scenario and return how it went.
 
-    With `owners` and `model_owner` those are used instead of the scenario's workload. Works inside a running loop
-    (a notebook) too: the run has a thread and a loop of its own. KeyboardInterrupt stops it within two seconds.
-    Raises ScenarioError for a scenario that is not right.
+    Works inside a running loop (a notebook) too: the run has a thread and a loop of its own. KeyboardInterrupt stops it
+    within two seconds.
 
-    Where the computation of owners failed, their tracebacks are on stderr (with engine "processes" in the logs of a run
-    directory); at the end `on_owner_failure` "warn" gives an OwnerWarning for each reason, and "raise" raises
-    OwnerFailed.
+    Args:
+        scenario: a path, the name of one that comes along, a mapping with its keys, or one loaded.
+        engine: in place of the scenario's.
+        seed: in place of the scenario's.
+        owners: in place of the scenario's workload, with `model_owner`: objects, or the name of their class,
+            "module:Class". On engine "processes" names only, as nothing is pickled.
+        model_owner: an object, or the name of its class.
+        out: the run directory, a new one; absent: nothing is written. Owners that are objects are not kept in it.
+        resume: in place of a scenario: the directory of a run that was interrupted, which goes on. Owners that were
+            objects are given again.
+        on_round: called after each round with what the result says of it, perhaps in another thread. What it raises
+            ends the run, and is raised here.
+        progress: draw a bar on stderr.
+        on_owner_failure: where the computation of owners failed, their tracebacks are on stderr (with engine
+            "processes" in their logs); at the end "warn" gives an OwnerWarning for each reason, "raise" raises
+            OwnerFailed.
+
+    Raises:
+        ScenarioError: a scenario, or a file that it names, is not right.
+        TypeError: arguments that do not go together.
+        DirectoryError, CheckpointError: a run directory cannot be made, or not be gone on with.
     """
     check_choice(on_owner_failure)
-    work = _work(scenario, engine, seed, owners, model_owner)
+    asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, on_round, progress)
+    work = asked.prepared()
     return _told(RunThread(work).wait() if _in_a_loop() else work(None), on_owner_failure)
 
 
 async def run_async(
-    scenario: Source,
+    scenario: Source | None = None,
     *,
     engine: str | None = None,
     seed: int | None = None,
-    owners: Sequence[DataOwner] | None = None,
-    model_owner: ModelOwner | None = None,
+    owners: Owners | None = None,
+    model_owner: ModelOwner | str | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    on_round: OnRound | None = None,
+    progress: bool = False,
     on_owner_failure: OnOwnerFailure = "warn",
 ) -> Result:
     """As `run`, without blocking the loop it is awaited on. Cancelling it stops the run within two seconds."""
     check_choice(on_owner_failure)
-    work = _work(scenario, engine, seed, owners, model_owner)
-    return _told(await RunThread(work).outcome(), on_owner_failure)
+    asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, on_round, progress)
+    return _told(await RunThread(asked.prepared()).outcome(), on_owner_failure)
 
 
 def _told(finished: RunRecord, on_owner_failure: OnOwnerFailure) -> Result:
@@ -99,25 +128,13 @@ def _told(finished: RunRecord, on_owner_failure: OnOwnerFailure) -> Result:
     return result
 
 
-def _work(
-    scenario: Source,
-    engine: str | None,
-    seed: int | None,
-    owners: Sequence[DataOwner] | None,
-    model_owner: ModelOwner | None,
-) -> Callable[[StopOrder | None], RunRecord]:
-    """The run that was asked for, ready to begin; it may be given an order to stop."""
-    if owners is not None and not isinstance(owners, Sequence):
-        raise TypeError(f"owners must be a list of asyncagg.DataOwner, not {type(owners).__name__}")
-    ready = _load(scenario, engine, seed, None if owners is None else len(owners))
-    given = None
-    if owners is not None or model_owner is not None:
-        if owners is None or model_owner is None:
-            raise TypeError("owners and model_owner go together: give both or neither")
-        if ready.engine == "processes":
-            ready.refuse("engine", 'is "processes", which builds owners from the workload (sim or tcp for those given)')
-        given = workload.given(owners, model_owner)
-    return lambda stop: launch.run(ready, workload=given, stop=stop)
+def _in_a_loop() -> bool:
+    """Whether a loop runs in this thread; asked apart, since what `work` raises is to have no error before it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def secure_mean(
@@ -219,25 +236,3 @@ class _NoModel(ModelOwner):
 
     def gradient_dtypes(self) -> dict[str, DTypeLike]:
         return dict(zip(self.layout.names, self.layout.dtypes, strict=True))
-
-
-def _load(source: Source, engine: str | None, seed: int | None, owners: int | None) -> Scenario:
-    if isinstance(source, str | Path):
-        count = () if owners is None else (f"owners.count={owners}",)
-        return load(source, count, engine=engine, seed=seed)
-    if not isinstance(source, Scenario | Mapping):
-        raise TypeError(f"scenario must be a path, a mapping or a Scenario, not {type(source).__name__}")
-    values = dict(source.normalised() if isinstance(source, Scenario) else source)
-    values |= {key: value for key, value in (("engine", engine), ("seed", seed)) if value is not None}
-    if owners is not None:
-        values["owners"] = {**values.get("owners", {}), "count": owners}
-    return parse(values)
-
-
-def _in_a_loop() -> bool:
-    """True if a loop runs in this thread; asked apart, since what `work` raises is to have no error before it."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

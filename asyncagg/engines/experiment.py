@@ -286,7 +286,7 @@ def _max_weight(scenario: Scenario, workload: Workload) -> int:
 
 def _check_known_weights(scenario: Scenario, workload: Workload, bound: int) -> None:
     """Refuse a bound below a weight that is known beforehand; owners of the user's own may turn out lighter."""
-    known = scenario.workload.kind in ("digits", "vectors") and scenario.aggregation.weighting == "examples"
+    known = scenario.workload.kind in ("digits", "vectors", "given") and scenario.aggregation.weighting == "examples"
     if known and workload.max_weight > bound:
         scenario.refuse(
             "aggregation.max_weight",

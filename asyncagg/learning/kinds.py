@@ -36,4 +36,7 @@ def build(kind: str, *, owners: int, seed: int, rounds: int, base: Path, options
             from asyncagg.learning import python
 
             return python.workload(owners, seed, base, **options)
+        case "given":
+            right = "asyncagg.run with owners and model_owner, or another kind"
+            raise WorkloadError(f'is "given", whose owners come from a Python program ({right})', "workload.kind")
     raise WorkloadError(f"is {kind!r} (one of {', '.join(KINDS)})", "workload.kind")

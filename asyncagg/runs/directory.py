@@ -43,6 +43,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._let_go: Callable[[], object] = lambda: None
 
     @classmethod
     def create(cls, path: Path | None, name: str, seed: int) -> RunDirectory:
@@ -90,9 +91,9 @@ class RunDirectory:
             raise DirectoryError(f"{path / RESULT}: {other}")
 
     def _hold(self) -> RunDirectory:
-        """Until this object or its process ends, no other process can resume this run: two would share labels."""
+        """Until it is let go, or its process ends, nobody else can resume this run: two would share labels."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        weakref.finalize(self, os.close, descriptor)
+        self._let_go = weakref.finalize(self, os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -100,6 +101,10 @@ class RunDirectory:
         except OSError:
             pass  # a file system without locks
         return self
+
+    def release(self) -> None:
+        """The run has stopped: another may go on with it."""
+        self._let_go()
 
     def write_result(self, result: RunResult) -> None:
         """Replace `result.json` in one step."""

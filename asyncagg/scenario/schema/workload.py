@@ -70,11 +70,18 @@ class Python(WorkloadTable):
     )
 
 
+class HandedOver(WorkloadTable):
+    """Owners and a model that a Python program hands over; a file alone cannot be run."""
+
+    kind: Literal["given"] = Field("given", description="owners and a model handed over by `asyncagg.run`")
+
+
 KINDS: dict[str, type[WorkloadTable]] = {
     "digits": Digits,
     "synthetic": Synthetic,
     "vectors": Vectors,
     "python": Python,
+    "given": HandedOver,
 }
 
 
@@ -82,5 +89,7 @@ def _with_kind(given: object) -> object:
     return {"kind": DEFAULT_KIND, **given} if isinstance(given, dict) else given
 
 
-Workload = Annotated[Digits | Synthetic | Vectors | Python, Field(discriminator="kind"), BeforeValidator(_with_kind)]
+Workload = Annotated[
+    Digits | Synthetic | Vectors | Python | HandedOver, Field(discriminator="kind"), BeforeValidator(_with_kind)
+]
 """`[workload]`: the keys depend on `kind`."""
