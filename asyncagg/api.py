@@ -129,7 +129,7 @@ def _told(finished: RunRecord, on_owner_failure: OnOwnerFailure) -> Result:
 
 
 def _in_a_loop() -> bool:
-    """Whether a loop runs in this thread; asked apart, since what `work` raises is to have no error before it."""
+    """True if a loop runs in this thread; asked apart, since what `work` raises is to have no error before it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -31,7 +31,7 @@ _MAIN = "__main__:"
 
 @dataclass(frozen=True, slots=True)
 class AskedRun:
-    """What the caller said, in the words of `asyncagg.run`."""
+    """Arguments of one call of `asyncagg.run`."""
 
     scenario: Source | None
     engine: str | None
@@ -139,7 +139,7 @@ class AskedRun:
         return parse(values)
 
     def _tables(self) -> dict[str, dict[str, Any]]:
-        """What the owners that are given say in place of the scenario: table → keys."""
+        """Keys that the given owners set in place of the scenario: table → keys."""
         match self.owners:
             case None:
                 return {}
@@ -150,5 +150,5 @@ class AskedRun:
 
 
 def _as_far_as(table: Mapping[str, Any], keys: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a table says, unless it is another kind's."""
+    """Keys of a table, unless it is another kind's."""
     return table if "kind" not in keys or table.get("kind") == keys["kind"] else {}

@@ -1,4 +1,4 @@
-"""How a result looks where it is printed: a few lines of text, or a table in a notebook."""
+"""Printed forms of a result: a few lines of text, or a table in a notebook."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from asyncagg.runs.result import RoundResult
 
 WIDTH = 24
 _DRAWN = 200
-"""How often it is drawn at most, however many rounds there are."""
+"""Most times that it is drawn, however many rounds there are."""
 
 
 class RoundBar:

@@ -247,7 +247,7 @@ class ModelOwnerPlayer(BasePlayer):
         return self._give_up(outcome)
 
     def _refusal(self, cohort: tuple[Player, ...]) -> str | None:
-        """Why no other attempt can do better: so many owners refuse for what cannot change. None where one may."""
+        """Reason why no other attempt can do better, as so many refuse for what cannot change; None if one may."""
         if self.terms.threat == "lying":  # what a peer says of it is not believed, and no owner tells it
             refusing = dict.fromkeys(self.part.refusing(self.label), "left of their own accord, as they always would")
         else:

@@ -76,5 +76,5 @@ class RunHooks:
     """An attempt is about to be published."""
     start: Start | None = None
     refusing: Callable[[Label], Collection[Player]] = lambda label: ()
-    """Who left an attempt for what no other attempt can change, where somebody knows it without being told by a peer:
+    """Owners that left for what no other attempt can change, where that is known without being told by a peer:
     an experiment, under `lying`."""

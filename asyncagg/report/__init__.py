@@ -1,4 +1,4 @@
-"""What people look at, made from what a run leaves: sentences and the page. Nothing here runs anything.
+"""Sentences and the page of a run, made from what it leaves. Nothing here runs anything.
 
 `story` reads a run directory. `page` puts its sections together in one file: `verdict`, the timeline (`columns` holds
 its data, `web/` what draws it), `flow`, `longest_chart`, `seen`, `costs`, `curves`. `longest` says in one sentence what

@@ -1,4 +1,4 @@
-"""What a run cost: bytes and computing by phase and role, by owner, and beside what had been planned."""
+"""Costs of a run: bytes and computing by phase and role, by owner, and beside what had been planned."""
 
 from __future__ import annotations
 

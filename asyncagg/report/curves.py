@@ -56,6 +56,6 @@ def _chart(story: Story, name: str, colour: str) -> Markup:
 
 
 def _at(value: float, low: float, high: float, length: int) -> float:
-    """Where a value stands on an axis with margins."""
+    """Position of a value on an axis with margins."""
     part = 0.5 if high == low else (value - low) / (high - low)
     return _MARGIN + part * (length - 2 * _MARGIN)

@@ -17,7 +17,7 @@ CLASSES: Final = {
     "sum": "a part of the sum of the survivors",
     "clear": "an owner's vector without any protection",
 }
-"""What the receiver of a message can read in it."""
+"""Class of a message → what its receiver can read in it."""
 CLASS_COLOURS: Final = {
     "public": "#7a7a7a",
     "sealed": "#cc79a7",

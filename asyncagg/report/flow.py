@@ -211,7 +211,7 @@ def _box(place: _FlowBox, at: tuple[int, float]) -> Markup:
 
 
 def _heads(story: Story, said: Sequence[Record]) -> list[Markup]:
-    """What goes between two columns, above them."""
+    """Headings of what goes between two columns."""
     nodes = max(len(_names(said, "compute-node")), 1)
     dimension = story.result.get("dimension")
     count = dimension if isinstance(dimension, int) else 0

@@ -1,4 +1,4 @@
-"""What took most of the time of a round, in one sentence, from its critical path."""
+"""Sentence on what took most of the time of a round, from its critical path."""
 
 from __future__ import annotations
 

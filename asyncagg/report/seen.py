@@ -1,4 +1,4 @@
-"""Who saw what: for every player the bytes it received, by what it could read in them, and who together sees more."""
+"""Table of who saw what: the bytes each player received, by what it could read in them, and who together sees more."""
 
 from __future__ import annotations
 

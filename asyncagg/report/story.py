@@ -1,4 +1,4 @@
-"""What a run directory says, as the page tells it: of schema 1 or 2, of a run that went well or did not.
+"""Contents of a run directory, as the page tells them: of schema 1 or 2, of a run that went well or did not.
 
 Nothing is validated but the form of what is shown: the scenario is that of the result, and it is never loaded.
 """

@@ -1,4 +1,4 @@
-"""Whether a run was right, in words: what was run, how it ended, what was expected, how to have it again."""
+"""Verdict on a run, in words: what was run, how it ended, what was expected, how to have it again."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _expectations(story: Story) -> Markup:
 
 
 def _as_result(story: Story) -> RunResult:
-    """What expectations are about; a run that failed by them alone had no other reason."""
+    """The result, as far as expectations judge it; a run that failed by them alone had no other reason."""
     reason = story.result.get("reason")
     own = isinstance(reason, str) and reason.startswith("expect.")
     text = None if reason is None or own else str(reason)
@@ -147,7 +147,7 @@ def _row(each: RoundResult) -> list[object]:
 
 
 def _gone(gone: dict[str, str], reasons: dict[str, str]) -> object:
-    """How many, and by name when asked."""
+    """Number of those that are gone, and their names when asked."""
     if not gone:
         return "none"
     names = list(gone.items())

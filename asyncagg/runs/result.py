@@ -29,7 +29,7 @@ class Traffic:
 
 @dataclass(slots=True)
 class PlayerCost:
-    """What one player, or all of a role, said, heard and computed, as the trace has it."""
+    """Bytes and computing of one player, or of all of a role, as the trace has them."""
 
     sent: int = 0
     received: int = 0
@@ -95,7 +95,7 @@ class RoundResult:
     key_agreements: int = 0
     mask_expansions: dict[str, float] = field(default_factory=dict)
     critical_path: list[PathPiece] = field(default_factory=list)
-    """Why it lasted as long as it did, in order of time; the pieces add up to `seconds["total"]`."""
+    """Causes of its length, in order of time; the pieces add up to `seconds["total"]`."""
     phases: dict[str, dict[str, PlayerCost]] = field(default_factory=dict)
     """Phase → role → what its players said, heard and computed in it."""
     owners: dict[str, PlayerCost] = field(default_factory=dict)
@@ -246,7 +246,7 @@ class RunResult:
     """The first expectation that is not met, as a sentence."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
-    """What had been reckoned for a round in which everyone takes part: bytes of a data owner."""
+    """Forecast for a round in which everyone takes part: bytes of a data owner."""
     randomness: str = ""
     transport: str | None = None
     """Protection of messages between processes; None while it is not known."""
@@ -257,18 +257,18 @@ class RunResult:
     cpu_seconds: float = 0.0
     peak_rss_bytes: int = 0
     started: str | None = None
-    """When this run was begun: ISO 8601, UTC."""
+    """Time when this run was begun: ISO 8601, UTC."""
     scenario: Mapping[str, Any] = field(default_factory=dict)
     """Its values, with every default filled in."""
     keep: str = "all"
-    """How much of the trace is kept."""
+    """Part of the trace that is kept."""
     trace_digest: str | None = None
     opens_an_input: list[str] = field(default_factory=list)
     ledger: list[str] = field(default_factory=list)
 
     @property
     def words(self) -> str:
-        """How the run went, as a user would say it."""
+        """Outcome of the run, as a user would say it."""
         if self.status == "failed":
             return "ran; expectation not met" if self.reason == self.unmet else "failed"
         return "ok" if any(each.status == "ok" for each in self.rounds) else "ran; no round has a mean"

@@ -102,7 +102,7 @@ class Arrival(NamedTuple):
     bytes: int
 
     def is_of(self, record: Record) -> bool:
-        """Whether this message, between the same two players, may be the one that came."""
+        """True if this message, between the same two players, may be the one that came."""
         same = self.kind == record.kind and self.bytes == record.bytes
         return same and (self.round < 0 or (self.round, self.attempt) == (record.round, record.attempt))
 

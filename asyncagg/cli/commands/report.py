@@ -16,7 +16,7 @@ from asyncagg.report.story import Story
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """What was asked for on the command line."""
+    """Options of `asyncagg report`, as parsed from the command line."""
 
     runs: Sequence[Path]
     out: Path | None

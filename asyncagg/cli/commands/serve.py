@@ -155,7 +155,7 @@ def _follow(spec: ProcessSpec) -> int:
 
 
 def _came_to(well: bool) -> Status:
-    """What became of this process's part: a signal is an order, and no failure."""
+    """Status of this process's part: a signal is an order, and no failure."""
     return "stopped" if interrupts.noted() else "finished" if well else "failed"
 
 

@@ -1,4 +1,4 @@
-"""Why a round lasted as long as it did: the chain of causes that ends with it, cut into pieces that add up to it.
+"""Critical path of a round: the chain of causes that ends with it, cut into pieces that add up to it.
 
 The way back begins with the model owner at the end of the round. At each player it looks for the last thing that
 happened there before: a message that came, work that ended, a deadline. A message leads to its sender at the time it
@@ -41,14 +41,14 @@ class _Happening:
 
 @dataclass(slots=True)
 class _Way:
-    """How far the way back has come."""
+    """Position on the way back from the end of a round."""
 
     player: str
     t: int
     place: int
     """Causes stand before this record."""
     why: str = _UNKNOWN
-    """What a wait that ends here was for."""
+    """Cause of a wait that ends here."""
 
 
 def critical_path(round_record: Record, records: Iterable[Record]) -> list[PathPiece]:
@@ -174,7 +174,7 @@ class _Walk:
 
 
 def _reason(record: Record) -> str:
-    """What a wait was for that ended with this."""
+    """Cause of a wait that ended with this."""
     match record.event:
         case "deadline":
             return f"waiting until the permit of {record.receiver} ran out"

@@ -28,7 +28,7 @@ class RunRecord:
     owner_failures: dict[str, dict[Player, int]] = field(default_factory=dict)
     """Reason → owner → in how many rounds its own computation failed so."""
     no_expect: bool = False
-    """Whether the run is in order although an expectation is not met."""
+    """True if the run is in order although an expectation is not met."""
     folder: Path | None = None
     """The run directory, for what players keep there while they run: accounts, roster, checkpoint, logs."""
     resumed: Checkpoint | None = None

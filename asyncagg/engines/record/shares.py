@@ -1,4 +1,4 @@
-"""What each player said, heard and computed in a round, by phase: sums over the trace."""
+"""Bytes and computing of each player in a round, by phase: sums over the trace."""
 
 from __future__ import annotations
 

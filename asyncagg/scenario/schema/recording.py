@@ -10,7 +10,7 @@ Keep = Literal["all", "rounds", "none"]
 
 
 class TraceSection(Table):
-    """What the trace of a run keeps."""
+    """Choice of what the trace of a run keeps."""
 
     keep: Keep = Field(
         "all",

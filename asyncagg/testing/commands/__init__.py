@@ -1,1 +1,1 @@
-"""What the commands of `python -m asyncagg.testing` do and print."""
+"""Commands of `python -m asyncagg.testing`."""

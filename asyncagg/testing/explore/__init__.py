@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.testing.explore.search import Exploration, search
-from asyncagg.testing.explore.setting import Setting
+from asyncagg.testing.explore.setting import ExploredSetting
 from asyncagg.testing.explore.world import Faults
 
 STATES = 1_000_000
@@ -31,4 +31,4 @@ def explore(scenario: Scenario, faults: int = 1, states: int = STATES) -> Explor
 
         assert explore(parse(values)).violation is None
     """
-    return search(Setting.of(scenario), Faults(total=faults), states)
+    return search(ExploredSetting.of(scenario), Faults(total=faults), states)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from asyncagg.protocols.names import LEAD
-from asyncagg.testing.explore.world import Choice
+from asyncagg.testing.explore.world import ExploredStep
 
 _WIDTH = 14
 
 
-def chart(choices: Iterable[Choice]) -> Iterator[str]:
+def chart(choices: Iterable[ExploredStep]) -> Iterator[str]:
     """Lines of the chart."""
-    pending: list[Choice] = []
+    pending: list[ExploredStep] = []
     for choice in choices:
         if pending and not _goes_with(pending, choice):
             yield _arrow(pending)
@@ -34,7 +34,7 @@ def chart(choices: Iterable[Choice]) -> Iterator[str]:
         yield _arrow(pending)
 
 
-def _goes_with(pending: list[Choice], choice: Choice) -> bool:
+def _goes_with(pending: list[ExploredStep], choice: ExploredStep) -> bool:
     last = pending[-1]
     if (choice.what, choice.kind) != (last.what, last.kind):
         return False
@@ -43,13 +43,13 @@ def _goes_with(pending: list[Choice], choice: Choice) -> bool:
     return one_sender or one_receiver
 
 
-def _arrow(choices: list[Choice]) -> str:
+def _arrow(choices: list[ExploredStep]) -> str:
     senders = ", ".join(dict.fromkeys(_short(each.sender) for each in choices))
     receivers = ", ".join(dict.fromkeys(_short(each.receiver) for each in choices))
     return f"  {senders:>{_WIDTH}} ──▶ {receivers:<{_WIDTH}} {choices[0].kind}"
 
 
-def _of(choice: Choice) -> str:
+def _of(choice: ExploredStep) -> str:
     what = "its deadline" if not choice.sender else f"the permit of {choice.sender}"
     return f"{what} passes in {choice.kind}"
 

@@ -28,14 +28,14 @@ from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.testing.explore.behaviour import Node
 from asyncagg.testing.explore.facts import Fact, Released, Signed, Uploaded
 from asyncagg.testing.explore.knowledge import Knowledge
-from asyncagg.testing.explore.setting import Setting
+from asyncagg.testing.explore.setting import ExploredSetting
 
 
 @dataclass(frozen=True)
 class Look:
     """One state, as invariants see it."""
 
-    setting: Setting
+    setting: ExploredSetting
     nodes: tuple[Node, ...]
     """Of all roles, in the order of `setting.places`."""
     facts: Mapping[Player, tuple[Fact, ...]]

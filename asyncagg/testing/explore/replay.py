@@ -13,16 +13,16 @@ from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import parse
 from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.testing.explore.search import Search, Violation
-from asyncagg.testing.explore.setting import Setting
-from asyncagg.testing.explore.world import Choice, Faults, World
+from asyncagg.testing.explore.setting import ExploredSetting
+from asyncagg.testing.explore.world import ExploredStep, Faults, World
 
 
 class ReplayError(ValueError):
     """A file that is no violation, or whose steps cannot happen any more; the text says which."""
 
 
-class Recorded(NamedTuple):
-    """What a file holds."""
+class ReplayFile(NamedTuple):
+    """Contents of a replay file."""
 
     scenario: Scenario
     faults: Faults
@@ -41,7 +41,7 @@ def write(path: Path, scenario: Scenario, faults: Faults, violation: Violation) 
     path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read(path: Path) -> Recorded:
+def read(path: Path) -> ReplayFile:
     """The inverse. Raises ReplayError."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -57,15 +57,15 @@ def read(path: Path) -> Recorded:
         raise ReplayError(f"{path}: is no violation that can be replayed (a file that explore wrote)") from None
 
 
-def _recorded(values: dict[str, Any]) -> Recorded:
+def _recorded(values: dict[str, Any]) -> ReplayFile:
     scenario = parse(tomllib.loads(values["scenario"]))
-    choices = tuple(Choice(*map(str, each)) for each in values["choices"])
-    return Recorded(scenario, Faults(**values["faults"]), Violation(str(values["what"]), choices))
+    choices = tuple(ExploredStep(*map(str, each)) for each in values["choices"])
+    return ReplayFile(scenario, Faults(**values["faults"]), Violation(str(values["what"]), choices))
 
 
-def replay(recorded: Recorded) -> str:
-    """What is violated, if anything is, after the same steps. Raises ReplayError where one cannot happen."""
-    world = World(Setting.of(recorded.scenario), recorded.faults)
+def replay(recorded: ReplayFile) -> str:
+    """Violation after the same steps, if there is one. Raises ReplayError where one cannot happen."""
+    world = World(ExploredSetting.of(recorded.scenario), recorded.faults)
     search = Search(world, bound=0)
     found = list(world.beginnings())
     what = ""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from asyncagg.protocols.names import Player
 from asyncagg.testing.explore.facts import Fact, facts_of
 from asyncagg.testing.explore.invariants import Look, broken
-from asyncagg.testing.explore.setting import Setting
-from asyncagg.testing.explore.world import EARLY, LIAR, Choice, Faults, Move, State, World
+from asyncagg.testing.explore.setting import ExploredSetting
+from asyncagg.testing.explore.world import EARLY, LIAR, ExploredStep, Faults, Move, State, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Violation:
 
     what: str
     """The invariant, a colon, and what is wrong."""
-    choices: tuple[Choice, ...]
+    choices: tuple[ExploredStep, ...]
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Exploration:
         return not self.is_cut and self.violation is None
 
 
-def search(setting: Setting, faults: Faults, bound: int, reduced: bool = True) -> Exploration:
+def search(setting: ExploredSetting, faults: Faults, bound: int, reduced: bool = True) -> Exploration:
     """All states of a setting, or `bound` of them, or those until the first violation."""
     return Search(World(setting, faults, reduced), bound).run()
 
@@ -67,8 +67,8 @@ class Search:
 
     def run(self) -> Exploration:
         seen = self.seen
-        path: list[Choice] = []
-        stack: list[Iterator[tuple[Choice, State]]] = [self.world.beginnings()]
+        path: list[ExploredStep] = []
+        stack: list[Iterator[tuple[ExploredStep, State]]] = [self.world.beginnings()]
         while stack:
             step = next(stack[-1], None)
             if step is None:
@@ -94,7 +94,7 @@ class Search:
         seen.states = min(len(self._known), self.bound)
         return seen
 
-    def _after(self, state: State, moves: list[Move]) -> Iterator[tuple[Choice, State]]:
+    def _after(self, state: State, moves: list[Move]) -> Iterator[tuple[ExploredStep, State]]:
         for move in moves:
             yield from self.world.after(state, move)
 

@@ -45,7 +45,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ExploredSetting:
     """Part of a scenario that is the same in every order of events."""
 
     terms: Terms
@@ -56,7 +56,7 @@ class Setting:
     seed: int
 
     @classmethod
-    def of(cls, scenario: Scenario) -> Setting:
+    def of(cls, scenario: Scenario) -> ExploredSetting:
         """The first attempt of a scenario. ScenarioError where it cannot be played, or is too large."""
         if scenario.owners.in_round > MOST_OWNERS:
             many = f"is {scenario.owners.in_round}, too many to explore (at most {MOST_OWNERS} in a round)"

@@ -24,7 +24,7 @@ from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, role_of
 from asyncagg.testing.explore.behaviour import Behaviour, Node, Step, bare
 from asyncagg.testing.explore.hand import Arrives, Departs, Ends, Expires, Input, Item, Says
 from asyncagg.testing.explore.lies import Lie, lies
-from asyncagg.testing.explore.setting import Place, Setting
+from asyncagg.testing.explore.setting import ExploredSetting, Place
 
 LOST: Final = Item("", b"", b"")
 """The end of a channel: the connection is lost."""
@@ -49,7 +49,7 @@ class Faults:
     """All of these together."""
 
 
-class Choice(NamedTuple):
+class ExploredStep(NamedTuple):
     """One step of a run, in words that find it again."""
 
     what: str
@@ -75,7 +75,7 @@ class Move(NamedTuple):
 class World:
     """States of one setting and what leads from one to another."""
 
-    def __init__(self, setting: Setting, faults: Faults, reduced: bool = True) -> None:
+    def __init__(self, setting: ExploredSetting, faults: Faults, reduced: bool = True) -> None:
         """Without the reductions `alone` and `in order`, where not `reduced`."""
         self.setting = setting
         self.faults = faults
@@ -111,7 +111,7 @@ class World:
 
     # -- the beginning -----------------------------------------------------------------------------------------------
 
-    def beginnings(self) -> Iterator[tuple[Choice, State]]:
+    def beginnings(self) -> Iterator[tuple[ExploredStep, State]]:
         """All states in which every role has begun, and what went wrong with that."""
         faults = self.faults
         empty = [0] * self._end + [faults.drops, faults.lies, faults.early, faults.total, 0]
@@ -124,7 +124,7 @@ class World:
                 for text, after in self._outcomes(state, place, step)
             ]
         for text, state in states:
-            yield Choice("begin", "", "", "", text), tuple(state)
+            yield ExploredStep("begin", "", "", "", text), tuple(state)
 
     # -- what can happen ---------------------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class World:
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
-    def after(self, state: State, move: Move) -> Iterator[tuple[Choice, State]]:
+    def after(self, state: State, move: Move) -> Iterator[tuple[ExploredStep, State]]:
         """All that a move can lead to."""
         if move.channel < 0:
             yield from self._expired(state, move.key)
@@ -232,15 +232,15 @@ class World:
                 ]
         kind = items[move.items - 1].kind or "connection lost"
         for text, after in states:
-            yield Choice("deliver", sender, receiver, kind, text), tuple(after)
+            yield ExploredStep("deliver", sender, receiver, kind, text), tuple(after)
 
-    def _expired(self, state: State, key: Player | None) -> Iterator[tuple[Choice, State]]:
+    def _expired(self, state: State, key: Player | None) -> Iterator[tuple[ExploredStep, State]]:
         before = list(state)
         if any(state[channel] and self._count(state, channel) for channel in range(len(self.places), self._end)):
             before = _spent(before, EARLY)
         phase = self.node(state, self.lead).phase
         for text, after in self._happens(before, self.lead, Expires(key)):
-            yield Choice("expire", key or "", "lead", phase, text), tuple(after)
+            yield ExploredStep("expire", key or "", "lead", phase, text), tuple(after)
 
     def _happens(self, state: list[int], place: int, what: Input) -> Iterator[tuple[str, list[int]]]:
         """Something happens to one role: what it says goes on its way, unless something goes wrong."""
