@@ -47,7 +47,7 @@ ONE_KEY = [
     ("hidden = [3]", 'hidden: is not a known key (did you mean "workload.hidden"?)'),
     ('"two\\nlines" = 1',
      '"two\\nlines": is not a known key (the keys here are name, extends, description, seed, rounds, engine, '
-     "check, owners, aggregation, encoding, workload, network, links, phases, compute, faults, expect)"),
+     "check, owners, aggregation, encoding, workload, network, links, phases, compute, faults, trace, expect)"),
     ('aggregation.protocol = "pair-wise"', 'aggregation.protocol: is "pair-wise" (did you mean "pairwise"?)'),
     ('aggregation.protocol = "x"',
      'aggregation.protocol: is "x" (one of "plain", "pairwise", "additive", "secagg", "secagg+")'),
@@ -79,7 +79,7 @@ ONE_KEY = [
     ("encoding.bits = 1", "encoding.bits: is 1 (a whole number from 2 to 32)"),
     ("encoding.bits = 33", "encoding.bits: is 33 (a whole number from 2 to 32)"),
     ('workload.kind = "digit"', 'workload.kind: is "digit" (did you mean "digits"?)'),
-    ("workload.kind = 3", 'workload.kind: is 3 (one of "digits", "python", "synthetic", "vectors")'),
+    ("workload.kind = 3", 'workload.kind: is 3 (one of "digits", "given", "python", "synthetic", "vectors")'),
     ("workload = 3", "workload: is 3 (what the owners hold and what is learnt)"),
     ("workload.dimension = 3",
      'workload.dimension: is a key of kind "synthetic" (the kind here is "digits")'),

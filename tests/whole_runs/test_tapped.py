@@ -86,9 +86,11 @@ def test_masked_coordinates_are_uniform_over_the_whole_ring(protocol: str, monke
     """Chi-squared over 256 cells of the top and of the low bits, for inputs of zero: 255 degrees of freedom."""
     tap, bits = tapped(protocol, np.zeros((4, DIMENSION)), monkeypatch)
     plan = SlicePlan(DIMENSION, 1 if protocol == "additive" else 3)
-    for sender in {frame.sender: None for frame in tap.of("masked-slice")}:
+    uploads = [*tap.of("masked-slice"), *tap.of("share-slice")]
+    assert uploads
+    for sender in {frame.sender: None for frame in uploads}:
         words = []
-        for frame in tap.of("masked-slice"):
+        for frame in uploads:
             if frame.sender == sender:
                 start, stop = plan.bounds(int(frame.receiver[-1]) if plan.nodes > 1 else 0)
                 words.append(unpack(frame.payload, stop - start, bits))
@@ -127,7 +129,7 @@ def test_a_flipped_byte_costs_its_owner_the_round_and_nobody_else(
     protocol: str, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def meddle(frame: Frame) -> tuple[Frame, ...]:
-        if frame.sender == "data-owner-1" and frame.kind in ("masked-slice", "clear-slice"):
+        if frame.sender == "data-owner-1" and frame.kind in ("masked-slice", "clear-slice", "share-slice"):
             return (frame._replace(payload=bytes([frame.payload[0] ^ 4]) + frame.payload[1:]),)
         return (frame,)
 
