@@ -16,7 +16,7 @@ from asyncagg.testing.explore.world import Faults
     ("protocol", "threat"),
     [
         ("secagg", "curious"),
-        ("secagg", "lying"),
+        pytest.param("secagg", "lying", marks=pytest.mark.long),
         pytest.param("secagg+", "curious", marks=pytest.mark.long),
         pytest.param("secagg+", "lying", marks=pytest.mark.long),
     ],
@@ -30,8 +30,8 @@ def test_four_owners_one_fault(protocol: str, threat: str) -> None:
     assert seen.ends["a sum"] > 100
 
 
-@pytest.mark.parametrize(("protocol", "threat"), [("plain", "curious"), ("pairwise", "lying")])
-def test_the_other_protocols(protocol: str, threat: str) -> None:
+@pytest.mark.parametrize(("protocol", "threat"), [("plain", "curious"), ("pairwise", "lying"), ("secagg", "lying")])
+def test_three_owners(protocol: str, threat: str) -> None:
     seen = explore(small(protocol, threat, owners=3))
     assert seen.is_complete
 

@@ -95,8 +95,9 @@ def no_mates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 CURIOUS, LYING = small("secagg"), small("secagg", "lying")
+THREE = small("secagg", owners=3)
 PLANTED: list[tuple[Planted, Scenario, str]] = [
-    (no_count, CURIOUS, "bounded mailbox: lead keeps 2 of advertise"),
+    (no_count, THREE, "bounded mailbox: lead keeps 2 of advertise"),
     (no_checksum, CURIOUS, "right sum: "),
     (no_counts_in_the_sum, LYING, "right sum: "),
     (no_deadline, CURIOUS, "deadlines: in advertise the lead waits for "),
