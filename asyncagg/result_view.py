@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from asyncagg.report.words import figures
+
 MOST_ROWS = 20
 """Rounds in the table: the first and the last of them."""
 _STYLE = 'style="text-align:right;padding:0 .6em"'
@@ -19,7 +21,7 @@ def text_of(result: Mapping[str, Any]) -> str:
     line += f" ({result['reason']})" if result["reason"] else ""
     line += f", {done} of {len(rounds)} rounds with a mean"
     last: Mapping[str, float] = next((each["metrics"] for each in reversed(rounds) if each["metrics"]), {})
-    return line + "".join(f", {name} {value:.4g}" for name, value in last.items())
+    return ", ".join(filter(None, [line, figures(last)]))
 
 
 def html_of(result: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import sys
 from types import TracebackType
 from typing import Self, TextIO
 
+from asyncagg.report.words import figures
 from asyncagg.runs.result import RoundResult
 
 WIDTH = 24
@@ -46,7 +47,7 @@ class RoundBar:
         full = WIDTH * done // self._rounds
         parts = [f"[{'#' * full}{'.' * (WIDTH - full)}]", f"round {done} of {self._rounds}"]
         parts += [] if each.status == "ok" else [each.status]
-        parts += [", ".join(f"{name} {value:.4g}" for name, value in each.metrics.items())]
+        parts.append(figures(each.metrics))
         return "  ".join(part for part in parts if part)
 
     def _write(self, text: str) -> None:

@@ -10,8 +10,6 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-HASH_BYTES = 32
-
 
 class HashTree:
     """The tree over some entries, kept level by level so that every proof is a look-up.

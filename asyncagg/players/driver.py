@@ -75,7 +75,7 @@ class RoleDriver:
         self.role = role
         self.label = label
         self.phase: Phase = "publish"
-        self._mailbox = Mailbox(host.me, permissions, {})
+        self._mailbox = Mailbox(host.me, permissions)
         self._told_lead = False
         self._waiting: asyncio.Future[None] | None = None
         self._wanted: tuple[type[Message], ...] = ()

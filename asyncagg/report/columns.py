@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from asyncagg.runs.trace import Record
 
-SHOWN = ("message", "span", "phase", "deadline", "round", "drop", "fault", "abort", "refuse")
 _TEXTS: dict[str, Callable[[Record], str]] = {
     "phase": lambda record: record.phase,
     "event": lambda record: record.event,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from asyncagg.report.figures import ROLES, seconds, size
+from asyncagg.report.figures import ROLES
 from asyncagg.report.markup import Markup, joined, table, tag
 from asyncagg.report.story import Story
+from asyncagg.report.words import seconds, size
 from asyncagg.runs.result import PlayerCost, RoundResult
 
 _WAYS = ("sent", "received")

@@ -1,8 +1,10 @@
-"""Numbers, names and colours as the page shows them."""
+"""Names and colours as the page shows them."""
 
 from __future__ import annotations
 
 from typing import Final
+
+from asyncagg.protocols.names import role_of
 
 ROLES: Final = {"model-owner": "model owner", "data-owner": "data owner", "compute-node": "compute node"}
 COLOURS: Final = {"model-owner": "#d55e00", "data-owner": "#009e73", "compute-node": "#0072b2"}
@@ -42,27 +44,3 @@ def colour_of(player: str) -> str:
     if role_of(player) == "data-owner" and tail.isascii() and tail.isdigit():
         return OWNER_SHADES[int(tail) % len(OWNER_SHADES)]
     return COLOURS.get(role_of(player), "#777777")
-
-
-def role_of(player: str) -> str:
-    """The role in a player's name; the name itself where there is none."""
-    return player if player == "model-owner" else player.rpartition("-")[0]
-
-
-def size(count: float) -> str:
-    """Bytes, as `1.25 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.4g} TB"
-
-
-def seconds(value: float) -> str:
-    """A duration, as `12.5 s` or `1.2 ms`."""
-    return f"{value * 1000:.3g} ms" if value < 0.1 else f"{value:.3g} s" if value < 1000 else f"{value:.0f} s"
-
-
-def many(count: int, what: str) -> str:
-    """As `1 round`, `1,000 rounds`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

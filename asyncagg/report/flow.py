@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from asyncagg.report.figures import CLASS_COLOURS, COLOURS, colour_of, many, role_of, seconds, size
+from asyncagg.protocols.names import role_of
+from asyncagg.report.figures import CLASS_COLOURS, COLOURS, colour_of
 from asyncagg.report.markup import Markup, joined, table, tag
 from asyncagg.report.story import Story
+from asyncagg.report.words import many, seconds, size
 from asyncagg.runs.result import RoundResult
 from asyncagg.runs.trace import Record
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from asyncagg.report.figures import KIND_COLOURS, KINDS, seconds
+from asyncagg.report.figures import KIND_COLOURS, KINDS
 from asyncagg.report.markup import Markup, joined, table, tag
 from asyncagg.report.story import Story
+from asyncagg.report.words import seconds
 from asyncagg.runs.result import RoundResult
 
 _SHOWN = 12

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from asyncagg.report.figures import CLASSES, ROLES, many, role_of, size
+from asyncagg.protocols.names import role_of
+from asyncagg.report.figures import CLASSES, ROLES
 from asyncagg.report.markup import Markup, joined, table, tag
 from asyncagg.report.story import Story
+from asyncagg.report.words import many, size
 
 _SHOWN = 12
 """Players of a role that have a line each; more of them share one."""

@@ -6,10 +6,10 @@ import json
 import shlex
 from collections.abc import Iterator
 
-from asyncagg.report.figures import many, seconds
 from asyncagg.report.longest import sentence, slowest
 from asyncagg.report.markup import Markup, joined, table, tag
 from asyncagg.report.story import Story
+from asyncagg.report.words import many, seconds
 from asyncagg.runs.expectations import judge
 from asyncagg.runs.result import RoundResult, RunResult
 

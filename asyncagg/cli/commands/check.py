@@ -21,9 +21,9 @@ from asyncagg.cli.output.parameters import (
     work_lines,
 )
 from asyncagg.cli.output.plain import answer, interruptible, refusing
-from asyncagg.cli.output.words import number, size
 from asyncagg.engines.experiment import prepare
 from asyncagg.engines.outlook import Outlook
+from asyncagg.report.words import number, size
 from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import Scenario
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from asyncagg.cli.output.plain import answer, refusing
-from asyncagg.cli.output.words import number
 from asyncagg.crypto.certificates import MOST_NAMES
 from asyncagg.protocols.parameters.batch_size import HONEST, batch_size
 from asyncagg.protocols.parameters.choose import Auto
 from asyncagg.protocols.parameters.population import Population, exact
+from asyncagg.report.words import number
 from asyncagg.runs import roster_file
 from asyncagg.runs.key_files import AUTHORITY, AUTHORITY_KEY, CONFIG, ROSTER, write_keys
 from asyncagg.runs.roster_file import RosterError

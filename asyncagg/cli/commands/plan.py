@@ -12,7 +12,6 @@ import typer
 
 from asyncagg.cli.output.parameters import batches_json, bytes_json, bytes_table, parameter_lines, work_json, work_lines
 from asyncagg.cli.output.plain import answer, complain, interruptible
-from asyncagg.cli.output.words import number, size
 from asyncagg.protocols.context import GraphPolicy
 from asyncagg.protocols.forecast.batching import batch_notes, batch_sentences
 from asyncagg.protocols.forecast.planning import plan
@@ -24,6 +23,7 @@ from asyncagg.protocols.parameters.batch_size import BatchFigures, batch_figures
 from asyncagg.protocols.parameters.choose import Auto, GraphParameters
 from asyncagg.protocols.parameters.population import Infeasible, Population, exact
 from asyncagg.protocols.registry import ProtocolError, find
+from asyncagg.report.words import number, size
 
 INFEASIBLE = 1
 

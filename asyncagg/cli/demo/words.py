@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from asyncagg.cli.demo.board import Board, Process
-from asyncagg.cli.output.words import number, seconds, size
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, index_of
+from asyncagg.report.words import number, seconds, size
 from asyncagg.runs.result import RoundResult
 
 _OWNER = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from asyncagg.cli.output.words import size
 from asyncagg.protocols.forecast.batching import LOSSES
 from asyncagg.protocols.forecast.work import AttemptCost
 from asyncagg.protocols.forecaster import Work
 from asyncagg.protocols.parameters.batch_size import BatchFigures
 from asyncagg.protocols.parameters.choose import GraphParameters
+from asyncagg.report.words import size
 from asyncagg.vectors.vector_encoder import VectorEncoder
 
 _NAMED = 3

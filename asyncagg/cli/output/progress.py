@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from asyncagg.cli.output.plain import plainly
-from asyncagg.cli.output.words import figures, seconds, size
+from asyncagg.report.words import figures, seconds, size
 from asyncagg.runs.result import RoundResult
 from asyncagg.scenario.schema.scenario import Scenario
 

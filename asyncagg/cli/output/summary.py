@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from asyncagg.cli.output.words import figures, number, seconds, size
 from asyncagg.protocols.registry import find
 from asyncagg.report.longest import sentence, slowest
+from asyncagg.report.words import figures, number, seconds, size
 from asyncagg.runs.result import RoundResult, RunResult
 
 _SHOWN = 3

@@ -12,11 +12,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import LEAD, MODEL_OWNER
 from asyncagg.runs.result import PathKind, PathPiece
 from asyncagg.runs.trace import Record
 
-_SECOND = 1_000_000_000
 _UNKNOWN = "waiting for a processor or handling messages"
 _GATHERING = "waiting until enough players were there"
 _PUBLISHES = ("begin", "publish")
@@ -163,7 +163,7 @@ class _Walk:
         t = max(t, self._began_ns)
         if t < way.t:
             yield PathPiece(
-                kind, what, way.player if who is None else who, phase or self._phase_at(t), (way.t - t) / _SECOND
+                kind, what, way.player if who is None else who, phase or self._phase_at(t), (way.t - t) / SECOND_NS
             )
         way.t = min(t, way.t)
 

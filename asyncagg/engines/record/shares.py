@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from asyncagg.net.durations import SECOND_NS
 from asyncagg.protocols.names import PHASES, index_of, role_of
 from asyncagg.runs.result import PlayerCost
 from asyncagg.runs.trace import Record
-
-_SECOND = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -87,4 +86,4 @@ def shares_by_round(records: Iterable[Record]) -> dict[int, RoundShares]:
 
 def _in_seconds(spent: dict[str, int]) -> dict[str, float]:
     """Those that are not 0."""
-    return {name: spent_ns / _SECOND for name, spent_ns in spent.items() if spent_ns}
+    return {name: spent_ns / SECOND_NS for name, spent_ns in spent.items() if spent_ns}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from asyncagg.protocols.effects import Event, Expired, Gone, Got
 from asyncagg.protocols.messages import Message
@@ -20,11 +20,10 @@ from asyncagg.protocols.permissions import Permissions
 class Mailbox:
     """The mailbox of one role in one attempt."""
 
-    def __init__(self, me: str, permissions: Permissions, gone: Mapping[str, str]) -> None:
-        """`gone` are peers that had left before, with the reason."""
+    def __init__(self, me: str, permissions: Permissions) -> None:
         self._me = me
         self._permissions = permissions
-        self._gone = {peer: Gone(Player(peer), reason) for peer, reason in gone.items()}
+        self._gone: dict[str, Gone] = {}
         """Peers that left and of whom the role has not been told."""
         self._refused: dict[str, None] = {}
         self._seen: dict[tuple[str, type[Message]], int] = {}

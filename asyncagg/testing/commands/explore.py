@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from asyncagg.cli.output.plain import BAD_USAGE, answer, complain, interruptible, refusing
-from asyncagg.cli.output.words import number
+from asyncagg.report.words import number
 from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.testing.explore import explore

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from asyncagg.cli import interrupts
 from asyncagg.cli.output.plain import BAD_USAGE, answer, complain
-from asyncagg.cli.output.words import number
 from asyncagg.protocols import registry
+from asyncagg.report.words import number
 from asyncagg.studies.swarm import crew
 from asyncagg.testing.names import PROGRAM
 

@@ -106,7 +106,7 @@ class HandDriver:
     def __init__(self, place: Place, role: e.Role[Any], permissions: Permissions) -> None:
         self.place = place
         self.phase: Phase = "publish"
-        self.mailbox = Mailbox(place.player, permissions, {})
+        self.mailbox = Mailbox(place.player, permissions)
         self.wait: e.Receive | None = None
         self.end: End | None = None
         self.farewell: m.Failed | None = None

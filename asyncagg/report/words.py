@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def size(count: int) -> str:
+def size(count: float) -> str:
     """Bytes in decimal units, `1.25 MB`."""
-    value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{count} B" if unit == "B" else f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.4g} TB"
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.4g} TB"
 
 
 def seconds(value: float) -> str:
@@ -28,3 +27,8 @@ def figures(metrics: Mapping[str, float]) -> str:
 def number(count: int, what: str) -> str:
     """`1 round`, `3 rounds`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def many(count: int, what: str) -> str:
+    """The same with commas, `1,000 messages`: for the page, where counts are large."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
