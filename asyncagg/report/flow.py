@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asyncagg.protocols.names import role_of
+from asyncagg.protocols.registry import ProtocolError, find
 from asyncagg.report.figures import CLASS_COLOURS, COLOURS, colour_of
 from asyncagg.report.markup import Markup, joined, table, tag
 from asyncagg.report.story import Story
@@ -22,7 +23,6 @@ _SHOWN = 7
 _TOP, _ROW, _BOX, _HIGH = 84, 50, 168, 36
 _COLUMNS = (10, 290, 600, 890)
 _WIDTH = 1070
-_UPLOADS = ("clear-slice", "masked-slice", "sealed-seed")
 
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:currentColor}svg{color:#222;background:#fff}"
@@ -123,7 +123,14 @@ def _published(said: Sequence[Record]) -> list[Record]:
 
 
 def _uploaded(said: Sequence[Record]) -> list[Record]:
-    return [record for record in said if record.kind in _UPLOADS]
+    """Messages with parts of owners' vectors to the nodes: in any protocol, those that are not public."""
+    return [
+        record
+        for record in said
+        if record.phase == "upload"
+        and (role_of(record.sender), role_of(record.receiver)) == ("data-owner", "compute-node")
+        and record.exposure != "public"
+    ]
 
 
 def _revealed(said: Sequence[Record]) -> list[Record]:
@@ -142,14 +149,14 @@ def _places(story: Story, role: str, names: Sequence[str], each: RoundResult) ->
     places = [_FlowBox(name, _state(name, role, each, lead), role, (name,), name in each.dropped) for name in kept]
     if rest:
         gone = sum(name in each.dropped for name in rest)
-        below = f"{gone} of them dropped" if role == "data-owner" else "each adds its slice"
+        below = f"{gone} of them dropped" if role == "data-owner" else "each adds what it holds"
         places.append(_FlowBox(many(len(rest), f"more {role.replace('-', ' ')}"), below, role, rest))
     return places
 
 
 def _state(name: str, role: str, each: RoundResult, lead: dict[str, str]) -> str:
     if role == "compute-node":
-        return lead.get(name, "adds its slice")
+        return lead.get(name, "adds what it holds")
     return f"dropped in {each.dropped[name]}" if name in each.dropped else "private input"
 
 
@@ -217,7 +224,7 @@ def _heads(story: Story, said: Sequence[Record]) -> list[Markup]:
     nodes = max(len(_names(said, "compute-node")), 1)
     dimension = story.result.get("dimension")
     count = dimension if isinstance(dimension, int) else 0
-    slices = f"slices of {-(-count // nodes):,} values"
+    slices = f"shares of {count:,} values" if _holds_shares(story) else f"slices of {-(-count // nodes):,} values"
     parts: tuple[tuple[int, str, list[Record], str], ...] = (
         (_COLUMNS[0], "1  publish", _published(said), f"{count:,} values"),
         (_COLUMNS[1], "2  upload", _uploaded(said), slices),
@@ -233,6 +240,14 @@ def _heads(story: Story, said: Sequence[Record]) -> list[Markup]:
             below = f"{size(sum(record.bytes for record in records))}, {shown.exposure}"
             texts.append(tag("text", below, x=x, y=68, class_="small"))
     return texts
+
+
+def _holds_shares(story: Story) -> bool:
+    """True if every node holds a share of the whole vector; not known of a protocol that is not installed here."""
+    try:
+        return find(story.said("protocol")).shares
+    except ProtocolError:
+        return False
 
 
 def _inside(story: Story, each: RoundResult, role: str, title: str, steps: Sequence[str]) -> Markup:

@@ -19,10 +19,10 @@ import pytest
 from support.cli import ROOT, invoke
 
 from asyncagg.report.columns import columns, packed
-from asyncagg.report.figures import size
 from asyncagg.report.flow import graph_file
 from asyncagg.report.page import FILE, MODULES, page
 from asyncagg.report.story import Story
+from asyncagg.report.words import size
 from asyncagg.runs.directory import DirectoryError
 from asyncagg.runs.trace import Record
 
@@ -186,6 +186,22 @@ def test_the_graph_is_a_file_of_its_own(run: Path, tmp_path: Path) -> None:
         "8 in the sum",
     ):
         assert text in drawn
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kind", "shape"),
+    [
+        ("plain", "clear-slice: 24 messages", "slices of 334 values"),
+        ("secagg", "masked-slice: 24 messages", "slices of 334 values"),
+        ("additive", "share-slice: 24 messages", "shares of 1,000 values"),
+    ],
+)
+def test_the_graph_has_the_uploads_of_every_protocol(protocol: str, kind: str, shape: str, tmp_path: Path) -> None:
+    out, scenario = tmp_path / "run", str(ROOT / "scenarios" / "drop-in-upload.toml")
+    invoke("run", scenario, "--quiet", "--set", f"aggregation.protocol={protocol}", "--out", str(out))
+    drawn = graph_file(Story.read(out))
+    assert kind in drawn
+    assert shape in drawn
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"rounds": [1]}', '{"rounds": [{"survivors": 3}]}', "[" * 100_000])
