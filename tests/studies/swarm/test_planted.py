@@ -7,13 +7,14 @@ from itertools import count
 from typing import Any
 
 import pytest
+from support.planted import torn_held
 
 from asyncagg.players.driver import RoleDriver
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.batches import Batches
 from asyncagg.protocols.context import owners_in
 from asyncagg.protocols.effects import Rejected, Role, Send
-from asyncagg.protocols.names import Player, index_of
+from asyncagg.protocols.names import Player
 from asyncagg.protocols.secagg import certificate
 from asyncagg.protocols.secagg.owner_secrets import OwnerSecrets
 from asyncagg.protocols.secagg.session import Session
@@ -50,13 +51,6 @@ def test_a_lost_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_torn_upload_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def held(uploads: _Uploads, node: Player, owner: Player) -> Role[None]:
-        if owner in uploads.pending:
-            uploads.close(uploads.batch_of(owner))
-            uploads.lead.survivors[owner] = None
-            for each in uploads.nodes:
-                yield Send(each, m.Commit(index_of(owner)))
-
     def commit(holder: Holder[Any], batch: int) -> Role[None]:
         if holder.held.pop(batch, None) is not None:
             yield from holder.add(batch)
@@ -65,7 +59,7 @@ def test_a_torn_upload_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         yield from ()
         return owners_in(members, holder.context.terms.population)
 
-    monkeypatch.setattr(_Uploads, "held", held)
+    monkeypatch.setattr(_Uploads, "held", torn_held)
     monkeypatch.setattr(Holder, "_commit", commit)
     monkeypatch.setattr(Holder, "_survivors", survivors)
     broken = first_caught()

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from support.explored import small
+from support.planted import torn_held
 
 from asyncagg.crypto import checksum
 from asyncagg.players.arrivals.mailbox import Mailbox
 from asyncagg.protocols import messages as m
-from asyncagg.protocols.effects import Role, Send
-from asyncagg.protocols.names import Phase, Player, index_of
+from asyncagg.protocols.effects import Role
+from asyncagg.protocols.names import Phase, Player
 from asyncagg.protocols.secagg import certificate, owner
 from asyncagg.protocols.steps import reveal
 from asyncagg.protocols.steps.lead import Lead, _Uploads
@@ -63,15 +64,7 @@ def no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def torn_upload(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lead counts an owner as soon as one compute node holds its slice."""
-
-    def held(uploads: _Uploads, node: Player, owner: Player) -> Role[None]:
-        if owner in uploads.pending:
-            uploads.close(uploads.batch_of(owner))
-            uploads.lead.survivors[owner] = None
-            for each in uploads.nodes:
-                yield Send(each, m.Commit(index_of(owner)))
-
-    monkeypatch.setattr(_Uploads, "held", held)
+    monkeypatch.setattr(_Uploads, "held", torn_held)
 
 
 def no_certificate_at_owners(monkeypatch: pytest.MonkeyPatch) -> None:
