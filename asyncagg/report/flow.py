@@ -105,7 +105,7 @@ def section(story: Story) -> Markup:
     return tag(
         "section",
         tag("h2", f"Where the data went, in round {each.round}"),
-        tag("p", "Boxes are coloured by player; an edge names itself when pointed at. Faded boxes dropped out."),
+        tag("p", "Boxes are coloured by player; an edge names itself when pointed at. Faded boxes are not in the sum."),
         tag("div", drawn, class_="wide"),
         _inside(story, each, "data-owner", "Inside one data owner", ("gradient", "encode", "masks", "pack")),
         _inside(story, each, "compute-node", "Inside one compute node", ("check", "add", "unmask", "pack")),
@@ -146,10 +146,10 @@ def _places(story: Story, role: str, names: Sequence[str], each: RoundResult) ->
     kept = names if len(names) <= _SHOWN else names[: _SHOWN - 1]
     rest = tuple(names[len(kept) :])
     lead = {"compute-node-0": "node 0, the lead"}
-    places = [_FlowBox(name, _state(name, role, each, lead), role, (name,), name in each.dropped) for name in kept]
+    places = [_FlowBox(name, _state(name, role, each, lead), role, (name,), _is_out(name, each)) for name in kept]
     if rest:
-        gone = sum(name in each.dropped for name in rest)
-        below = f"{gone} of them dropped" if role == "data-owner" else "each adds what it holds"
+        gone = sum(_is_out(name, each) for name in rest)
+        below = f"{gone} of them not in the sum" if role == "data-owner" else "each adds what it holds"
         places.append(_FlowBox(many(len(rest), f"more {role.replace('-', ' ')}"), below, role, rest))
     return places
 
@@ -157,7 +157,14 @@ def _places(story: Story, role: str, names: Sequence[str], each: RoundResult) ->
 def _state(name: str, role: str, each: RoundResult, lead: dict[str, str]) -> str:
     if role == "compute-node":
         return lead.get(name, "adds what it holds")
-    return f"dropped in {each.dropped[name]}" if name in each.dropped else "private input"
+    if name in each.dropped:
+        return f"dropped in {each.dropped[name]}"
+    return "left out with its batch" if _is_out(name, each) else "private input"
+
+
+def _is_out(name: str, each: RoundResult) -> bool:
+    """True for an owner that is not in the sum: it dropped, or another of its batch did."""
+    return name in each.dropped or name in each.with_their_batch
 
 
 def _offset(at: int, count: int, rows: int) -> float:

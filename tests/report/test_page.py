@@ -204,6 +204,29 @@ def test_the_graph_has_the_uploads_of_every_protocol(protocol: str, kind: str, s
     assert shape in drawn
 
 
+def test_owners_that_went_with_their_batch_are_shown_as_out(tmp_path: Path) -> None:
+    out, scenario = tmp_path / "run", str(ROOT / "scenarios" / "drop-in-upload.toml")
+    batched = (
+        "--set",
+        "aggregation.batch=3",
+        "--set",
+        "aggregation.corrupt=0",
+        "--set",
+        "aggregation.protocol=additive",
+    )
+    invoke("run", scenario, "--quiet", "--no-expect", *batched, "--out", str(out))
+    each = Story.read(out).rounds[0]
+    assert each.with_their_batch
+    count = len(each.dropped) + len(each.with_their_batch)
+    texts = text_of(page(Story.read(out)))
+    assert f"{count} owners" in texts
+    drawn = graph_file(Story.read(out))
+    shown = drawn.count("dropped in upload") + drawn.count("left out with its batch")
+    rest = re.search(r"(\d+) of them not in the sum", drawn)
+    assert rest is not None
+    assert shown + int(rest[1]) == count
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"rounds": [1]}', '{"rounds": [{"survivors": 3}]}', "[" * 100_000])
 def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "result.json").write_text(text)

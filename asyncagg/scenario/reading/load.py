@@ -32,9 +32,13 @@ def _found(path: str) -> str:
     if os.path.lexists(path):
         return path
     named = shipped.path_of(path)
-    if named is None and (meant := shipped.meant(path)) is not None:
+    if named is not None:
+        return str(named)
+    is_like_a_name = path.replace("-", "").isalnum()
+    meant = shipped.meant(path) or ("`asyncagg scenarios` lists them" if is_like_a_name else None)
+    if meant is not None:
         raise refused(path, f"there is no such file, and no such scenario comes along ({meant})")
-    return path if named is None else str(named)
+    return path
 
 
 def parse(values: Mapping[str, Any], source: str = "scenario", base: str | os.PathLike[str] = ".") -> Scenario:

@@ -72,4 +72,6 @@ def test_a_name_that_is_nearly_one_is_said_on_every_way_in() -> None:
         assert (
             done.stderr == 'digts: there is no such file, and no such scenario comes along (did you mean "digits"?)\n'
         )
+    listed = "there is no such file, and no such scenario comes along (`asyncagg scenarios` lists them)"
+    assert invoke("run", "nosuchthing").stderr == f"nosuchthing: {listed}\n"
     assert invoke("run", "other.toml").stderr == "other.toml: there is no such file (the path of a scenario)\n"
