@@ -19,6 +19,7 @@ from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.registry import find
 from asyncagg.result_view import html_of, text_of
 from asyncagg.run_thread import RunThread
+from asyncagg.runs.means import StoredMeans
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.schema.aggregation import Aggregation
@@ -33,8 +34,9 @@ class Result(dict[str, Any]):
 
     def __init__(self, finished: RunRecord) -> None:
         super().__init__(finished.result.to_json())
-        self.means: dict[int, NDArray[np.float64]] = finished.means
-        """Round → the decoded mean, (d,) float64."""
+        stored = None if finished.means or finished.folder is None else StoredMeans(finished.folder)
+        self.means: Mapping[int, NDArray[np.float64]] = finished.means if stored is None else stored
+        """Round → the decoded mean, (d,) float64; with a run directory read from there when it is asked for."""
         self.model: dict[str, NDArray[Any]] = finished.model
         """The parameters after the last round."""
         self.trace: Trace = finished.trace
