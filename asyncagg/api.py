@@ -67,6 +67,7 @@ def run(
     model_owner: ModelOwner | str | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
+    add_rounds: int = 0,
     on_round: OnRound | None = None,
     progress: bool = False,
     on_owner_failure: OnOwnerFailure = "warn",
@@ -86,6 +87,7 @@ def run(
         out: the run directory, a new one; absent: nothing is written. Owners that are objects are not kept in it.
         resume: in place of a scenario: the directory of a run that was interrupted, which goes on. Owners that were
             objects are given again.
+        add_rounds: with `resume`, so many more rounds for a run that is finished.
         on_round: called after each round with what the result says of it, perhaps in another thread. What it raises
             ends the run, and is raised here.
         progress: draw a bar on stderr.
@@ -99,7 +101,7 @@ def run(
         DirectoryError, CheckpointError: a run directory cannot be made, or not be gone on with.
     """
     check_choice(on_owner_failure)
-    asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, on_round, progress)
+    asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, add_rounds, on_round, progress)
     work = asked.prepared()
     return _told(RunThread(work).wait() if _in_a_loop() else work(None), on_owner_failure)
 
@@ -113,13 +115,14 @@ async def run_async(
     model_owner: ModelOwner | str | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
+    add_rounds: int = 0,
     on_round: OnRound | None = None,
     progress: bool = False,
     on_owner_failure: OnOwnerFailure = "warn",
 ) -> Result:
     """As `run`, without blocking the loop it is awaited on. Cancelling it stops the run within two seconds."""
     check_choice(on_owner_failure)
-    asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, on_round, progress)
+    asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, add_rounds, on_round, progress)
     return _told(await RunThread(asked.prepared()).outcome(), on_owner_failure)
 
 

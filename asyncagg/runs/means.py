@@ -10,7 +10,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,6 +62,29 @@ def gather(directory: Path, target: BinaryIO) -> None:
         for path in kept(directory).values():
             with path.open("rb") as source, archive.open(path.name, "w", force_zip64=True) as entry:
                 shutil.copyfileobj(source, entry)
+
+
+def spread(directory: Path) -> None:
+    """Undo `gather`: each mean of a run that was over is a file again, unless it is one already. OSError.
+
+    CheckpointError where they cannot be read.
+    """
+    gathered, folder = directory / FILE, directory / FOLDER
+    if not gathered.exists():
+        return
+    folder.mkdir(exist_ok=True)
+    try:
+        with zipfile.ZipFile(gathered) as archive:
+            for name in archive.namelist():
+                if _NAME.fullmatch(name) and not (folder / name).exists():
+                    replace(folder / name, partial(_copy, archive, name))
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(f"{gathered}: {error} (the means that asyncagg wrote)") from None
+
+
+def _copy(archive: zipfile.ZipFile, name: str, target: BinaryIO) -> None:
+    with archive.open(name) as source:
+        shutil.copyfileobj(source, target)
 
 
 class StoredMeans(Mapping[int, NDArray[np.float64]]):

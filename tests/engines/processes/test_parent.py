@@ -46,7 +46,7 @@ def test_a_run_leaves_a_log_for_each_process_and_nothing_else(begin: Callable[..
     assert run.ports
     assert sorted(path.stem for path in (run.directory / "logs").iterdir()) == PLACES
     assert run.logged("compute-node-0", "phase", "round=2 ", "phase=reveal")
-    assert not (run.directory / "checkpoint.npz").exists()
+    assert not (run.directory / "means").exists()
     assert means(run.directory)["round-2"] == right_mean(tmp_path, 2, [f"data-owner-{index}" for index in range(6)])
 
 
