@@ -19,6 +19,7 @@ from asyncagg.protocols.names import owner_name
 from asyncagg.protocols.registry import find
 from asyncagg.result_view import html_of, text_of
 from asyncagg.run_thread import RunThread
+from asyncagg.runs.means import StoredMeans
 from asyncagg.runs.trace import Trace
 from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.schema.aggregation import Aggregation
@@ -33,8 +34,9 @@ class Result(dict[str, Any]):
 
     def __init__(self, finished: RunRecord) -> None:
         super().__init__(finished.result.to_json())
-        self.means: dict[int, NDArray[np.float64]] = finished.means
-        """Round → the decoded mean, (d,) float64."""
+        stored = None if finished.means or finished.folder is None else StoredMeans(finished.folder)
+        self.means: Mapping[int, NDArray[np.float64]] = finished.means if stored is None else stored
+        """Round → the decoded mean, (d,) float64; with a run directory read from there when it is asked for."""
         self.model: dict[str, NDArray[Any]] = finished.model
         """The parameters after the last round."""
         self.trace: Trace = finished.trace
@@ -65,6 +67,7 @@ def run(
     model_owner: ModelOwner | str | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
+    add_rounds: int = 0,
     on_round: OnRound | None = None,
     progress: bool = False,
     on_owner_failure: OnOwnerFailure = "warn",
@@ -84,6 +87,7 @@ def run(
         out: the run directory, a new one; absent: nothing is written. Owners that are objects are not kept in it.
         resume: in place of a scenario: the directory of a run that was interrupted, which goes on. Owners that were
             objects are given again.
+        add_rounds: with `resume`, so many more rounds for a run that is finished.
         on_round: called after each round with what the result says of it, perhaps in another thread. What it raises
             ends the run, and is raised here.
         progress: draw a bar on stderr.
@@ -97,7 +101,7 @@ def run(
         DirectoryError, CheckpointError: a run directory cannot be made, or not be gone on with.
     """
     check_choice(on_owner_failure)
-    asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, on_round, progress)
+    asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, add_rounds, on_round, progress)
     work = asked.prepared()
     return _told(RunThread(work).wait() if _in_a_loop() else work(None), on_owner_failure)
 
@@ -111,13 +115,14 @@ async def run_async(
     model_owner: ModelOwner | str | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
+    add_rounds: int = 0,
     on_round: OnRound | None = None,
     progress: bool = False,
     on_owner_failure: OnOwnerFailure = "warn",
 ) -> Result:
     """As `run`, without blocking the loop it is awaited on. Cancelling it stops the run within two seconds."""
     check_choice(on_owner_failure)
-    asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, on_round, progress)
+    asked = AskedRun(scenario, engine, seed, owners, model_owner, out, resume, add_rounds, on_round, progress)
     return _told(await RunThread(asked.prepared()).outcome(), on_owner_failure)
 
 

@@ -40,6 +40,7 @@ class AskedRun:
     model_owner: ModelOwner | str | None
     out: str | Path | None
     resume: str | Path | None
+    add_rounds: int
     on_round: OnRound | None
     progress: bool
 
@@ -47,7 +48,7 @@ class AskedRun:
         """The run, ready to begin; it may be given an order to stop. Raises what `asyncagg.run` does for bad input."""
         self._check()
         given = self._given()
-        kept = None if self.resume is None else KeptRun.again(Path(self.resume))
+        kept = None if self.resume is None else KeptRun.again(Path(self.resume), add_rounds=self.add_rounds)
         scenario = self._load() if kept is None else kept.scenario
         try:
             launch.check_engine(scenario)
@@ -94,6 +95,10 @@ class AskedRun:
             raise TypeError('owners and model_owner are of one kind: objects, or names of classes, "module:Class"')
         if self.resume is None and self.scenario is None:
             raise TypeError("scenario is missing (a scenario, or resume=RUN_DIR)")
+        if type(self.add_rounds) is not int or self.add_rounds < 0:
+            raise TypeError(f"add_rounds must be a number of rounds, not {self.add_rounds!r}")
+        if self.add_rounds and self.resume is None:
+            raise TypeError("add_rounds goes with resume: rounds are added to a finished run")
         if self.resume is not None:
             too_much = ("scenario", self.scenario), ("engine", self.engine), ("seed", self.seed), ("out", self.out)
             for name, value in too_much:

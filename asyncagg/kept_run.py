@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,20 +11,24 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from asyncagg.engines.experiment import prepare
 from asyncagg.engines.launch import begin
+from asyncagg.engines.record.added_rounds import checkpoint_digest, objection
 from asyncagg.engines.record.checkpointer import check_account
 from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.learning.errors import WorkloadError
 from asyncagg.report.page import FILE as PAGE
 from asyncagg.report.page import page
 from asyncagg.report.story import Story
-from asyncagg.runs.checkpoint import CheckpointError
-from asyncagg.runs.directory import RunDirectory
+from asyncagg.runs.checkpoint import Checkpoint, CheckpointError
+from asyncagg.runs.directory import RESULT, RunDirectory
 from asyncagg.runs.result import INTERRUPTED
 from asyncagg.runs.trace import FILE as TRACE
 from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import Scenario
+
+_MORE = "--rounds +N adds some"
 
 
 class KeptRun:
@@ -52,10 +57,11 @@ class KeptRun:
         return kept
 
     @classmethod
-    def again(cls, path: Path, scenario: Scenario | None = None) -> Self:
+    def again(cls, path: Path, scenario: Scenario | None = None, add_rounds: int = 0) -> Self:
         """In the directory of a run that was interrupted, from its checkpoint; `scenario` must be that run's.
 
-        Raises ScenarioError, DirectoryError or CheckpointError.
+        With `add_rounds` the run must be finished, and goes on for so many more. Raises ScenarioError, DirectoryError
+        or CheckpointError; the directory is then as it was.
         """
         RunDirectory.check_format(path)  # first of all: another version's scenario may not even load
         played = scenario or load(path / "scenario.toml")
@@ -63,13 +69,25 @@ class KeptRun:
             raise CheckpointError(
                 f"{path}: is a run in virtual time, which keeps no checkpoint (run its scenario again)"
             )
-        directory, stored = RunDirectory.reopen(path, played.digest())
+        if add_rounds and (reason := objection(played)) is not None:
+            raise CheckpointError(f"{path}: {reason}")
+        directory, stored = RunDirectory.reopen(path, checkpoint_digest(played))
+        try:
+            if add_rounds:
+                played = _longer(path, played, stored, add_rounds)
+            elif stored.round >= played.rounds and _went_well(path):
+                raise CheckpointError(f"{path}: the run has ended, with all of its {stored.round} rounds ({_MORE})")
+        except BaseException:
+            directory.release()
+            raise
         finished = begin(played)
         finished.resumed = stored
         finished.result.rounds = stored.finished_rounds(path)
         check_account(stored, path, played.owners.count)
         directory.cut_back(stored)
         finished.trace.resume(path / TRACE, stored.t)
+        if add_rounds:
+            directory.write_scenario(played.normalised_toml())
         return cls(played, finished, directory)
 
     def release(self) -> None:
@@ -129,4 +147,23 @@ class KeptRun:
         if not self._was_interrupted():  # whoever does not wait for the run does not wait for its page
             directory.write_page(PAGE, page(Story.read(directory.path)))
         if finished.result.status == "ok":
-            directory.remove_checkpoint()
+            directory.tidy(may_grow=objection(self.scenario) is None)
+
+
+def _longer(path: Path, played: Scenario, stored: Checkpoint, add_rounds: int) -> Scenario:
+    """The scenario of a finished run with more rounds. CheckpointError, ScenarioError where it can have none."""
+    if stored.round < played.rounds:
+        left = f"{played.rounds - stored.round} of its {played.rounds} rounds are still to be played"
+        raise CheckpointError(f"{path}: {left} (resume it as it is first)")
+    longer = load(path / "scenario.toml", rounds=played.rounds + add_rounds)
+    if longer.workload.kind != "given":
+        prepare(longer)  # before anything is written: there may be data for fewer rounds only
+    return longer
+
+
+def _went_well(path: Path) -> bool:
+    try:
+        result = json.loads((path / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(result, dict) and result.get("status") == "ok"

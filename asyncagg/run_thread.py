@@ -1,8 +1,9 @@
 """Runs in a thread of its own: for callers whose own thread has a loop already, as a notebook's has.
 
-A thread cannot be ended from outside. What plays in it is told to stop (`StopOrder`); if it goes on, as in the middle
-of a gradient that is long, KeyboardInterrupt is raised wherever it stands; and a call that does not even notice that,
-such as one into a library that sleeps, is left behind with a warning. The command line does the same on Ctrl-C.
+A thread cannot be ended from outside. What plays in it is told to stop (`StopOrder`); if it does not hear, as in the
+middle of a gradient that is long, KeyboardInterrupt is raised wherever it stands; and a call that does not even notice
+that, such as one into a library that sleeps, is left behind with a warning. The command line does the same on Ctrl-C.
+A run that has heard is not interrupted, however long it takes on a busy machine: it is closing what it has open.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from typing import Final, Generic, TypeVar
 
 from asyncagg.engines.runtime.stop_order import StopOrder
 
-AGAIN_AFTER: Final = 0.6
-"""Seconds after which a run that goes on is interrupted wherever it stands."""
+AGAIN_AFTER: Final = (0.6, 0.5)
+"""Seconds to wait before each time that a run that hears nothing is interrupted wherever it stands.
+
+More than once, as an interruption is lost where it happens to strike a destructor.
+"""
 END_AFTER: Final = 1.6
 """Seconds after which nobody waits for it any more."""
 
@@ -72,16 +76,18 @@ class RunThread(Generic[T]):
 
     def _stop(self) -> None:
         self._order.give()
-        if not self._ends_within(AGAIN_AFTER):
-            self._interrupt()
-            self._ends_within(END_AFTER - AGAIN_AFTER)
+        for seconds in AGAIN_AFTER:
+            if not self._ends_within(seconds):
+                self._order.insist(self._interrupt)
+        self._ends_within(END_AFTER - sum(AGAIN_AFTER))
         self._leave()
 
     async def _stop_async(self) -> None:
         self._order.give()
-        if not await self._ends_within_async(AGAIN_AFTER):
-            self._interrupt()
-            await self._ends_within_async(END_AFTER - AGAIN_AFTER)
+        for seconds in AGAIN_AFTER:
+            if not await self._ends_within_async(seconds):
+                self._order.insist(self._interrupt)
+        await self._ends_within_async(END_AFTER - sum(AGAIN_AFTER))
         self._leave()
 
     def _ends_within(self, seconds: float) -> bool:

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,13 @@ class Model(asyncagg.ModelOwner):
 def left() -> dict[str, list[str]]:
     """What a run may leave in this process: threads, children, sockets."""
     threads = [each.name for each in threading.enumerate() if each.name.startswith("asyncagg")]
-    tasks = Path("/proc/self/task").glob("*/children")
-    children = [pid for task in tasks for pid in task.read_text().split()]
-    sockets = []
+    children, sockets = [], []
+    for task in Path("/proc/self/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended since: a pool's, or another's
+            children += task.read_text().split()
     for each in Path("/proc/self/fd").iterdir():
-        try:
+        with suppress(FileNotFoundError):  # the one by which the folder is read
             sockets += [each.name] if os.readlink(each).startswith("socket:") else []
-        except FileNotFoundError:  # the one by which the folder is read
-            continue
     return {"threads": sorted(threads), "children": sorted(children), "sockets": sorted(sockets)}
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from asyncagg.cli.commands.folders import folder
-from asyncagg.cli.commands.numbers import decimal, whole
+from asyncagg.cli.commands.numbers import decimal, more, whole
 from asyncagg.cli.output.plain import PlainGroup, answer
 from asyncagg.version import __version__
 
@@ -86,6 +86,10 @@ def run(
         Path | None,
         typer.Option(metavar="RUN_DIR", help="In place of a scenario: go on with a run that was interrupted."),
     ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(parser=more, metavar="+N", help="With --resume: add so many rounds to a finished run."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress lines.")] = False,
     no_expect: NoExpect = False,
@@ -96,7 +100,9 @@ def run(
     if resume is not None:
         if scenario is not None or engine is not None or seed is not None or out is not None or overrides:
             raise typer.BadParameter("goes with no SCENARIO, --engine, --seed, --out or --set", param_hint="--resume")
-        raise typer.Exit(resume_run(resume, as_json, quiet, no_expect))
+        raise typer.Exit(resume_run(resume, rounds or 0, as_json, quiet, no_expect))
+    if rounds is not None:
+        raise typer.BadParameter("goes with --resume (a new run: --set rounds=N)", param_hint="--rounds")
     if scenario is None:
         raise typer.BadParameter("is missing (a scenario, or --resume RUN_DIR)", param_hint="SCENARIO")
     request = RunRequest(scenario, tuple(overrides or ()), engine, seed, out, as_json, quiet, no_expect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -178,7 +178,7 @@ class Experiment:
 
     @cached_property
     def _dropped(self) -> Callable[[int], dict[int, Phase]]:
-        return cache(lambda round_index: draws.dropped(self.scenario, round_index))
+        return lru_cache(maxsize=64)(lambda round_index: draws.dropped(self.scenario, round_index))
 
     def draws_key(self, owner: int) -> Callable[[Label], bytes]:
         """Label → key of this owner's public rounding draws; one stream per owner and round.

@@ -194,7 +194,13 @@ class ModelOwnerPlayer(BasePlayer):
         return peer == LEAD
 
     def _population(self) -> list[Player]:
-        return sorted({owner: None for index in self._indices() for owner in self.part.cohort(index)})
+        """Owners of the rounds to go. Once they are all that there are, no later round is looked at."""
+        found: dict[Player, None] = {}
+        for index in self._indices():
+            found |= dict.fromkeys(self.part.cohort(index))
+            if len(found) == self.terms.population:
+                break
+        return sorted(found)
 
     async def _present(self, players: list[Player], deadline_ns: int) -> list[Player]:
         """Wait until all of them have joined, or the deadline; who is missing."""

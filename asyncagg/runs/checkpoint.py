@@ -60,7 +60,7 @@ class Checkpoint:
     """A run between two rounds, or within one that has not ended."""
 
     scenario: bytes
-    """Digest of the scenario, 32 bytes."""
+    """Digest of the scenario, 32 bytes; of all but its number of rounds, where that may grow."""
     round: int
     """The next round to finish, from 0."""
     attempt: int

@@ -1,6 +1,7 @@
 """The run directory: made at the start with a result that says `interrupted`, filled at the end.
 
-Its checkpoint and the means of finished rounds are written while the run goes on, and taken away once it went well.
+Its checkpoint and the means of finished rounds are written while the run goes on. Once it went well the means are in
+one file, and the checkpoint stays where rounds may be added.
 """
 
 from __future__ import annotations
@@ -70,9 +71,13 @@ class RunDirectory:
         return directory, stored
 
     def cut_back(self, stored: Checkpoint) -> None:
-        """Remove what came after this checkpoint, and is played again: rounds, their means, half-written files."""
+        """Remove what came after this checkpoint, and is played again: rounds, their means, half-written files.
+
+        The means before it are files of their own again.
+        """
         with _said(self.path):
             stored.cut(self.path)
+            kept_means.spread(self.path)
             kept_means.forget(self.path, stored.round)
             for temporary in self.path.rglob("*.tmp"):
                 temporary.unlink()
@@ -135,10 +140,13 @@ class RunDirectory:
     def write_model(self, parameters: Mapping[str, NDArray[Any]]) -> None:
         self._replace("model.npz", lambda file: npz.write(file, parameters))
 
-    def remove_checkpoint(self) -> None:
-        """Take away what only a resumed run needs, once the run went well and `gather_means` has all means."""
+    def tidy(self, *, may_grow: bool) -> None:
+        """Take away what nobody needs any more once the run went well and `gather_means` has all means.
+
+        `may_grow`: rounds may be added to it, which needs its checkpoint.
+        """
         with _said(self.path):
-            for name in (checkpoint.FILE, checkpoint.ROUNDS):
+            for name in () if may_grow else (checkpoint.FILE, checkpoint.ROUNDS):
                 (self.path / name).unlink(missing_ok=True)
             kept_means.forget(self.path)
 

@@ -1,4 +1,7 @@
-"""Means of finished rounds while a run goes on: one file each, `means/round-<n>.npy` in the run directory."""
+"""Means of finished rounds while a run goes on: one file each, `means/round-<n>.npy` in the run directory.
+
+Once it is over they are in one file, `means.npz`.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,20 @@ import contextlib
 import re
 import shutil
 import zipfile
+from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from asyncagg.runs.atomic import replace, sync_folder
 from asyncagg.runs.checkpoint import CheckpointError
 
 FOLDER = "means"
+FILE = "means.npz"
 
 _NAME = re.compile(r"round-(0|[1-9][0-9]{0,9})\.npy")
 
@@ -55,3 +62,49 @@ def gather(directory: Path, target: BinaryIO) -> None:
         for path in kept(directory).values():
             with path.open("rb") as source, archive.open(path.name, "w", force_zip64=True) as entry:
                 shutil.copyfileobj(source, entry)
+
+
+def spread(directory: Path) -> None:
+    """Undo `gather`: each mean of a run that was over is a file again, unless it is one already. OSError.
+
+    CheckpointError where they cannot be read.
+    """
+    gathered, folder = directory / FILE, directory / FOLDER
+    if not gathered.exists():
+        return
+    folder.mkdir(exist_ok=True)
+    try:
+        with zipfile.ZipFile(gathered) as archive:
+            for name in archive.namelist():
+                if _NAME.fullmatch(name) and not (folder / name).exists():
+                    replace(folder / name, partial(_copy, archive, name))
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(f"{gathered}: {error} (the means that asyncagg wrote)") from None
+
+
+def _copy(archive: zipfile.ZipFile, name: str, target: BinaryIO) -> None:
+    with archive.open(name) as source:
+        shutil.copyfileobj(source, target)
+
+
+class StoredMeans(Mapping[int, NDArray[np.float64]]):
+    """Round → the decoded mean (d,) of a run that is over, read from its directory when it is asked for."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE
+
+    def __getitem__(self, round_index: int) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = self._archive[f"round-{round_index}"]
+        return mean
+
+    def __iter__(self) -> Iterator[int]:
+        return (int(key.removeprefix("round-")) for key in self._archive.files)
+
+    def __len__(self) -> int:
+        return len(self._archive.files)
+
+    @cached_property
+    def _archive(self) -> NpzFile:
+        """It is closed with this object."""
+        opened: NpzFile = np.load(self._path, allow_pickle=False)
+        return opened

@@ -388,6 +388,15 @@ def test_only_owners_of_rounds_to_come_are_waited_for(make: Make) -> None:
     assert len(everyone) > len(rest.experiment.cohort(5))
 
 
+def test_who_is_waited_for_is_found_as_fast_for_a_thousand_million_rounds(make: Make) -> None:
+    run, asked = make(rounds=1), []
+    run.play()
+    cohort = run.player.part.cohort
+    run.player.part = replace(run.player.part, rounds=10**9, cohort=lambda index: asked.append(index) or cohort(index))
+    assert tuple(run.player._population()) == cohort(0)
+    assert asked == [0]
+
+
 # -- failures are named ----------------------------------------------------------------------------------------------
 
 

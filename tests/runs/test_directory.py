@@ -83,15 +83,31 @@ def test_means_are_gathered_in_order_and_then_given_up(interrupted: Path) -> Non
     assert stored(interrupted) == {f"round-{index}": MEANS[index].tolist() for index in played}
     assert list(stored(interrupted)) == [f"round-{index}" for index in played]
     assert len(means.kept(interrupted)) == 11
-    directory.remove_checkpoint()
+    directory.tidy(may_grow=True)
+    assert names(interrupted) == [ACCOUNT, FILE, "ledgers", "means.npz", ROUNDS]
+    directory.tidy(may_grow=False)
     assert names(interrupted) == [ACCOUNT, "ledgers", "means.npz"]
-    directory.remove_checkpoint()  # once more is no mistake
+    directory.tidy(may_grow=False)  # once more is no mistake
+
+
+def test_means_of_a_finished_run_are_taken_apart_again(interrupted: Path) -> None:
+    directory, at = RunDirectory.reopen(interrupted, SCENARIO)
+    directory.cut_back(at)
+    before = {index: path.read_bytes() for index, path in means.kept(interrupted).items()}
+    directory.gather_means()
+    directory.tidy(may_grow=True)
+    assert means.kept(interrupted) == {}
+    directory.cut_back(at)
+    assert {index: path.read_bytes() for index, path in means.kept(interrupted).items()} == before != {}
+    (interrupted / "means.npz").write_bytes(b"no archive")
+    with pytest.raises(CheckpointError, match=r"\(the means that asyncagg wrote\)"):
+        directory.cut_back(at)
 
 
 def test_a_run_without_any_mean(tmp_path: Path) -> None:
     directory = RunDirectory.create(tmp_path / "run", "test", 0)
     directory.gather_means()
-    directory.remove_checkpoint()
+    directory.tidy(may_grow=False)
     assert stored(directory.path) == {}
 
 

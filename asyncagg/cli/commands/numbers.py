@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import typer
@@ -20,6 +21,14 @@ def whole(least: int, most: int) -> Callable[[str | int], int]:
         return number
 
     return read
+
+
+def more(text: str | int) -> int:
+    """Reads `+N`, so many more of what there is."""
+    number = str(text)
+    if not re.fullmatch(r"\+[1-9][0-9]{0,8}", number):
+        raise typer.BadParameter(f"{text} is not so many more (+50)")
+    return int(number)
 
 
 def decimal(least: float, most: float) -> Callable[[str | float], float]:

@@ -40,10 +40,10 @@ def run_scenario(request: RunRequest) -> int:
         return _record(recording, request.as_json, request.quiet)
 
 
-def resume_run(path: Path, as_json: bool, quiet: bool, no_expect: bool) -> int:
-    """Go on with it; the exit status. typer.Exit for a directory that holds no interrupted run."""
+def resume_run(path: Path, add_rounds: int, as_json: bool, quiet: bool, no_expect: bool) -> int:
+    """Go on with it, or with a finished one for more rounds; the exit status. typer.Exit where there is none."""
     with refusing():
-        recording = Recording.again(path)
+        recording = Recording.again(path, add_rounds=add_rounds)
         check_engine(recording.scenario)
         recording.finished.no_expect = no_expect
         return _record(recording, as_json, quiet)

@@ -11,6 +11,7 @@ from asyncagg.engines.processes.child_handle import ChildHandle
 from asyncagg.engines.record.oracle import ExpectedSum
 from asyncagg.engines.record.usage import UsageByRole, total
 from asyncagg.net.durations import SECOND_NS
+from asyncagg.players.usage import KEPT
 from asyncagg.protocols.names import Label, Loss, Player
 
 ANSWER_NS = 120 * SECOND_NS
@@ -23,16 +24,18 @@ class ChildrenProbe:
     def __init__(self, experiment: Experiment, children: Sequence[ChildHandle]) -> None:
         self._experiment = experiment
         self._children = children
-        self._usages: dict[tuple[int, str, int], UsageByRole] = {}
-        """Round, place, and how many processes it had had → the last that the process said."""
+        self._usages: dict[int, dict[tuple[str, int], UsageByRole]] = {}
+        """Round → place, and how many processes it had had → the last that the process said. Of the latest rounds."""
 
     async def usage_by_role(self, round_index: int) -> UsageByRole:
         """Bytes and work of one round; of a child that died, what it had told."""
+        said = self._usages.setdefault(round_index, {})
+        self._usages.pop(round_index - KEPT, None)
         asked = (child.ask("usage", ANSWER_NS, round=round_index) for child in self._children)
         for child, told in zip(self._children, await asyncio.gather(*asked), strict=True):
             if told is not None and "usage" in told:
-                self._usages[round_index, child.name, child.deaths] = codec.to_usage_by_role(told["usage"])
-        return total(each for (index, *_), each in self._usages.items() if index == round_index)
+                said[child.name, child.deaths] = codec.to_usage_by_role(told["usage"])
+        return total(said.values())
 
     async def expected_sum(self, label: Label, survivors: Sequence[Player]) -> ExpectedSum | None:
         """Sum of the survivors' inputs; None where a child that held an input has died since."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from asyncagg.engines.experiment import Experiment
+from asyncagg.engines.record.added_rounds import checkpoint_digest
 from asyncagg.net.clock import now_ns
 from asyncagg.players.outcome import RoundOutcome
 from asyncagg.players.start import RunHooks, RunState, Start
@@ -24,7 +25,7 @@ class Checkpointer:
 
     def __init__(self, experiment: Experiment, folder: Path, stored: Checkpoint | None, start_ns: int) -> None:
         """`stored`: where a resumed run goes on. `start_ns`: when the run began, by `now_ns`."""
-        self._scenario = experiment.scenario.digest()
+        self._scenario = checkpoint_digest(experiment.scenario)
         self._owners = experiment.scenario.owners.count
         self._folder = folder
         self._durable = experiment.durable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from asyncagg.engines.experiment import Experiment
 from asyncagg.engines.record.critical_path import critical_path
@@ -13,7 +13,7 @@ from asyncagg.engines.record.run_record import RunRecord
 from asyncagg.engines.record.shares import RoundShares, shares_by_round
 from asyncagg.engines.record.usage import UsageByRole
 from asyncagg.players.outcome import RoundOutcome
-from asyncagg.players.usage import RoundUsage
+from asyncagg.players.usage import KEPT, RoundUsage
 from asyncagg.protocols.names import MODEL_OWNER, Label, Loss, Player
 from asyncagg.runs import means
 from asyncagg.runs.checkpoint import CheckpointError
@@ -24,6 +24,8 @@ from asyncagg.runs.trace import Record
 _NAMED = 3
 """Owners that a warning names."""
 LEAD_ROLE = "compute-node"
+LATE: Final = KEPT // 2
+"""Rounds in which what was on its way is counted once the run is over: so many every player still knows of."""
 
 
 class RunProbe(Protocol):
@@ -80,15 +82,16 @@ class ResultRecorder:
         return each
 
     async def close(self) -> None:
-        """The run is over: count what was still on its way when its round ended."""
+        """The run is over: count what was still on its way when its round ended, of the last `LATE` rounds."""
         first = 0 if self._finished.resumed is None else self._finished.resumed.round
-        for each in self._finished.result.rounds[first:]:
+        last = self._finished.result.rounds[first:][-LATE:]
+        for each in last:
             self._enter(each, await self._probe.usage_by_role(each.round))
         trace = self._finished.trace
         trace.settle()
         if trace.keep == "all":
             shares = shares_by_round(trace.records)
-            for each in self._finished.result.rounds[first:]:
+            for each in last:
                 self._enter_shares(each, shares)
         trace.thin()
 
@@ -143,8 +146,9 @@ class ResultRecorder:
         each.silent_after = dict(_by_index(revealed.silent_after))
         each.total_weight = revealed.weight
         each.error_bound = encoder.error_bound()
-        self._finished.means[outcome.round] = outcome.mean
-        if self._resumable is not None:
+        if self._resumable is None:
+            self._finished.means[outcome.round] = outcome.mean
+        else:  # on disk, as those of a long run may not fit into memory
             means.keep(self._resumable, outcome.round, outcome.mean, self._experiment.durable)
         put_in = await self._probe.expected_sum(label, revealed.survivors) if self._experiment.scenario.check else None
         if put_in is not None:

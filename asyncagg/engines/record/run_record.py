@@ -22,7 +22,7 @@ class RunRecord:
     result: RunResult
     trace: Trace = field(default_factory=Trace)
     means: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    """Round → the decoded mean, (d,) float64."""
+    """Round → the decoded mean, (d,) float64; empty where they are kept on disk, round by round."""
     model: Arrays = field(default_factory=dict)
     """Parameters after the last round."""
     owner_failures: dict[str, dict[Player, int]] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from asyncagg.crypto.randomness import SystemRandomness
@@ -90,10 +91,11 @@ class SocketRuntime:
         )
 
     async def close(self) -> None:
-        """End all channels in order; work that has not begun never will."""
+        """End all channels in order, of every network even where one cannot; work that has not begun never will."""
         self._threads.close()
-        for network in dict.fromkeys(self._networks.values()):
-            await network.close()
+        async with AsyncExitStack() as stack:
+            for network in reversed(dict.fromkeys(self._networks.values())):  # the last one pushed is closed first
+                stack.push_async_callback(network.close)
 
     def _executor(self, player: Player) -> Executor:
         faults, executor = self._faults, self._threads.of_one()

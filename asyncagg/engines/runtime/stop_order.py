@@ -18,7 +18,7 @@ class StopOrder:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._given = False
+        self._given = self._heard = False
         self._cancel: Callable[[], object] | None = None
 
     def give(self) -> None:
@@ -28,6 +28,12 @@ class StopOrder:
             if self._cancel is not None:
                 self._cancel()
 
+    def insist(self, interrupt: Callable[[], None]) -> None:
+        """Call `interrupt`, unless the run has heard the order: then it closes, and must be let."""
+        with self._lock:
+            if not self._heard:
+                interrupt()
+
     async def heed(self, play: Coroutine[Any, Any, T]) -> T:
         """The result of `play`; CancelledError once the order is given."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -35,7 +41,7 @@ class StopOrder:
             raise RuntimeError("no task plays this run (await it on a loop of its own)")
         call = loop.call_from_outside if isinstance(loop, IntegerTimeLoop) else loop.call_soon_threadsafe
         with self._lock:
-            self._cancel = partial(call, task.cancel)
+            self._cancel = partial(call, partial(self._hear, task))
             if self._given:
                 self._cancel()
         try:
@@ -43,3 +49,8 @@ class StopOrder:
         finally:
             with self._lock:
                 self._cancel = None
+
+    def _hear(self, task: asyncio.Task[T]) -> None:
+        with self._lock:
+            self._heard = True
+        task.cancel()

@@ -165,9 +165,9 @@ class Metrics(Observer, Collector):
         received: dict[str, int] = {}
         peers, newest = dict.fromkeys(ROLES, 0), Label(0, 0)
         for player in self._view.players():
-            role, rounds = _role(player.me), player.usage.rounds.values()
-            sent[role] = sent.get(role, 0) + sum(each.sent for each in rounds)
-            received[role] = received.get(role, 0) + sum(each.received for each in rounds)
+            role, usage = _role(player.me), player.usage
+            sent[role] = sent.get(role, 0) + usage.sent
+            received[role] = received.get(role, 0) + usage.received
             newest = max(newest, player.label)
         for peer in self._view.peers():
             _count(peers, _role(peer))

@@ -136,6 +136,12 @@ class Scenario(Table):
         """SHA-256 of all that players act on, 32 bytes. Raises ScenarioError as `acted_on` does."""
         return hashlib.sha256(_DIGEST_LABEL + _canonical(self.acted_on())).digest()
 
+    def digest_without_rounds(self) -> bytes:
+        """As `digest`, and the same however many rounds there are."""
+        acted_on = self.acted_on()
+        del acted_on["rounds"]
+        return hashlib.sha256(_DIGEST_LABEL + _canonical(acted_on)).digest()
+
     def _said_to_players(self) -> dict[str, Any]:
         """`acted_on` without any data file."""
         said = {key: value for key, value in self.normalised().items() if key not in _NOT_IN_DIGEST}

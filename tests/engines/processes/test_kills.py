@@ -97,7 +97,7 @@ def judged(run: Run, victim: str, killed: bool, status: int) -> str:
         assert status == 1
         assert f"the process of {victim}" in run.result["reason"]
         assert "Traceback" not in run.stderr
-    checkpoint = (run.directory / "checkpoint.npz").exists()
+    checkpoint = (run.directory / "checkpoint.npz").exists() and run.result["status"] != "ok"
     if victim == "parent" or victim == "model-owner":
         return resumed(run, checkpoint)
     return "failed by name"

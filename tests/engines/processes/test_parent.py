@@ -46,7 +46,7 @@ def test_a_run_leaves_a_log_for_each_process_and_nothing_else(begin: Callable[..
     assert run.ports
     assert sorted(path.stem for path in (run.directory / "logs").iterdir()) == PLACES
     assert run.logged("compute-node-0", "phase", "round=2 ", "phase=reveal")
-    assert not (run.directory / "checkpoint.npz").exists()
+    assert not (run.directory / "means").exists()
     assert means(run.directory)["round-2"] == right_mean(tmp_path, 2, [f"data-owner-{index}" for index in range(6)])
 
 
@@ -210,6 +210,7 @@ def test_without_the_model_owner_before_the_first_round(begin: Callable[..., Run
 # -- what cannot begin, and what hangs ---------------------------------------------------------------------------------
 
 PARTICULAR = """
+import os
 import sys
 import numpy as np
 import asyncagg
@@ -217,7 +218,7 @@ import asyncagg
 class Owner(asyncagg.DataOwner):
     def __init__(self, index):
         if index == 4 and "asyncagg.engines.processes.child" in sys.orig_argv:
-            raise RuntimeError("not in a child")
+            END
     def compute_gradient(self, parameters, round):
         return {"w": np.ones(6)}, 1
 
@@ -229,15 +230,32 @@ class Model(asyncagg.ModelOwner):
 """
 
 
+OWN = {
+    "old": 'kind = "vectors"\nfile = "vectors.npz"',
+    "new": 'kind = "python"\nowner = "mine:Owner"\nmodel_owner = "mine:Model"',
+}
+
+
 @pytest.mark.long
-def test_a_process_that_cannot_begin_is_named_with_its_last_words(begin: Callable[..., Run], tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(PARTICULAR)
-    vectors = 'kind = "vectors"\nfile = "vectors.npz"'
-    run = begin(old=vectors, new='kind = "python"\nowner = "mine:Owner"\nmodel_owner = "mine:Model"')
+def test_a_class_that_cannot_be_built_in_its_process_is_refused_as_on_any_engine(
+    begin: Callable[..., Run], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(PARTICULAR.replace("END", 'raise RuntimeError("not in a child")'))
+    run = begin(**OWN)
+    assert run.end() == 2
+    assert "Traceback" not in run.stderr
+    (line,) = run.stderr.splitlines()
+    assert line.endswith(f"workload.owner: {tmp_path / 'mine.py'}:10: RuntimeError: not in a child")
+    assert not run.directory.exists()
+
+
+@pytest.mark.long
+def test_a_process_that_ends_before_it_begins_is_named(begin: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PARTICULAR.replace("END", "os._exit(3)"))
+    run = begin(**OWN)
     assert run.end() == 1
     run.nothing_is_left()
-    assert run.result["reason"].startswith("the process of data-owner-3..5 ended with status 1: ")
-    assert "RuntimeError: not in a child (see run/logs/data-owner-3..5.log)" in run.result["reason"]
+    assert run.result["reason"].startswith("the process of data-owner-3..5 ended with status 3")
     assert "Traceback" not in run.stderr
 
 
