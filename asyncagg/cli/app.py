@@ -257,6 +257,34 @@ def report(
 
 
 @app.command()
+def explain(
+    protocol: Annotated[str, typer.Argument(metavar="[PROTOCOL]", help="Of those that are installed.")] = "secagg",
+    drop: Annotated[
+        str | None, typer.Option(metavar="PHASE", help="The last owner says nothing from this phase on.")
+    ] = None,
+    owners: Annotated[int, typer.Option(parser=whole(3, 5), metavar="N", help="Data owners, 3 to 5.")] = 4,
+    threat: Annotated[Threat, typer.Option(help="The lead's assumed power.")] = Threat.CURIOUS,
+    coalition: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME", help="Who puts together what it has.", show_default="all compute nodes"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE.html", help="A page instead.", show_default=False)
+    ] = None,
+) -> None:
+    """Work a small round by hand: every mask, who holds what, what a dropped owner leaves.
+
+    asyncagg explain secagg --drop upload
+
+    asyncagg explain additive --coalition compute-node-0 -o round.html
+    """
+    from asyncagg.cli.commands.explain import ExplainRequest, phase_of
+    from asyncagg.cli.commands.explain import explain as explain_round
+
+    explain_round(ExplainRequest(protocol, owners, phase_of(drop), threat.value, coalition, out))
+
+
+@app.command()
 def calibrate(
     scenario: Annotated[
         str | None, typer.Argument(metavar="[SCENARIO]", help="For the price of its gradient.", show_default=False)

@@ -8,6 +8,8 @@ uniform over the whole machine word, hence over the ring inside it; the cut to b
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +27,7 @@ GROUP = 1 << 10  # keys with an open cipher at a time: bounds memory, about 1 kB
 _BLOCK = 16
 _WORD_TYPES = (np.dtype("<u4"), np.dtype("<u8"))
 _ZEROS = bytes(CHUNK)
+_NOTED: ContextVar[list[SignedKey] | None] = ContextVar("noted masks", default=None)
 
 
 def keystream(key: bytes, start: int, count: int) -> bytes:
@@ -51,6 +54,9 @@ def add_masks(
         ValueError: words of another type, a key that is not 16 bytes or a sign that is not ±1.
     """
     _check(words, keys)
+    noted = _NOTED.get()
+    if noted is not None:
+        noted += keys
     if pool is None or words.nbytes < parts * CHUNK:
         _add_range(words, keys, start)
         return
@@ -58,6 +64,17 @@ def add_masks(
     tasks = [pool.submit(_add_range, words[first:last], keys, start + first) for first, last in pairwise(edges)]
     for task in tasks:
         task.result()
+
+
+@contextmanager
+def noting() -> Iterator[list[SignedKey]]:
+    """The masks that are added in the block: for whoever plays all roles in one process and shows what they do."""
+    noted: list[SignedKey] = []
+    token = _NOTED.set(noted)
+    try:
+        yield noted
+    finally:
+        _NOTED.reset(token)
 
 
 class Uniforms:

@@ -17,11 +17,11 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, NamedTuple
 
+from asyncagg.engines.by_hand.driver import Arrives, End, HandDriver, Input, Item, Says, Turn
+from asyncagg.engines.by_hand.setting import LABEL, HandSetting, Place
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player
-from asyncagg.testing.explore.hand import Arrives, End, HandDriver, Input, Item, Says, Turn
-from asyncagg.testing.explore.setting import LABEL, ExploredSetting, Place
 
 KEPT_DRIVERS: Final = 2048
 """Roles that are kept where they stand, so that going on needs no replay."""
@@ -82,7 +82,7 @@ class Step(NamedTuple):
 class Behaviour:
     """The table of one role."""
 
-    def __init__(self, setting: ExploredSetting, place: Place) -> None:
+    def __init__(self, setting: HandSetting, place: Place) -> None:
         self.setting = setting
         self.place = place
         self.nodes: list[Node] = []

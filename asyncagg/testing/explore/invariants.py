@@ -22,20 +22,20 @@ from functools import cached_property
 
 import numpy as np
 
+from asyncagg.engines.by_hand.setting import HandSetting
 from asyncagg.protocols.batches import indices_in, set_of
 from asyncagg.protocols.names import MODEL_OWNER, Player, index_of
 from asyncagg.protocols.steps.reveal import Revealed
 from asyncagg.testing.explore.behaviour import Node
 from asyncagg.testing.explore.facts import Fact, Released, Signed, Uploaded
 from asyncagg.testing.explore.knowledge import Knowledge
-from asyncagg.testing.explore.setting import ExploredSetting
 
 
 @dataclass(frozen=True)
 class Look:
     """One state, as invariants see it."""
 
-    setting: ExploredSetting
+    setting: HandSetting
     nodes: tuple[Node, ...]
     """Of all roles, in the order of `setting.places`."""
     facts: Mapping[Player, tuple[Fact, ...]]

@@ -16,11 +16,11 @@ from dataclasses import fields, replace
 from itertools import combinations
 from typing import Any, NamedTuple, get_type_hints
 
+from asyncagg.engines.by_hand.driver import Item, Says
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.batches import indices_in
 from asyncagg.protocols.context import Context
 from asyncagg.protocols.names import Player, owner_name
-from asyncagg.testing.explore.hand import Item, Says
 
 
 class Lie(NamedTuple):

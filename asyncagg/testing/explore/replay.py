@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asyncagg.engines.by_hand.setting import HandSetting
 from asyncagg.runs.formats import other_format, stamp
 from asyncagg.scenario.errors import ScenarioError
 from asyncagg.scenario.reading.load import parse
 from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.testing.explore.search import Search, Violation
-from asyncagg.testing.explore.setting import ExploredSetting
 from asyncagg.testing.explore.world import ExploredStep, Faults, World
 
 
@@ -65,7 +65,7 @@ def _recorded(values: dict[str, Any]) -> ReplayFile:
 
 def replay(recorded: ReplayFile) -> str:
     """Violation after the same steps, if there is one. Raises ReplayError where one cannot happen."""
-    world = World(ExploredSetting.of(recorded.scenario), recorded.faults)
+    world = World(HandSetting.of(recorded.scenario), recorded.faults)
     search = Search(world, bound=0)
     found = list(world.beginnings())
     what = ""

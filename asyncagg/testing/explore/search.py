@@ -6,10 +6,10 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from asyncagg.engines.by_hand.setting import HandSetting
 from asyncagg.protocols.names import Player
 from asyncagg.testing.explore.facts import Fact, facts_of
 from asyncagg.testing.explore.invariants import Look, broken
-from asyncagg.testing.explore.setting import ExploredSetting
 from asyncagg.testing.explore.world import EARLY, LIAR, ExploredStep, Faults, Move, State, World
 
 
@@ -45,7 +45,7 @@ class Exploration:
         return not self.is_cut and self.violation is None
 
 
-def search(setting: ExploredSetting, faults: Faults, bound: int, reduced: bool = True) -> Exploration:
+def search(setting: HandSetting, faults: Faults, bound: int, reduced: bool = True) -> Exploration:
     """All states of a setting, or `bound` of them, or those until the first violation."""
     return Search(World(setting, faults, reduced), bound).run()
 

@@ -19,12 +19,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from asyncagg.engines.by_hand.driver import Arrives, Departs, Ends, Expires, Input, Item, Says
+from asyncagg.engines.by_hand.setting import HandSetting, Place
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.names import LEAD, MODEL_OWNER, Player, role_of
 from asyncagg.testing.explore.behaviour import Behaviour, Node, Step, bare
-from asyncagg.testing.explore.hand import Arrives, Departs, Ends, Expires, Input, Item, Says
 from asyncagg.testing.explore.lies import Lie, lies
-from asyncagg.testing.explore.setting import ExploredSetting, Place
 
 LOST: Final = Item("", b"", b"")
 """The end of a channel: the connection is lost."""
@@ -75,7 +75,7 @@ class Move(NamedTuple):
 class World:
     """States of one setting and what leads from one to another."""
 
-    def __init__(self, setting: ExploredSetting, faults: Faults, reduced: bool = True) -> None:
+    def __init__(self, setting: HandSetting, faults: Faults, reduced: bool = True) -> None:
         """Without the reductions `alone` and `in order`, where not `reduced`."""
         self.setting = setting
         self.faults = faults

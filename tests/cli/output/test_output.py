@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from pathlib import Path
 
 import pytest
 from support.cli import ROOT, SMALL, invoke, lines, scenario_file, start, strict_json
@@ -83,12 +84,18 @@ def test_a_name_moves_no_cursor(tmp_path):
     assert len(lines(invoke("check", "no\x1b\nsuch"))) == 1
 
 
+def until_it_computes(process: subprocess.Popen[str]) -> None:
+    """Wait until numpy is loaded: Python has begun, and the command with it."""
+    while process.poll() is None and "numpy" not in Path(f"/proc/{process.pid}/maps").read_text():
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("command", [("check", "small.toml"), ("plan", "--owners", 1_000_000, "--threat", "lying")])
 def test_a_signal_ends_what_only_answers(tmp_path, command, number, status):
     scenario_file(tmp_path)
     process = start(tmp_path, *command)
-    time.sleep(0.2)
+    until_it_computes(process)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode in (status, -number)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from support.explored import small
 
+from asyncagg.engines.by_hand.setting import HandSetting
 from asyncagg.scenario.errors import ScenarioError
 from asyncagg.testing.explore import explore
 from asyncagg.testing.explore.search import search
-from asyncagg.testing.explore.setting import ExploredSetting
 from asyncagg.testing.explore.world import Faults
 
 
@@ -46,7 +46,7 @@ def test_two_faults_together(protocol: str, threat: str) -> None:
 
 
 def test_without_the_reductions_the_ends_are_the_same() -> None:
-    setting = ExploredSetting.of(small("pairwise", owners=2, corrupt=0, dropout=0))
+    setting = HandSetting.of(small("pairwise", owners=2, corrupt=0, dropout=0))
     reduced, full = (search(setting, Faults(total=1), 1_000_000, reduced) for reduced in (True, False))
     assert reduced.is_complete
     assert full.is_complete

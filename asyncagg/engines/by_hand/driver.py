@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
+from asyncagg.engines.by_hand.setting import LABEL, Place
 from asyncagg.players.arrivals.mailbox import Mailbox
 from asyncagg.protocols import effects as e
 from asyncagg.protocols import messages as m
 from asyncagg.protocols.names import LEAD, Phase, Player, index_of, role_of
 from asyncagg.protocols.permissions import Permissions
 from asyncagg.protocols.steps.lead import guilt_pairs, phase_pairs
-from asyncagg.testing.explore.setting import LABEL, Place
 
 
 class Item(NamedTuple):
@@ -98,6 +98,8 @@ class Turn(NamedTuple):
     event: e.Event | None
     """None: its beginning."""
     effects: list[e.Effect]
+    phase: Phase = "publish"
+    """Phase in which the role was when it was told."""
 
 
 class HandDriver:
@@ -156,7 +158,7 @@ class HandDriver:
 
     def _go_on(self, event: e.Event | None) -> None:
         """Tell the role something, and carry out what it wants until it waits again or ends."""
-        turn = Turn(self.standing(), _copied(event), [])
+        turn = Turn(self.standing(), _copied(event), [], self.phase)
         self.turns.append(turn)
         if isinstance(event, e.Got):
             kind = event.message.kind

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -28,9 +28,15 @@ from asyncagg.scenario.schema.scenario import Scenario
 from asyncagg.vectors.ring import RingVector
 
 LABEL: Final = Label(0, 1)
-MOST_OWNERS: Final = 5
-"""With more there is no end of it."""
 _SEED: Final = "explore"
+
+
+class Input(NamedTuple):
+    """What an owner hands in."""
+
+    words: RingVector
+    """(d,) its weighted, encoded vector."""
+    weight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class ExploredSetting:
+class HandSetting:
     """Part of a scenario that is the same in every order of events."""
 
     terms: Terms
@@ -54,17 +60,16 @@ class ExploredSetting:
     owners: tuple[Player, ...]
     """Everyone who is invited."""
     seed: int
+    inputs: Mapping[Player, Input]
 
     @classmethod
-    def of(cls, scenario: Scenario) -> ExploredSetting:
-        """The first attempt of a scenario. ScenarioError where it cannot be played, or is too large."""
-        if scenario.owners.in_round > MOST_OWNERS:
-            many = f"is {scenario.owners.in_round}, too many to explore (at most {MOST_OWNERS} in a round)"
-            scenario.refuse("owners.count", many)
+    def of(cls, scenario: Scenario) -> HandSetting:
+        """The first attempt of a scenario, with inputs that are drawn. ScenarioError where it cannot be played."""
         experiment = prepare(scenario)
         bare = experiment.terms(bytes(16))
         terms = replace(bare, identities=_identities(bare, scenario.seed))
-        return cls(terms, experiment.protocol, experiment.permissions, experiment.cohort(LABEL.round), scenario.seed)
+        owners, seed = experiment.cohort(LABEL.round), scenario.seed
+        return cls(terms, experiment.protocol, experiment.permissions, owners, seed, _drawn(terms, owners, seed))
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -97,17 +102,6 @@ class ExploredSetting:
             return 0
         return (len(self.owners) + self.terms.corrupt) // 2 + 1
 
-    @cached_property
-    def inputs(self) -> Mapping[Player, tuple[RingVector, int]]:
-        """Owner → its weighted, encoded vector and its weight."""
-        draw = np.random.default_rng(self.seed)
-        inputs = {}
-        for owner in self.owners:
-            weight = int(draw.integers(1, self.terms.max_weight + 1))
-            vector = draw.integers(0, 1 << min(self.terms.bits, 16), self.terms.dimension)
-            inputs[owner] = (vector * weight).astype(self.terms.ring.dtype), weight
-        return inputs
-
     def role(self, place: Place) -> Role[Any]:
         """A role at its beginning."""
         context = self.context(place)
@@ -139,6 +133,16 @@ class ExploredSetting:
             sealing_key=b"" if pair is None else pair.public,
             sealing_pair=pair if player == MODEL_OWNER else None,
         )
+
+
+def _drawn(terms: Terms, owners: tuple[Player, ...], seed: int) -> dict[Player, Input]:
+    draw = np.random.default_rng(seed)
+    inputs = {}
+    for owner in owners:
+        weight = int(draw.integers(1, terms.max_weight + 1))
+        vector = draw.integers(0, 1 << min(terms.bits, 16), terms.dimension)
+        inputs[owner] = Input((vector * weight).astype(terms.ring.dtype), weight)
+    return inputs
 
 
 def _identities(terms: Terms, seed: int) -> dict[str, bytes]:
