@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-FORMAT = 4
+FORMAT = 5
 """Of what players say to each other and of what a run leaves: hello, round id, checkpoint, account, trace and
 result.
 

@@ -9,6 +9,8 @@ from asyncagg.crypto.randomness import Randomness
 
 KEY_BYTES = 32
 _PRIME = 2**255 - 19
+_REDUCED_BELOW = 0x7F
+"""A coordinate whose highest byte is smaller is below the prime."""
 
 
 class AgreementError(CryptoError):
@@ -25,6 +27,8 @@ def canonical(public: bytes) -> bytes:
         AgreementError: not 32 bytes.
     """
     _check_length(public)
+    if public[-1] < _REDUCED_BELOW:
+        return bytes(public)
     coordinate = int.from_bytes(public, "little") & (1 << 255) - 1
     return (coordinate % _PRIME).to_bytes(KEY_BYTES, "little")
 

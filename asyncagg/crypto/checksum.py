@@ -19,7 +19,7 @@ def tag(session: bytes, owner: int, node: int, payload: Payload) -> bytes:
     """The tag of an owner's payload for a compute node.
 
     Args:
-        session: a session or round identifier; public.
+        session: an identifier of the session or round, of any length; public.
         owner: index of the sender, below 2^64.
         node: index of the slice, below 2^32.
         payload: less than 2^31 bytes.

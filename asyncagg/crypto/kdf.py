@@ -5,11 +5,14 @@ field is a byte for its type, its length in 8 bytes, and its content, so that no
 fields have the same encoding.
 """
 
+from functools import lru_cache
+
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 Field = bytes | bytearray | memoryview | str | int
 KEY_LENGTHS = (16, 32)
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def encode_fields(*fields: Field) -> bytes:
@@ -48,15 +51,20 @@ def derive(secret: bytes, salt: bytes, label: str, *fields: Field, length: int =
 
 
 def _encode(field: Field) -> bytes:
-    match field:
-        case bool():
-            raise TypeError("a bool has no canonical encoding: say in bytes, text or an integer what it means")
-        case int():
-            kind, content = b"i", field.to_bytes(field.bit_length() // 8 + 1, "big", signed=True)
-        case str():
-            kind, content = b"s", field.encode()
-        case bytes() | bytearray() | memoryview():
-            kind, content = b"b", bytes(field)
-        case _:
-            raise TypeError(f"a field is bytes, text or an integer, not {type(field).__name__}")
-    return kind + len(content).to_bytes(8, "big") + content
+    if isinstance(field, str):
+        return _encode_text(field)
+    if isinstance(field, _BYTES):
+        return b"b" + len(content := bytes(field)).to_bytes(8, "big") + content
+    if isinstance(field, bool):
+        raise TypeError("a bool has no canonical encoding: say in bytes, text or an integer what it means")
+    if isinstance(field, int):
+        content = field.to_bytes(field.bit_length() // 8 + 1, "big", signed=True)
+        return b"i" + len(content).to_bytes(8, "big") + content
+    raise TypeError(f"a field is bytes, text or an integer, not {type(field).__name__}")
+
+
+@lru_cache(maxsize=2**14)
+def _encode_text(text: str) -> bytes:
+    """Labels and names, the same few in every key of a session."""
+    content = text.encode()
+    return b"s" + len(content).to_bytes(8, "big") + content

@@ -221,6 +221,7 @@ def prepare(scenario: Scenario, workload: Workload | None = None, pinned: Batche
         scenario.refuse("aggregation.compute_nodes", str(error))
     graph = _graph(scenario, protocol, population)
     drawn = cohorts(scenario, batches)
+    _check_smallest_cohort(scenario, drawn)
     return Experiment(
         scenario, workload, protocol, encoder.layout, encoder, plan, max_weight, population, graph, batches, drawn
     )
@@ -261,6 +262,17 @@ def _population(scenario: Scenario) -> Population:
         return population_of(scenario)
     except Infeasible as refusal:
         scenario.refuse("aggregation.batch", str(refusal))
+
+
+def _check_smallest_cohort(scenario: Scenario, drawn: Cohorts | None) -> None:
+    """Refuse a minimum cohort that some rounds could never reach: whole batches make cohorts of different sizes."""
+    wanted = scenario.aggregation.minimum_cohort
+    if drawn is not None and drawn.fewest < wanted:
+        text = (
+            f"is {wanted}, but the whole batches that are drawn for a round may have only {drawn.fewest} owners "
+            f"(at most {drawn.fewest}, or a larger owners.per_round)"
+        )
+        scenario.refuse("aggregation.minimum_cohort", text)
 
 
 def _graph(scenario: Scenario, protocol: Protocol, population: Population) -> GraphPolicy | None:

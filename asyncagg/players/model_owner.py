@@ -231,7 +231,7 @@ class ModelOwnerPlayer(BasePlayer):
         if cut is not None and not self._may_follow(cut, outcome):
             return self._give_up(outcome)
         for attempt in range(begun + 1, begun + self.part.retries + 2):
-            if len(cohort) < self.terms.roster_floor:
+            if len(cohort) < self._floor(index):
                 return self._stop(cohort, outcome)
             outcome.attempts = attempt
             try:
@@ -277,7 +277,7 @@ class ModelOwnerPlayer(BasePlayer):
     def _stop(self, cohort: tuple[Player, ...], outcome: RoundOutcome) -> RoundOutcome:
         """End the run: without the culprits there are too few for any roster, whatever the policy forgives."""
         why = (
-            f"{len(cohort)} owners may be invited, at least {self.terms.roster_floor} are needed: "
+            f"{len(cohort)} owners may be invited, at least {self._floor(outcome.round)} are needed: "
             f"{', '.join(sorted(self.culprits, key=index_of))} are not invited again in this run"
         )
         outcome.reason = _and_then(outcome.reason, why)

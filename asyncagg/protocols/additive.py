@@ -133,8 +133,8 @@ def lead(context: Context) -> Role[None]:
 def node(context: Context) -> Role[None]:
     if context.me == LEAD:
         holder = ShareHolder(context, m.ShareSlice)
-        yield from holder.gather()
-        yield from send_sum(context, holder.sum, m.SumShare)
+        survivors = yield from holder.gather()
+        yield from send_sum(context, survivors, holder.sum, m.SumShare)
     else:
         yield from _seed_node(context)
 
@@ -146,11 +146,11 @@ def _seed_node(context: Context) -> Role[None]:
     message = m.NodeKey(public, context.sign(node_key_text(context, context.me, public)))
     for player in context.cohort:
         yield Send(player, message)
-    yield from holder.gather()
+    survivors = yield from holder.gather()
     words = np.zeros(context.terms.plan.length, dtype=context.terms.ring.dtype)
     cost = Cost(keystream_bytes=len(holder.seeds) * words.nbytes, expanded=len(holder.seeds) * len(words))
     yield from compute(cost, lambda: add_masks(words, [(seed, 1) for seed in holder.seeds.values()]), "masks")
-    yield from send_sum(context, words, m.SumShare)
+    yield from send_sum(context, survivors, words, m.SumShare)
 
 
 class ShareHolder(SliceHolder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple, NewType
 
 Player = NewType("Player", str)
@@ -52,6 +53,7 @@ def node_name(index: int) -> Player:
     return Player(f"compute-node-{index}")
 
 
+@lru_cache(maxsize=2**15)
 def index_of(player: str) -> int:
     """The index in a data owner's or compute node's name."""
     return int(player.rpartition("-")[2])

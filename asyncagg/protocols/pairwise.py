@@ -69,8 +69,8 @@ def lead(context: Context) -> Role[None]:
 
 def node(context: Context) -> Role[None]:
     holder = SliceHolder(context, m.MaskedSlice)
-    yield from holder.gather()
-    yield from send_sum(context, holder.sum, m.SumSlice)
+    survivors = yield from holder.gather()
+    yield from send_sum(context, survivors, holder.sum, m.SumSlice)
 
 
 def receiver(context: Context) -> Role[Revealed]:

@@ -50,8 +50,8 @@ def lead(context: p.Context) -> p.Role[None]:
 
 def node(context: p.Context) -> p.Role[None]:
     holder = p.SliceHolder(context, p.MaskedSlice)
-    yield from holder.gather()
-    yield from p.send_sum(context, holder.sum, p.SumSlice)
+    survivors = yield from holder.gather()
+    yield from p.send_sum(context, survivors, holder.sum, p.SumSlice)
 
 
 def receiver(context: p.Context) -> p.Role[p.Revealed]:

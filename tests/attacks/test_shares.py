@@ -15,7 +15,7 @@ from asyncagg.protocols.effects import Effect, Send
 from asyncagg.protocols.names import Player, index_of, node_name, owner_name
 from asyncagg.protocols.secagg.owner_secrets import OwnerSecrets
 from asyncagg.protocols.secagg.session import Session
-from asyncagg.protocols.steps.reveal import SUM_SENDER
+from asyncagg.protocols.steps.reveal import SUM_SENDER, sum_id
 from asyncagg.vectors.packing import pack, unpack
 
 BAD = owner_name(2)
@@ -197,6 +197,10 @@ def test_nodes_refuse_survivors_that_they_did_not_add() -> None:
     assert not played.of(m.SumSlice)
 
 
+EVERYONE = b"\x3f"
+"""All six owners, as a bitmap."""
+
+
 def recount(context: Context, effect: Send) -> Iterable[Effect]:
     """The node's sum with one owner less in its count, and a checksum that fits."""
     message = effect.message
@@ -208,7 +212,19 @@ def recount(context: Context, effect: Send) -> Iterable[Effect]:
         words[place] -= 1  # wherever its count is
     terms.ring.cut(words)
     data = pack(words, terms.ring.bits)
-    yield Send(effect.to, type(message)(data, checksum.tag(context.round_id, SUM_SENDER, node, data)))
+    yield Send(effect.to, type(message)(data, checksum.tag(sum_id(context, EVERYONE), SUM_SENDER, node, data)))
+
+
+@pytest.mark.parametrize("threat", ["curious", "lying"])
+@pytest.mark.parametrize("protocol", ["plain", "secagg", "additive"])
+def test_a_lead_that_reports_other_survivors_is_found_out_by_the_sums(protocol: str, threat: str) -> None:
+    """As many, so that counts and weights agree: only what the sums are bound to tells."""
+    values = scenario(6, protocol, {"upload": [3]}, threat=threat, dropout=0.3)
+    honest = play(values)
+    assert honest.means
+    played = play(values, {"lead": changed(m.Report, members=b"\x3d", dropped=((1, 3),))})
+    assert "the checksum of its sum differs: it is not over the 5 survivors of the report" in played.reason
+    assert played.means == {}
 
 
 @pytest.mark.parametrize("protocol", ["plain", "pairwise", "secagg"])
@@ -256,7 +272,7 @@ def test_a_total_weight_that_cannot_be_is_refused(weight: int) -> None:
         words = unpack(message.data, stop - start, terms.ring.bits)
         words[-2] = weight % 2**terms.ring.bits
         data = pack(words, terms.ring.bits)
-        yield Send(effect.to, type(message)(data, checksum.tag(context.round_id, SUM_SENDER, node, data)))
+        yield Send(effect.to, type(message)(data, checksum.tag(sum_id(context, EVERYONE), SUM_SENDER, node, data)))
 
     played = play(scenario(6, "plain", compute_nodes=1), {"compute-node-0": sending(m.SumSlice, heavier)})
     assert "of 6 survivors is not within 1 to 1 each" in played.reason

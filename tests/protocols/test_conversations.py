@@ -197,7 +197,7 @@ def test_a_lead_that_lies_to_nodes_about_the_survivors_gets_no_sum(name: str) ->
     assert "names 4 survivors, compute-node-1 added 5" in hand.reason
 
 
-def test_a_wrong_sum_is_noticed_by_its_count() -> None:
+def test_a_sum_of_others_than_the_survivors_is_noticed_by_its_checksum() -> None:
     """A node that adds one owner's slice less is found out although its checksum is right."""
     hand = Hand("plain")
     context_sum = {}
@@ -214,7 +214,9 @@ def test_a_wrong_sum_is_noticed_by_its_count() -> None:
     hand.play()
     assert context_sum == {"skipped": True}
     assert hand.revealed is None
-    assert "compute-node-1: the sum counts 4 owners, the survivors are 5" in hand.reason
+    assert (
+        "compute-node-1: the checksum of its sum differs: it is not over the 5 survivors of the report" in hand.reason
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -114,3 +114,20 @@ def test_rows_of_a_cohort_are_drawn_for_each_round(protocol: str) -> None:
     assert {len(cohort) for cohort in cohorts} == {4}
     assert len(set(cohorts)) > 1
     assert all(each["exact"] for each in result["rounds"])
+
+
+SMALL_COHORTS: dict[str, object] = {"batch": "auto", "threat": "lying", "compute_nodes": 1, "corrupt": 0.0}
+"""Of nine owners in four batches one batch is drawn for a round: two owners, or three."""
+
+
+def test_cohorts_of_whole_batches_that_differ_in_size_each_have_a_floor_of_their_own() -> None:
+    values = scenario("plain", 9, rounds=8, owners_table={"per_round": 3}, aggregation=SMALL_COHORTS)
+    result = asyncagg.run(values)
+    assert result["status"] == "ok", result["reason"]
+    assert {len(each["survivors"]) for each in result["rounds"]} == {2, 3}
+
+
+def test_a_minimum_cohort_that_the_smallest_draw_does_not_reach_is_refused() -> None:
+    values = scenario("plain", 9, owners_table={"per_round": 3}, aggregation={**SMALL_COHORTS, "minimum_cohort": 3})
+    with pytest.raises(asyncagg.ScenarioError, match=r"the whole batches that are drawn .* may have only 2 owners"):
+        asyncagg.run(values)

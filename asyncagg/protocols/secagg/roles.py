@@ -225,13 +225,13 @@ def node(context: Context) -> Role[None]:
             "certificate",
         )
     if context.terms.reveal == "model-owner":
-        yield from send_sum(context, holder.sum, m.MaskedSum)
+        yield from send_sum(context, survivors, holder.sum, m.MaskedSum)
         return
     yield Enter("unmask")
     keys = yield from receive(m.MaskKeys, LEAD)
     masks = unpack_masks(keys.added, bytes(keys.data))
     yield from remove_masks(holder.sum, masks, context.terms.slice_bounds(holder.node)[0])
-    yield from send_sum(context, holder.sum, m.SumSlice)
+    yield from send_sum(context, survivors, holder.sum, m.SumSlice)
 
 
 def remove_masks(words: RingVector, masks: list[SignedKey], start: int) -> Role[None]:

@@ -1,12 +1,13 @@
 """The end of an attempt: nodes send their sums, the model owner checks the counts and has the sum of the survivors.
 
 Every slice carries a count coordinate, 1 for each owner, that must decode to the number of survivors in every slice: a
-sum that was unmasked wrongly passes with probability 2^-b a slice instead of unnoticed.
+sum that was unmasked wrongly passes with probability 2^-b a slice instead of unnoticed. The checksum of a slice binds
+it to the survivors whose uploads its node added: a lead that reports others is found out by every honest node's slice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,12 +55,18 @@ class Revealed:
     """Owners that are not to be invited again in this run."""
 
 
-def send_sum(context: Context, words: RingVector, kind: type[m.SumSlice]) -> Role[None]:
-    """A node's sum, to the model owner directly."""
+def send_sum(context: Context, survivors: Iterable[Player], words: RingVector, kind: type[m.SumSlice]) -> Role[None]:
+    """A node's sum over the uploads of these survivors, to the model owner directly."""
     yield Enter("reveal")
     node = index_of(context.me)
     data = yield from compute(Cost(added_bytes=words.nbytes), lambda: pack(words, context.terms.ring.bits), "pack")
-    yield Send(MODEL_OWNER, kind(data, checksum.tag(context.round_id, SUM_SENDER, node, data)))
+    bound = sum_id(context, context.bitmap_of(survivors))
+    yield Send(MODEL_OWNER, kind(data, checksum.tag(bound, SUM_SENDER, node, data)))
+
+
+def sum_id(context: Context, members: bytes) -> bytes:
+    """Names the sum over these survivors (a bitmap) in this attempt."""
+    return context.round_id + members
 
 
 class Sums:
@@ -75,6 +82,8 @@ class Sums:
         """Session id, once the beacon is given."""
         self.sharers = b""
         """H(U2) where it had to be signed."""
+        self.early: dict[Player, m.SumSlice] = {}
+        """Sums that came before the report, which says whose they must be."""
         self.slices: dict[Player, RingVector] = {}
 
     def collect(self) -> Role[m.Report]:
@@ -93,6 +102,8 @@ class Sums:
             match event:
                 case Got(peer, m.Report() as report) if peer == LEAD:
                     self.report = report
+                    for node, message in self.early.items():
+                        yield from self._take(node, message, report.members)
                 case Got(peer, m.RosterFixed(root)) if peer == LEAD:
                     self.beacon = beacon.make(self.context, root)
                     self.session = self.context.session_id(root, self.beacon.value)
@@ -103,8 +114,11 @@ class Sums:
                 case Got(peer, m.Opening() as opening) if peer == LEAD:
                     self.opening = opening
                 case Got(peer, m.SumSlice() as message) if peer in missing:
-                    yield from self._take(peer, message)
                     del missing[peer]
+                    if self.report is None:
+                        self.early[peer] = message
+                    else:
+                        yield from self._take(peer, message, self.report.members)
                 case Got(peer, message):
                     yield Refuse(peer, f"sent {message.kind}, which is not its to send")
                 case Gone(peer, reason) if peer != LEAD:
@@ -113,14 +127,18 @@ class Sums:
                     raise PeerGone(peer, reason)
         return self.report
 
-    def _take(self, peer: Player, message: m.SumSlice) -> Role[None]:
+    def _take(self, peer: Player, message: m.SumSlice, members: bytes) -> Role[None]:
         terms, node = self.context.terms, index_of(peer)
         start, stop = terms.slice_bounds(node)
         wanted = packed_size(stop - start, terms.ring.bits)
         if len(message.data) != wanted:
             yield Abort(f"{peer}: sum of {len(message.data)} bytes, must be {wanted}")
-        if not checksum.matches(self.context.round_id, SUM_SENDER, node, message.data, message.tag):
-            yield Abort(f"{peer}: the checksum of its sum differs")
+        if not checksum.matches(sum_id(self.context, members), SUM_SENDER, node, message.data, message.tag):
+            survivors = len(owners_in(members, terms.population))
+            yield Abort(
+                f"{peer}: the checksum of its sum differs: it is not over the {survivors} survivors of the report, or "
+                "bytes changed on the way"
+            )
         unpack_sum: Callable[[], RingVector] = lambda: unpack(message.data, stop - start, terms.ring.bits)  # noqa: E731
         self.slices[peer] = yield from compute(
             Cost(added_bytes=(stop - start) * terms.ring.word_bytes), unpack_sum, "unpack"
