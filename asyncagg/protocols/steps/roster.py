@@ -7,8 +7,8 @@ k-regular graph a curious lead sends an owner its neighbours' entries and the ro
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from asyncagg.crypto import hashtree
 from asyncagg.crypto.agreement import AgreementError, KeyPair, canonical
@@ -20,8 +20,7 @@ from asyncagg.protocols.effects import Rejected
 from asyncagg.protocols.names import Player, index_of, owner_name
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One owner of a roster, as it advertised itself."""
 
     player: Player
@@ -51,13 +50,13 @@ def read_entry(entry: m.Entry, digest: bytes) -> Member:
 
 def root_of(members: Iterable[Member]) -> bytes:
     """Root of the hash tree over all entries, in order of index, 32 bytes."""
-    return _root(tuple(member.leaf() for member in members))
+    return _root(tuple(members))
 
 
 @lru_cache(maxsize=8)
-def _root(leaves: tuple[bytes, ...]) -> bytes:
+def _root(members: tuple[Member, ...]) -> bytes:
     """Cached: in one process all owners hash the same roster."""
-    return hashtree.root(leaves)
+    return hashtree.root([member.leaf() for member in members])
 
 
 # -- signatures ------------------------------------------------------------------------------------------------------
