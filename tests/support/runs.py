@@ -82,3 +82,10 @@ def given(
     return asyncagg.run(
         scenario(protocol, len(vectors), engine, **tables), owners=owners, model_owner=Nothing(vectors.shape[1])
     )
+
+
+def pieces_add_up(each: Mapping[str, Any]) -> None:
+    """Check that the critical path is as long as the round, to the nanosecond, and that every piece takes time."""
+    pieces = each["critical_path"]
+    assert sum(round(piece["seconds"] * 1e9) for piece in pieces) == round(each["seconds"]["total"] * 1e9)
+    assert all(piece["seconds"] > 0 for piece in pieces)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.cli import SCENARIOS, invoke, strict_json
+from support.runs import pieces_add_up
 
 from asyncagg.scenario.reading.load import load
 
@@ -43,7 +44,10 @@ def test_it_explains_itself_and_expects_something(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LONG])
 def test_it_runs_in_virtual_time(name, tmp_path):
-    run(name, "sim", tmp_path)
+    rounds = run(name, "sim", tmp_path)["rounds"]
+    assert rounds
+    for each in rounds:
+        pieces_add_up(each)
 
 
 @pytest.mark.long

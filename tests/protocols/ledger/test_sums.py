@@ -268,11 +268,11 @@ def test_rounds_of_a_large_population_are_cheap():
     book = account(5, weights=True, owners=owners, compared=300)
     draw = np.random.default_rng(2)
     everyone = to_bitmap(range(owners), owners)
-    started = time.perf_counter()
+    started = time.process_time()
     for index in range(400):
         alive = set_of(np.flatnonzero(draw.random(owners) > 0.1).tolist()).to_bytes(owners // 8, "little")
         book.published(Label(index, 1), index.to_bytes(32, "big"), everyone, least=1000)
         book.settled(Label(index, 1), index.to_bytes(32, "big"), alive)
         book.take()
     assert book.sentences() == ["each sum was compared with the last 300 different ones only"]
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10

@@ -164,9 +164,9 @@ def test_tails_are_within_their_error(shape):
 
 
 def test_a_million_owners_in_time():
-    started = time.perf_counter()
+    started = time.process_time()
     assert searched(population(10**6, "0.3", "0.3", "lying")).neighbours == 11136
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 # -- what the bounds mean -----------------------------------------------------------------------------------

@@ -124,9 +124,9 @@ def test_sessions_of_equal_beginnings_differ():
 
 
 def test_ten_thousand_members_in_well_under_a_second():
-    started = time.perf_counter()
+    started = time.process_time()
     graph = masking_graph(10_000, 108, b"speed")
     around = [graph.neighbours(member) for member in range(1000)]
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert isinstance(graph, RingGraph)
     assert len(around[0]) == 108
