@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.explained import add_up, told
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "ring_protocol"
@@ -80,6 +81,16 @@ def in_python(environment: dict[str, str], text: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_its_round_is_explained_by_its_own_code(installed: dict[str, str]) -> None:
+    done = asyncagg(installed, "explain", "ring")
+    assert done.returncode == 0, done.stderr
+    add_up(done.stdout)
+    assert {len(terms) for _, terms, _, _, meaning in told(done.stdout) if meaning.startswith("sent by")} == {3}
+    assert (
+        "no sum: ring cannot recover data-owner-3" in asyncagg(installed, "explain", "ring", "--drop", "upload").stdout
+    )
 
 
 def test_it_conforms(installed: dict[str, str]) -> None:

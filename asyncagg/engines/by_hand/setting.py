@@ -32,7 +32,7 @@ _SEED: Final = "explore"
 
 
 class Input(NamedTuple):
-    """What an owner hands in."""
+    """An owner's part of the sum."""
 
     words: RingVector
     """(d,) its weighted, encoded vector."""

@@ -36,7 +36,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Account:
-    """What happened in a played round."""
+    """A played round, read by the keys of its masks."""
 
     played: PlayedRound
 
@@ -129,12 +129,12 @@ class Account:
         }
 
     def sent(self, owner: Player, coordinate: int) -> int:
-        """What an owner sent, as it arrived."""
+        """Element of the vector that an owner sent, as it arrived."""
         node = self.node_of(coordinate)
         return self._element(self._sent(owner)[node], node, coordinate)
 
     def node_sum(self, node: Player, coordinate: int) -> int | None:
-        """What a compute node told the model owner; None if it told nothing."""
+        """Element of the sum that a compute node told the model owner; None if it told nothing."""
         for each in self.played.said:
             if each.sender == node and isinstance(each.message, m.SumSlice):
                 return self._element(each.message, node, coordinate)
@@ -152,7 +152,7 @@ class Account:
                 yield Sum(coordinate, tuple(terms), self.sent(owner, coordinate), f"sent by {owner}")
 
     def node_sums(self) -> Iterable[Sum]:
-        """What the compute nodes added and took off, and what the model owner was told."""
+        """Vectors that the compute nodes added, masks that they took off, and the sums they told the model owner."""
         terms = self.played.setting.terms
         for coordinate in range(terms.dimension):
             for node in terms.nodes if self.played.setting.protocol.shares else (self.node_of(coordinate),):

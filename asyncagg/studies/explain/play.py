@@ -192,7 +192,7 @@ class _Table:
             self._tell(other, Ends(reason) if place.role == "lead" else Departs(place.player, reason))
 
     def _until_lost(self, place: Place, driver: HandDriver) -> list[tuple[Phase, e.Effect]]:
-        """What a role did, with its phase; the lost owner falls silent where it enters the phase in which it drops."""
+        """Effects of a role, each with its phase; the lost owner falls silent where it enters the phase it drops in."""
         done: list[tuple[Phase, e.Effect]] = []
         for turn in driver.turns:
             phase: Phase = turn.phase
