@@ -13,7 +13,6 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +28,6 @@ KEYS = "keys"
 
 _FORM = 'an object from player to "host:port"'
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
-_AT_ONCE = 16
 _LISTED = 12
 
 
@@ -112,16 +110,14 @@ class HostsConfig:
         if lines:
             raise ScenarioError(lines)
 
-    def unresolvable(self) -> list[str]:
-        """A line for each entry whose host this one cannot resolve. Waits for the resolver."""
-        hosts = list(dict.fromkeys(entry.host for entry in self.entries))
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = dict(zip(hosts, pool.map(trouble, hosts), strict=True))
-        return [
-            self.line(entry, f"the host {quoted(entry.host)} is not found: {why} (a name that resolves, or an address)")
-            for entry in self.entries
-            if (why := found[entry.host]) is not None
-        ]
+    def check_resolves(self, mine: HostEntry) -> None:
+        """ScenarioError where this host cannot resolve the name under which `mine` listens. Waits for the resolver.
+
+        Others are looked up when they are dialled: one whose name does not resolve yet has not come yet.
+        """
+        if (why := trouble(mine.host)) is not None:
+            text = f"the host {quoted(mine.host)} is not found: {why} (a name that resolves, or an address)"
+            raise ScenarioError([self.line(mine, text)])
 
     def with_keys(self, folder: str) -> str:
         """The text of a file with the same entries and this folder of keys."""

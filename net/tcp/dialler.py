@@ -116,7 +116,7 @@ class Dialler:
         try:
             async with asyncio.timeout_at(until):
                 hosts = await _resolve(host, port)
-        except OSError as error:
+        except OSError as error:  # a name that is not known, too: it may be tomorrow's
             return describe_os_error(error)
         except asyncio.CancelledError:
             return _CLOSED

@@ -237,26 +237,28 @@ def test_one_process_is_on_one_host():
     )
 
 
-def test_hosts_that_do_not_resolve_are_named(monkeypatch: pytest.MonkeyPatch):
+def test_a_name_under_which_somebody_listens_has_to_resolve(monkeypatch: pytest.MonkeyPatch):
     asked = []
 
     def resolve(host: str, *_: object, **__: object) -> list[object]:
         asked.append(host)
-        if host == "nowhere.example":
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return []
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     read = config({"model-owner": "h:1", "server0": "nowhere.example:2", "data-owner-0": "h:0"})
+    assert asked == []
+    with pytest.raises(ScenarioError) as caught:
+        read.check_resolves(read.entry_of("compute-node-0"))
     right = "(a name that resolves, or an address)"
-    assert read.unresolvable() == [
-        f'c.json:3: server0: the host "nowhere.example" is not found: Name or service not known {right}'
-    ]
-    assert sorted(asked) == ["h", "nowhere.example"]
+    assert caught.value.lines == (
+        f'c.json:3: server0: the host "nowhere.example" is not found: Name or service not known {right}',
+    )
+    assert asked == ["nowhere.example"]
 
 
-def test_addresses_need_no_resolver():
-    assert config(ORIGINS | {"data-owner-9": "[::1]:0"}).unresolvable() == []
+def test_an_address_needs_no_resolver():
+    read = config(ORIGINS | {"data-owner-9": "[::1]:0"})
+    read.check_resolves(read.entry_of("data-owner-9"))
 
 
 def test_players_of_a_name():

@@ -72,8 +72,8 @@ def serve(request: ServeRequest) -> int:
         mine = config.entry_of(request.player)
         _check_resume(request, mine)
         config.check(scenario)
-        if lines := config.unresolvable():
-            raise ScenarioError(lines)
+        if mine.port and request.listen is None:
+            config.check_resolves(mine)
         entries = [entry for entry in config.entries if set(entry.players) <= set(mine.players)]
         keys = _keys(request, config, entries)
         listen = _listen(request, mine)

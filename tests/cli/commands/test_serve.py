@@ -59,7 +59,7 @@ def config(place: Place, **changes: str | None) -> str:
         ("data-owner-0", {"compute_node_1": None}, r'^other.json: compute-node-1: is missing, but in the scenario'),
         ("data-owner-0", {"server1": "127.0.0.1:9"}, r"^other.json:9: server1: line 4 has compute-node-1 already"),
         ("data-owner-0", {"compute_node_1": "h:0"}, r"^other.json:4: compute-node-1: .*no port 0"),
-        ("data-owner-0", {"compute_node_1": "no.invalid:9"}, r'^other.json:4: .*the host "no.invalid" is not found'),
+        ("compute-node-1", {"compute_node_1": "no.invalid:9"}, r'^other.json:4: .*the host "no.invalid" is not found'),
         ("data-owner-0", {"compute_node_1": "10.0.0.9:9"}, r"^other.json: has no keys, and not all players"),
         ("data-owner-7", {}, r"^other.json: has no data-owner-7 \(model-owner, "),
     ],

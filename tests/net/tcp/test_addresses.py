@@ -8,7 +8,8 @@ import pytest
 from support.channels import LIMITS, RUN, SECOND, Listener, Recorder
 
 from asyncagg.net.clock import now_ns
-from asyncagg.net.errors import ListenFailed
+from asyncagg.net.errors import ConnectFailed, ListenFailed
+from asyncagg.net.tcp import dialler
 from asyncagg.net.tcp.network import TcpNetwork
 
 HERE = "127.0.0.1"
@@ -64,3 +65,32 @@ async def test_an_address_that_was_taken_and_never_used_is_given_back_on_closing
     network.take_address("node-0")
     await network.close()
     socket.create_server((HERE, port)).close()
+
+
+@pytest.mark.asyncio(loop_factories=["real", "uvloop"])
+async def test_a_name_that_does_not_resolve_yet_is_one_more_peer_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    there = node(port)
+    await there.listen("node-0", Listener().accept)
+    asked = []
+
+    async def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        if len(asked) < 4:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [HERE]
+
+    monkeypatch.setattr(dialler, "_resolve", resolve)
+    owner = TcpNetwork(["owner-0"], RUN, LIMITS, {"node-0": ("late.example", port)})
+    await owner.dial("owner-0", "node-0", Recorder(), now_ns() + 60 * SECOND)
+    assert asked == ["late.example"] * 4
+    await owner.close()
+    await there.close()
+
+
+@pytest.mark.asyncio(loop_factories=["real"])
+async def test_a_name_that_never_resolves_is_told_when_the_wait_is_over() -> None:
+    owner = TcpNetwork(["owner-0"], RUN, LIMITS, {"node-0": ("no.invalid", 4440)})
+    with pytest.raises(ConnectFailed, match=r"no\.invalid:4440"):
+        await owner.dial("owner-0", "node-0", Recorder(), now_ns() + SECOND // 2)
+    await owner.close()
