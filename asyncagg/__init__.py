@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from asyncagg.systems import refusal
 from asyncagg.version import __version__
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'asyncagg' has no attribute {name!r}")
+    if (reason := refusal()) is not None:
+        raise ImportError(reason)
     return getattr(importlib.import_module(_WHERE[name]), name)
 
 

@@ -10,23 +10,33 @@ import typer
 
 from asyncagg.cli.commands.folders import folder
 from asyncagg.cli.commands.numbers import decimal, more, whole
+from asyncagg.cli.commands.options import (
+    LARGEST,
+    AsJson,
+    Engine,
+    MaybeScenario,
+    NewRun,
+    Overrides,
+    Quiet,
+    ScenarioFile,
+    Seed,
+    examples,
+    scenario_names,
+)
 from asyncagg.cli.output.plain import PlainGroup, answer
 from asyncagg.version import __version__
 
 app = typer.Typer(
     cls=PlainGroup,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Secure aggregation for federated learning that people can run, break and measure.",
+    epilog=examples("asyncagg run digits", "asyncagg new mine"),
 )
 
-ScenarioFile = Annotated[str, typer.Argument(metavar="SCENARIO", help="A scenario, TOML or JSON.", show_default=False)]
-LARGEST = 2**63 - 1
 MOST_COORDINATES = 10**12
 """Of a vector in a plan: four terabytes, more than any machine sums."""
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, and nothing else there.")]
 
 NoExpect = Annotated[
     bool, typer.Option("--no-expect", help="An expectation that is not met fails no run: the result says which.")
@@ -62,26 +72,15 @@ def options(
     """Secure aggregation for federated learning that people can run, break and measure."""
 
 
-@app.command()
+@app.command(
+    epilog=examples("asyncagg run digits --engine processes", "asyncagg run mine.toml --set rounds=5 --out runs/mine")
+)
 def run(
-    scenario: Annotated[
-        str | None, typer.Argument(metavar="SCENARIO", help="A scenario, TOML or JSON.", show_default=False)
-    ] = None,
-    engine: Annotated[
-        str | None, typer.Option(metavar="ENGINE", help="sim, tcp or processes; wins over the scenario's.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(parser=whole(0, LARGEST), metavar="N", help="Wins over the scenario's.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            parser=folder, metavar="DIR", help="The run directory, a new one.", show_default="runs/<name>-<seed>-<n>"
-        ),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set a key of the scenario; repeatable.")
-    ] = None,
+    scenario: MaybeScenario = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    out: NewRun = None,
+    overrides: Overrides = None,
     resume: Annotated[
         Path | None,
         typer.Option(metavar="RUN_DIR", help="In place of a scenario: go on with a run that was interrupted."),
@@ -91,7 +90,7 @@ def run(
         typer.Option(parser=more, metavar="+N", help="With --resume: add so many rounds to a finished run."),
     ] = None,
     as_json: AsJson = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress lines.")] = False,
+    quiet: Quiet = False,
     no_expect: NoExpect = False,
 ) -> None:
     """Run a scenario and write its run directory."""
@@ -109,7 +108,7 @@ def run(
     raise typer.Exit(run_scenario(request))
 
 
-@app.command()
+@app.command(epilog=examples("asyncagg demo", "asyncagg demo --owners 50 --drop"))
 def demo(
     owners: Annotated[
         int | None,
@@ -119,12 +118,7 @@ def demo(
         int, typer.Option(parser=whole(1, 1000), metavar="N", help="How often the model is improved.")
     ] = 20,
     drop: Annotated[bool, typer.Option("--drop", help="In some rounds a fifth of the owners vanish.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            parser=folder, metavar="DIR", help="The run directory, a new one.", show_default="runs/demo-0-<n>"
-        ),
-    ] = None,
+    out: NewRun = None,
     as_json: AsJson = False,
     port: Annotated[
         int | None,
@@ -136,27 +130,27 @@ def demo(
         bool, typer.Option("--no-browser", help="Open no page. There is no page yet: it changes nothing.")
     ] = False,
 ) -> None:
-    """Watch seven processes of this machine train a model together; nothing is downloaded."""
+    """Watch processes of this machine train a model together."""
     from asyncagg.cli.demo.command import DemoRequest, run_demo
 
     raise typer.Exit(run_demo(DemoRequest(owners, rounds, drop, out, as_json)))
 
 
-@app.command()
+@app.command(epilog=examples("asyncagg check digits", "asyncagg check mine.toml --set aggregation.threat=lying --json"))
 def check(
     scenario: ScenarioFile,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set a key of the scenario; repeatable.")
-    ] = None,
+    engine: Engine = None,
+    seed: Seed = None,
+    overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Validate a scenario; say all its defaults, what follows, and who can open an input."""
+    """Validate a scenario; say its defaults and who can open an input."""
     from asyncagg.cli.commands.check import check_scenario
 
-    check_scenario(scenario, tuple(overrides or ()), as_json)
+    check_scenario(scenario, tuple(overrides or ()), as_json, engine=engine, seed=seed)
 
 
-@app.command()
+@app.command(epilog=examples("asyncagg schema > scenario.schema.json", "asyncagg schema | less"))
 def schema() -> None:
     """Print the JSON Schema of a scenario."""
     import json
@@ -166,7 +160,12 @@ def schema() -> None:
     answer(json.dumps(json_schema(), indent=2).splitlines())
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "asyncagg plan --owners 100",
+        "asyncagg plan --owners 1000 --threat lying --batch auto",
+    )
+)
 def plan(
     owners: Annotated[
         int, typer.Option(parser=whole(1, 1_000_000), metavar="N", help="Data owners in a round.", show_default=False)
@@ -205,7 +204,7 @@ def plan(
     rounds: Annotated[int, typer.Option(parser=whole(1, 1_000_000), metavar="R", help="Rounds of the run.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Parameters and cost of a round before running anything."""
+    """Say parameters and cost of a round before running anything."""
     from asyncagg.cli.commands.plan import Question, batch_of, plan_round, protocol_of
 
     question = Question(
@@ -227,15 +226,21 @@ def plan(
     raise typer.Exit(plan_round(question, as_json))
 
 
-@app.command()
-def verify(run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run.", show_default=False)]) -> None:
-    """Run it again and compare: a sim run record by record, any other by survivors and means."""
+@app.command(epilog=examples("asyncagg verify runs/digits-0-1", "asyncagg verify runs/digits-0-1 --json"))
+def verify(
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A finished run.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Run a run again and compare.
+
+    A sim run is compared record by record, any other by survivors and means.
+    """
     from asyncagg.cli.commands.verify import verify_run
 
-    raise typer.Exit(verify_run(run))
+    raise typer.Exit(verify_run(run, as_json))
 
 
-@app.command()
+@app.command(epilog=examples("asyncagg report runs/digits-0-1", "asyncagg report runs/digits-0-1 --graph flow.svg"))
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="What runs have left.", show_default=False)],
     out: Annotated[
@@ -247,7 +252,10 @@ def report(
         typer.Option(metavar="FILE.svg", help="The data-flow graph as a file, and no page.", show_default=False),
     ] = None,
 ) -> None:
-    """Write the page of a run: what was said, who saw what, what took the time; it opens offline."""
+    """Write the page of a run, which opens offline.
+
+    It shows what was said, who saw what, and what took the time.
+    """
     from asyncagg.cli.commands.report import ReportRequest
     from asyncagg.cli.commands.report import report as write_report
 
@@ -256,9 +264,13 @@ def report(
     write_report(ReportRequest(runs, out, graph))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "asyncagg explain secagg --drop upload", "asyncagg explain additive --coalition compute-node-0 -o round.html"
+    )
+)
 def explain(
-    protocol: Annotated[str, typer.Argument(metavar="[PROTOCOL]", help="Of those that are installed.")] = "secagg",
+    protocol: Annotated[str, typer.Argument(metavar="PROTOCOL", help="Of those that are installed.")] = "secagg",
     drop: Annotated[
         str | None, typer.Option(metavar="PHASE", help="The last owner says nothing from this phase on.")
     ] = None,
@@ -272,11 +284,9 @@ def explain(
         Path | None, typer.Option("--out", "-o", metavar="FILE.html", help="A page instead.", show_default=False)
     ] = None,
 ) -> None:
-    """Work a small round by hand: every mask, who holds what, what a dropped owner leaves.
+    """Work a small round, with every number of it.
 
-    asyncagg explain secagg --drop upload
-
-    asyncagg explain additive --coalition compute-node-0 -o round.html
+    It shows each mask, who holds what, what a dropped owner leaves behind, and what a coalition has.
     """
     from asyncagg.cli.commands.explain import ExplainRequest, phase_of
     from asyncagg.cli.commands.explain import explain as explain_round
@@ -284,10 +294,16 @@ def explain(
     explain_round(ExplainRequest(protocol, owners, phase_of(drop), threat.value, coalition, out))
 
 
-@app.command()
+@app.command(epilog=examples("asyncagg calibrate", "asyncagg calibrate mine.toml --json"))
 def calibrate(
     scenario: Annotated[
-        str | None, typer.Argument(metavar="[SCENARIO]", help="For the price of its gradient.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="SCENARIO",
+            help="For the price of its gradient.",
+            show_default=False,
+            autocompletion=scenario_names,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -297,7 +313,12 @@ def calibrate(
     calibrate_machine(scenario, as_json)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "asyncagg keys --config config.json --out keys",
+        "asyncagg keys --config config.json --out keys --days 30",
+    )
+)
 def keys(
     config: Annotated[
         str, typer.Option(metavar="CONFIG", help="config.json: who is where, an entry a process.", show_default=False)
@@ -317,7 +338,7 @@ def keys(
     ] = 0,
     new_epoch: Annotated[bool, typer.Option("--new-epoch", help="Cut owners anew that have been cut already.")] = False,
 ) -> None:
-    """Make identities and TLS certificates for every player of a config.json."""
+    """Make identities and TLS certificates for every player."""
     from asyncagg.cli.commands.keys import KeysRequest, make_keys
 
     make_keys(KeysRequest(config, out, days, batch, corrupt, evictions, new_epoch))
@@ -330,7 +351,12 @@ class LogForm(StrEnum):
     JSON = "json"
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "asyncagg serve compute-node-0 mine.toml --config config.json",
+        "asyncagg serve data-owner-0..49 mine.toml --config config.json",
+    )
+)
 def serve(
     player: Annotated[
         str,
@@ -342,12 +368,8 @@ def serve(
     config: Annotated[
         str, typer.Option(metavar="CONFIG", help="config.json: who is where, the same everywhere.", show_default=False)
     ],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Set a key of the scenario; repeatable.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(parser=whole(0, LARGEST), metavar="N", help="Wins over the scenario's.")
-    ] = None,
+    overrides: Overrides = None,
+    seed: Seed = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -378,7 +400,7 @@ def serve(
     ] = None,
     no_expect: NoExpect = False,
 ) -> None:
-    """Serve one player, or a range of data owners, of a run on many hosts."""
+    """Serve a player, or a range of data owners, of a run on hosts."""
     from asyncagg.cli.commands.serve import ServeRequest
     from asyncagg.cli.commands.serve import serve as serve_player
 
@@ -401,33 +423,37 @@ def serve(
     raise typer.Exit(serve_player(request))
 
 
-@app.command()
+@app.command(epilog=examples("asyncagg scenarios", "asyncagg scenarios diurnal -o mine.toml"))
 def scenarios(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Print this one.", show_default=False),
+        typer.Argument(metavar="NAME", help="Print this one.", show_default=False, autocompletion=scenario_names),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Copy it to this file, a new one.", show_default=False),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """List the included scenarios, or print or copy one; `asyncagg run NAME` finds them too."""
+    """List the included scenarios; print or copy one.
+
+    Every command that takes a scenario finds them by name too.
+    """
     from asyncagg.cli.commands.scenarios import list_scenarios, show_scenario
 
     if name is not None:
-        show_scenario(name, out)
+        show_scenario(name, out, as_json)
     elif out is not None:
         raise typer.BadParameter("wants the NAME of a scenario", param_hint="--out")
     else:
-        list_scenarios()
+        list_scenarios(as_json)
 
 
-@app.command()
+@app.command(epilog=examples("asyncagg new mine", "asyncagg new my-study"))
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The folder, a new one.", show_default=False)],
 ) -> None:
-    """Make a folder to start from: a scenario, an owner, a model, a test and a README."""
+    """Make a folder to start from: a scenario, own code and its test."""
     from asyncagg.cli.commands.new import new_folder
 
     new_folder(name)

@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 
 from asyncagg.cli import interrupts
+from asyncagg.systems import refusal
 
 
 def main() -> None:
@@ -18,6 +19,9 @@ def main() -> None:
 def run_app(module: str) -> None:
     """Run the commands of a module, its `app`, with the arguments of the process; never returns."""
     _open_streams()
+    if (reason := refusal()) is not None:
+        print(reason, file=sys.stderr)
+        sys.exit(2)
     interrupts.watch()
     app = import_module(module).app  # after the first line: Ctrl-C during the imports is not lost
     from asyncagg.cli.output.plain import writing

@@ -28,10 +28,12 @@ from asyncagg.scenario.reading.load import load
 from asyncagg.scenario.schema.scenario import Scenario
 
 
-def check_scenario(path: str, overrides: tuple[str, ...], as_json: bool) -> None:
+def check_scenario(
+    path: str, overrides: tuple[str, ...], as_json: bool, *, engine: str | None = None, seed: int | None = None
+) -> None:
     """Print it; typer.Exit(2) if the scenario, or a file that it names, is not right."""
     with interruptible(), refusing():
-        scenario = load(path, overrides)
+        scenario = load(path, overrides, engine=engine, seed=seed)
         with redirect_stdout(sys.stderr):  # what the user's code prints is no part of the answer
             outlook = Outlook(prepare(scenario))
         if as_json:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import typer
@@ -12,21 +14,25 @@ from asyncagg.scenario import shipped
 from asyncagg.scenario.errors import quoted
 
 
-def list_scenarios() -> None:
+def list_scenarios(as_json: bool = False) -> None:
     """Name and description of each, a line each."""
     names = shipped.names()
+    if as_json:
+        answer(json.dumps({name: shipped.description(name) for name in names}, indent=1).splitlines())
+        return
     width = max(map(len, names))
     answer(f"{name:<{width}}  {shipped.description(name)}" for name in names)
 
 
-def show_scenario(name: str, out: Path | None) -> None:
+def show_scenario(name: str, out: Path | None, as_json: bool = False) -> None:
     """Print one, or copy it to a new file and what it names beside it. typer.Exit(2) where that cannot be."""
     path = shipped.path_of(name)
     if path is None:
         right = shipped.meant(name) or "asyncagg scenarios lists them"
         raise _refusal(f"asyncagg scenarios: NAME: {quoted(name)} is no scenario that comes along ({right})")
     if out is None:
-        answer(path.read_text(encoding="utf-8").splitlines())
+        text = path.read_text(encoding="utf-8")
+        answer((json.dumps(tomllib.loads(text), indent=1) if as_json else text).splitlines())
         return
     targets = {path: out} | {each: out.parent / each.name for each in shipped.beside(name)}
     if (there := next((each for each in targets.values() if each.exists()), None)) is not None:

@@ -40,6 +40,12 @@ class PlainGroup(TyperGroup):
             status = BAD_USAGE
         sys.exit(status if isinstance(status, int) else 0)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The first line of each command's help, whole: click would cut it."""
+        rows = [(name, (command.help or "").partition("\n")[0]) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def _command(self, args: Sequence[str] | None = None, **_: object) -> str:
         """Command that was called, where the error does not say: an option without its value."""
         words = sys.argv[1:] if args is None else args
