@@ -8,12 +8,9 @@ import hashlib
 import html
 import json
 import re
-import shutil
-import subprocess
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.cli import ROOT, invoke
@@ -27,8 +24,6 @@ from asyncagg.runs.directory import DirectoryError
 from asyncagg.runs.trace import Record
 
 HOSTILE = '</script><script>document.title="owned"</script><img src=x onerror=document.title="owned">'
-CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
 
 
 @pytest.fixture(scope="module")
@@ -284,35 +279,3 @@ def test_columns_of_many_records_are_small() -> None:
         for t in range(47_000)
     ]
     assert len(packed(columns(records))) < 2_000_000
-
-
-# -- in a browser -----------------------------------------------------------------------------------------------------
-
-
-def dom(path: Path, profile: Path) -> str:
-    """The page as the browser has it once its script has run."""
-    assert CHROMIUM is not None
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += ["--disable-component-update", "--disable-sync", "--no-first-run", f"--user-data-dir={profile}"]
-    command += ["--virtual-time-budget=5000", "--enable-logging=stderr", "--dump-dom", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
-    assert "CONSOLE" not in done.stderr, done.stderr
-    return done.stdout
-
-
-@needs_chromium
-def test_the_timeline_comes_to_life_without_a_complaint(run: Path, tmp_path: Path, story: Story) -> None:
-    shown = dom(run / FILE, tmp_path)
-    messages = sum(record.event == "message" and record.round == 0 for record in story.records)
-    assert re.search(rf"round 0: {messages} messages(, \d+ of them never arrived)?, 1.16 s\.", shown)
-    assert '<option value="1">1</option>' in shown
-
-
-@needs_chromium
-def test_a_hostile_name_runs_nothing_in_a_browser(story: Story, tmp_path: Path) -> None:
-    file: Any = tmp_path / "hostile.html"
-    file.write_text(page(hostile(story)), encoding="utf-8")
-    shown = dom(file, tmp_path / "profile")
-    (title,) = re.findall(r"<title>(.*?)</title>", shown[: shown.index("</head>")], re.DOTALL)
-    assert html.unescape(title).startswith(HOSTILE)
-    assert "messages" in shown

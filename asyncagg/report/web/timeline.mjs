@@ -191,11 +191,10 @@ export class Timeline {
     const { trace, scene, laid, view, visible, matches } = this.state;
     const scale = this.scale();
     const lane = scale.lane(y);
-    for (const at of scene.marks) {
-      const about = laid.place.get(["drop", "refuse"].includes(trace.event(at)) ? trace.to(at) : trace.from(at));
-      const near = trace.event(at) === "deadline" || about === lane;
-      if (near && Math.abs(scale.x(trace.t[at]) - x) < NEAR) return at;
-    }
+    const near = scene.marks.filter((at) => Math.abs(scale.x(trace.t[at]) - x) < NEAR);
+    const here = (at) => laid.place.get(["drop", "refuse"].includes(trace.event(at)) ? trace.to(at) : trace.from(at)) === lane;
+    const mark = near.find((at) => trace.event(at) !== "deadline" && here(at)) ?? near.find((at) => trace.event(at) === "deadline");
+    if (mark !== undefined) return mark;
     for (const at of scene.spans) {
       const on = laid.place.get(trace.from(at)) === lane && trace.end[at] > trace.t[at];
       if (on && x >= scale.x(trace.t[at]) - 1 && x <= scale.x(trace.end[at]) + 1) return at;
