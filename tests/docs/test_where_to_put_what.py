@@ -77,4 +77,4 @@ def test_a_workload_is_named_in_learning_and_in_its_table() -> None:
     assert "synthetic" in str(json_schema())
     named = {file for file in users_of("synthetic") if '"synthetic"' in (ROOT / "asyncagg" / file).read_text("utf-8")}
     assert {"learning/kinds.py", "scenario/schema/workload.py"} <= named
-    assert all(file.startswith(("learning/", "scenario/", "cli/demo/", "studies/swarm/", "testing/")) for file in named)
+    assert all(file.startswith(("learning/", "scenario/", "cli/demo/", "studies/", "testing/")) for file in named)

@@ -84,6 +84,8 @@ async def served(serve: Callable[[RawPeer], Any]) -> AsyncIterator[Addresses]:
         yield {"node-0": server.sockets[0].getsockname()[:2]}
     finally:
         server.close()
+        for _ in range(3):  # who was let in just now is handed over
+            await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)

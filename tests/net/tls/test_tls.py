@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -209,6 +209,30 @@ async def test_a_dialler_with_tls_at_a_plain_listener() -> None:
         assert await refusals.one() == "not-plain: TLS is not spoken here"
 
 
+@asynccontextmanager
+async def answering(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[Addresses]:
+    """Something else than a listener of ours; none of its connections outlives it."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def noted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await serve(reader, writer)
+
+    server = await asyncio.start_server(noted, "127.0.0.1", 0)
+    try:
+        yield {"node-0": server.sockets[0].getsockname()[:2]}
+    finally:
+        server.close()
+        for _ in range(3):  # who was let in just now is handed over
+            await asyncio.sleep(0)
+        for writer in writers:
+            writer.transport.abort()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
 async def test_a_dialler_with_tls_at_something_else() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -216,12 +240,9 @@ async def test_a_dialler_with_tls_at_something_else() -> None:
             await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    addresses: Addresses = {"node-0": server.sockets[0].getsockname()[:2]}
-    error = await refused(addresses, OURS.tls("owner-0"))
-    assert str(error) == "will not talk to node-0: it does not speak TLS"
-    server.close()
-    await server.wait_closed()
+    async with answering(serve) as addresses:
+        error = await refused(addresses, OURS.tls("owner-0"))
+        assert str(error) == "will not talk to node-0: it does not speak TLS"
 
 
 # --- handshakes that do not end
@@ -264,14 +285,13 @@ async def test_a_listener_that_leaves_during_the_handshake_is_tried_again() -> N
         attempts.append(await reader.read(100))
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    addresses: Addresses = {"node-0": server.sockets[0].getsockname()[:2]}
-    async with network("owner-0", addresses=addresses, tls=OURS.tls("owner-0")) as dialling:
+    async with (
+        answering(serve) as addresses,
+        network("owner-0", addresses=addresses, tls=OURS.tls("owner-0")) as dialling,
+    ):
         with pytest.raises(ConnectFailed, match=r"closed during the TLS handshake|connection reset by peer"):
             await dial(dialling, seconds=0.2)
     assert len(attempts) > 1
-    server.close()
-    await server.wait_closed()
 
 
 async def test_broken_records_end_the_connection() -> None:
