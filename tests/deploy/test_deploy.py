@@ -13,11 +13,13 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+import yaml
 
 from asyncagg.engines.watch.http_pages import Page, PageServer
 from asyncagg.engines.watch.interface import View
 from asyncagg.engines.watch.metrics import Metrics
 from asyncagg.runs.result import RoundResult
+from asyncagg.scenario.hosts_config import load_config
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -158,3 +160,29 @@ def test_what_the_page_says_about_the_unit_is_so():
     assert f"runs as user {last('USER').partition(':')[0]}" in page
     for path in re.findall(r"deploy/[\w.@-]+", page):
         assert (ROOT / path).exists(), path
+
+
+def test_the_compose_file_starts_every_player_with_its_own_keys_only():
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    services = compose["services"]
+    assert list(services) == ["model-owner", "compute-node-0", "compute-node-1", "compute-node-2", "data-owners"]
+    public = {"config.json", "scenario.toml", "ca.pem", "roster.json"}
+    for name, service in services.items():
+        assert set(service) == {"image", "read_only", "cap_drop", "restart", "command", "volumes"}, name
+        player = service["command"][0]
+        assert player in (name, "data-owner-0..49")
+        mounted = dict(volume.rsplit(":", 2)[-2::-1] for volume in service["volumes"] if volume.endswith(":ro"))
+        assert set(mounted) == {f"/etc/asyncagg/{file}" for file in public | {player}}
+        state = [volume.partition(":")[0] for volume in service["volumes"] if not volume.endswith(":ro")]
+        assert set(state) <= set(compose["volumes"])
+    assert services["model-owner"]["restart"] == "no"
+
+
+def test_the_config_that_the_compose_file_shows_is_one(tmp_path: Path):
+    lines = (DEPLOY / "compose.yaml").read_text(encoding="utf-8").splitlines()
+    comment = "".join(line.removeprefix("#") for line in lines if line.startswith("#     "))
+    shown = json.loads(comment[comment.index("{") :])
+    (tmp_path / "config.json").write_text(json.dumps(shown))
+    hosts = {entry.name: entry.host for entry in load_config(str(tmp_path / "config.json")).entries}
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    assert {service["command"][0]: name for name, service in services.items()} == hosts
