@@ -254,7 +254,7 @@ def report(
 ) -> None:
     """Write the page of a run, which opens offline.
 
-    It shows what was said, who saw what, and what took the time.
+    It shows what was said, who saw what, and what took the time. Several runs are compared on stdout too.
     """
     from asyncagg.cli.commands.report import ReportRequest
     from asyncagg.cli.commands.report import report as write_report

@@ -1,4 +1,4 @@
-"""`asyncagg report`: the page of a run, or its data-flow graph as a file."""
+"""`asyncagg report`: the page of a run, or its data-flow graph as a file; several runs side by side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from asyncagg.cli.output.plain import BAD_USAGE, answer, complain, interruptible, refusing
+from asyncagg.report.compared import compared
 from asyncagg.report.flow import graph_file
 from asyncagg.report.page import FILE, page
 from asyncagg.report.story import Story
@@ -32,6 +33,8 @@ def report(request: ReportRequest) -> None:
             _write(request.graph, _graph(path, story))
         if request.graph is None or request.out is not None:
             _write(request.out or path / FILE, page(story))
+    if len(stories) > 1:
+        answer(compared(stories))
 
 
 def _graph(path: Path, story: Story) -> str:
