@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self
+
+import typer
 
 from asyncagg.cli import interrupts
 from asyncagg.cli.output.plain import answer, complain
 from asyncagg.cli.output.summary import summary
 from asyncagg.kept_run import KeptRun
 from asyncagg.runs.result import INTERRUPTED
+from asyncagg.scenario.schema.scenario import Scenario
 
 OK, FAILED = 0, 1
 _WAY_OUT = " (--no-expect runs without)"
@@ -19,6 +23,13 @@ class Recording(KeptRun):
     """One run in progress, which a signal interrupts and whose files none leaves half written."""
 
     blames: ClassVar[str] = "internal error:"
+
+    @classmethod
+    def new(cls, scenario: Scenario, out: Path | None) -> Self:
+        """In a new directory; typer.Exit where a signal has come before there is one."""
+        if interrupts.noted():
+            raise typer.Exit(interrupts.status())
+        return super().new(scenario, out)
 
     def tell(self, as_json: bool, *, complains: bool = True, way_out: str = _WAY_OUT) -> int:
         """Print how the run went to stdout and what is wrong to stderr, and return the exit status.
