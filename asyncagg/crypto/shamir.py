@@ -86,9 +86,9 @@ def lagrange_weights(xs: tuple[int, ...]) -> Elements:
     return weights
 
 
-def share_to_bytes(share: Elements) -> bytes:
-    """One share (9,) on the wire: nine little-endian uint32, 36 bytes."""
-    return share.astype("<u4").tobytes()
+def share_to_bytes(shares: Elements) -> bytes:
+    """One share (9,), or several (n, 9) one behind the other, on the wire: nine little-endian uint32, 36 bytes each."""
+    return shares.astype("<u4").tobytes()
 
 
 def shares_from_bytes(data: Sequence[bytes]) -> Elements:

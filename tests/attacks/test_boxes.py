@@ -123,8 +123,9 @@ def test_a_box_that_holds_what_is_no_share_is_a_bad_one(threat: str) -> None:
             right = shamir.share_to_bytes
             count = iter(range(10**6))
 
-            def one_beyond(share: Any) -> bytes:
-                return b"\xff" * shamir.SHARE_BYTES if next(count) == 1 else right(share)
+            def one_beyond(shares: Any) -> bytes:
+                said = right(shares)
+                return said[: shamir.SHARE_BYTES] + b"\xff" * shamir.SHARE_BYTES if next(count) == 0 else said
 
             with mock.patch.object(shamir, "share_to_bytes", one_beyond):
                 return super().seal_shares(session, me)

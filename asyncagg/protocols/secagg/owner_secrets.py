@@ -71,7 +71,7 @@ class OwnerSecrets:
         both = shamir.share([self.mask.secret(), bytes(self._b)], points, session.threshold, self._randomness)
         entries, own = [], b""
         for place, holder in enumerate(holders):
-            shares = b"".join(shamir.share_to_bytes(both[which, place]) for which in (MASK_KEY, SELF_MASK))
+            shares = shamir.share_to_bytes(both[:, place])
             tags = both_tags(session.id, me, holder, shares)
             if holder == me:
                 self._keep(me, shares)
